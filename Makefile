@@ -1,0 +1,29 @@
+# make demo   train PAA, LAD and CoLAD on drawn pictures, and print a table
+# make test   lint and tests
+PYTHON ?= python3
+BIN = .venv/bin
+
+.PHONY: demo test test-slow lint
+
+.venv/run: requirements.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -r requirements.txt
+	touch $@
+
+.venv/test: .venv/run pyproject.toml
+	$(BIN)/python -m pip install --quiet -e '.[test]'
+	touch $@
+
+demo: .venv/run
+	$(BIN)/python scripts/demo.py --output=runs/demo
+
+test: lint
+	$(BIN)/python -m pytest
+
+test-slow: .venv/test
+	$(BIN)/python -m pytest -m slow
+
+lint: .venv/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
