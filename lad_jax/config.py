@@ -1,0 +1,72 @@
+"""Options: frozen dataclasses, made from a ConfigDict at the edge of the program and nowhere else."""
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar, get_args, get_origin
+
+import ml_collections
+
+from lad_jax.errors import InputError
+
+T = TypeVar("T")
+
+
+def from_config(options: type[T], config: Mapping[str, Any] | ml_collections.ConfigDict, *, key: str = "config") -> T:
+    """Build a (nested) options dataclass from a ConfigDict, filling in the dataclass's defaults.
+
+    Args:
+      options: a frozen dataclass; its annotations say what is allowed (`Literal` lists the allowed values).
+      config: the values; keys that are absent keep their default.
+      key: dotted name of `config`, for messages.
+
+    Raises:
+      InputError: unknown key, wrong type, a value outside its list, or one that the dataclass's own
+        `__post_init__` refuses. The message names the dotted key and what is allowed.
+    """
+    hints = typing.get_type_hints(options)
+    names = [field.name for field in dataclasses.fields(options)]  # type: ignore[arg-type]
+    for name in config:
+        if name not in names:
+            guess = difflib.get_close_matches(str(name), names, n=1)
+            hint = f" Did you mean {guess[0]!r}?" if guess else ""
+            raise InputError(f"unknown config key {key}.{name}.{hint} Known keys: {', '.join(names)}.")
+    values = {name: _convert(hints[name], config[name], f"{key}.{name}") for name in config}
+    try:
+        return options(**values)
+    except ValueError as error:
+        raise InputError(f"{key}: {error}") from None
+
+
+def to_config(options: Any) -> ml_collections.ConfigDict:
+    """The ConfigDict of an options dataclass: the defaults that config files start from."""
+    return ml_collections.ConfigDict(dataclasses.asdict(options))
+
+
+def _convert(hint: Any, value: Any, key: str) -> Any:
+    """`value` as the annotated type `hint`, or an InputError that names `key`."""
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, Mapping | ml_collections.ConfigDict):
+            raise InputError(f"{key} must be a group of keys, got {value!r}.")
+        return from_config(typing.cast(type, hint), value, key=key)
+    if get_origin(hint) is Literal:
+        if value not in get_args(hint):
+            raise InputError(f"{key} is {value!r}; allowed: {', '.join(repr(v) for v in get_args(hint))}.")
+        return value
+    if get_origin(hint) is tuple:
+        if not isinstance(value, list | tuple):
+            raise InputError(f"{key} must be a tuple, got {value!r}.")
+        element, *rest = get_args(hint)
+        if rest != [Ellipsis] and len(value) != len(rest) + 1:
+            raise InputError(f"{key} must have {len(rest) + 1} entries, got {value!r}.")
+        elements = [element] * len(value) if rest == [Ellipsis] else [element, *rest]
+        return tuple(_convert(e, v, f"{key}[{i}]") for i, (e, v) in enumerate(zip(elements, value, strict=True)))
+    if isinstance(hint, types.UnionType):
+        raise TypeError(f"{key}: unions are not supported in options")
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not hint:
+        raise InputError(f"{key} must be of type {hint.__name__}, got {value!r}.")
+    return value

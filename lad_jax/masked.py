@@ -1,0 +1,22 @@
+"""Reductions over masked values: the only place that knows fill values."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+WORST = 1e6
+"""Stands in a cost table where the network gave no finite cost. Finite, so that nothing downstream turns NaN."""
+
+
+def finite(values: Float[Array, "..."]) -> Float[Array, "..."]:
+    """`values` with NaN and infinities replaced by `WORST`."""
+    return jnp.where(jnp.isfinite(values), values, WORST)
+
+
+def is_finite(values: Float[Array, "..."]) -> Bool[Array, "..."]:
+    """False where `finite` had to step in."""
+    return values < WORST
+
+
+def argmax(values: Float[Array, "..."], mask: Bool[Array, "..."]) -> Int[Array, "..."]:
+    """Index of the largest kept value of the last axis, the first of equals; 0 where nothing is kept."""
+    return jnp.argmax(jnp.where(mask, values, -jnp.inf), axis=-1)

@@ -1,0 +1,52 @@
+"""Anchors: one square per cell of each pyramid level. numpy, computed while tracing, static (spec 2.1 and 2.2)."""
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int
+
+from lad_jax.types import Priors
+
+
+def level_shapes(canvas_hw: tuple[int, int], strides: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    """Rows and columns of each pyramid level: ceil(canvas / stride)."""
+    height, width = canvas_hw
+    return tuple((-(-height // stride), -(-width // stride)) for stride in strides)
+
+
+def level_sizes(canvas_hw: tuple[int, int], strides: tuple[int, ...]) -> tuple[int, ...]:
+    """Number of priors of each pyramid level."""
+    return tuple(rows * columns for rows, columns in level_shapes(canvas_hw, strides))
+
+
+def make_priors(canvas_hw: tuple[int, int], strides: tuple[int, ...], scale: float) -> Priors:
+    """The anchors of a canvas, all valid.
+
+    Cell (i, j) of a level carries a square of side scale·stride centred at (j·stride, i·stride): the cell's top
+    left corner, as in the reference (`center_offset=0`).
+
+    Args:
+      canvas_hw: height and width of the padded canvas [pixels].
+      strides: pixels per cell, level by level.
+      scale: anchor side in strides (8 in the paper).
+    """
+    boxes, levels = [], []
+    for level, ((rows, columns), stride) in enumerate(zip(level_shapes(canvas_hw, strides), strides, strict=True)):
+        y, x = np.mgrid[:rows, :columns].reshape(2, -1) * stride
+        half = scale * stride / 2
+        boxes.append(np.stack([x - half, y - half, x + half, y + half], axis=1))
+        levels.append(np.full(rows * columns, level))
+    return Priors(
+        boxes=np.concatenate(boxes).astype(np.float32),
+        level=np.concatenate(levels).astype(np.int32),
+        valid=np.ones(sum(map(len, boxes)), bool),
+    )
+
+
+def within(priors: Priors, image_hw: Int[Array, "2"], pad_multiple: int) -> Priors:
+    """The priors with `valid` cleared where the cell starts beyond the image, its size rounded up to `pad_multiple`.
+
+    Anchors are centred on their cell's corner, so the cell starts at the anchor's centre.
+    """
+    padded_hw = -(-jnp.asarray(image_hw) // pad_multiple) * pad_multiple
+    corner = (priors.boxes[:, :2] + priors.boxes[:, 2:]) / 2
+    return priors._replace(valid=jnp.asarray((corner[:, 0] < padded_hw[1]) & (corner[:, 1] < padded_hw[0])))
