@@ -1,0 +1,103 @@
+"""Probabilistic anchor assignment: PAA's costs and its mixture partition (spec 3, 4 and 5)."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from lad_jax import boxes, losses, masked, mixture
+from lad_jax.assign.base import Assigner
+from lad_jax.assign.candidates import max_iou_candidates
+from lad_jax.types import Assignment, CostTable, GroundTruth, Predictions, Priors
+
+
+@dataclass(frozen=True)
+class PAAOptions:
+    """Options of PAA."""
+
+    min_iou: float = 0.1
+    """A prior that overlaps an object this much is its candidate."""
+    candidates_per_level: int = 9
+    """How many of the cheapest candidates of a level enter an object's mixture."""
+    box_cost_weight: float = 1.3
+    """Weight of 1 - GIoU beside the classification loss."""
+
+
+def make_paa(options: PAAOptions, n_levels: int) -> Assigner:
+    """PAA's two functions, closed over the options and the number of pyramid levels."""
+    return Assigner(partial(cost, options=options), partial(partition, options=options, n_levels=n_levels))
+
+
+def cost(priors: Priors, predictions: Predictions, truth: GroundTruth, *, options: PAAOptions) -> CostTable:
+    """Every candidate's loss, were it responsible for its object (spec 4, eq. 2 of the paper).
+
+    cost = Σ_c focal_c + box_cost_weight · (1 - GIoU)
+
+    summed over all classes, the object's being the positive one. The quality branch has no part in it.
+    """
+    candidate = max_iou_candidates(priors, truth, min_iou=options.min_iou)
+    object_of = jnp.maximum(candidate, 0)
+    # Never an [A, G, C] tensor: each prior's sum over the classes as background, then one entry exchanged.
+    as_background = jnp.sum(losses.focal_negative(predictions.class_log_p, predictions.class_log_not_p), axis=1)
+    own = truth.labels[object_of][:, None]
+    log_p = jnp.take_along_axis(predictions.class_log_p, own, axis=1)[:, 0]
+    log_not_p = jnp.take_along_axis(predictions.class_log_not_p, own, axis=1)[:, 0]
+    classification = as_background - losses.focal_negative(log_p, log_not_p) + losses.focal_positive(log_p, log_not_p)
+    localisation = 1 - boxes.giou(predictions.boxes, truth.boxes[object_of])
+    return CostTable(masked.finite(classification + options.box_cost_weight * localisation), candidate)
+
+
+def partition(
+    table: CostTable, priors: Priors, truth: GroundTruth, *, options: PAAOptions, n_levels: int
+) -> Assignment:
+    """Split each object's candidates by a mixture of two Gaussians over their costs (spec 5.1).
+
+    The cheapest candidates of every level enter. Positive are those of the cheaper component, in order of cost, up
+    to the one where the mixture is densest. An object with a single candidate gets none, as in the reference.
+    All other valid priors are negative.
+    """
+    index, costs, kept = cheapest_of_each_object(
+        table, priors, n_objects=len(truth.labels), n_levels=n_levels, per_level=options.candidates_per_level
+    )
+    fitted = jax.vmap(mixture.fit)(costs, kept)
+    densest = masked.argmax(fitted.log_density, fitted.foreground)
+    chosen = fitted.foreground & (jnp.arange(costs.shape[1]) <= densest[:, None])
+    several = jnp.sum(kept, axis=1) > 1
+    chosen &= several[:, None]
+
+    n_priors = len(table.cost)
+    positive = jnp.zeros(n_priors, bool).at[jnp.where(chosen, index, n_priors)].set(True, mode="drop")
+    return Assignment(
+        object=jnp.where(positive, table.object, -1),
+        positive=positive,
+        weight=priors.valid.astype(jnp.float32),
+        iterations=jnp.max(jnp.where(several, fitted.iterations, 0)),
+    )
+
+
+def cheapest_of_each_object(
+    table: CostTable, priors: Priors, *, n_objects: int, n_levels: int, per_level: int
+) -> tuple[Int[Array, "G S"], Float[Array, "G S"], Bool[Array, "G S"]]:
+    """For each object its cheapest candidates of every level, by rising cost: S = n_levels · per_level.
+
+    One sort by (object and level, cost) puts each cell's candidates side by side, the cheapest first, so the work
+    does not grow with the number of objects. Of equal costs the first prior wins.
+
+    Returns:
+      Indices of priors, their costs, and a mask: an object may have fewer than S. Unused costs are meaningless.
+    """
+    is_candidate = (table.object >= 0) & masked.is_finite(table.cost)
+    n_cells = n_objects * n_levels
+    cell = jnp.where(is_candidate, table.object * n_levels + priors.level, n_cells)
+    order = jnp.arange(len(cell))
+    cell, cost, order = jax.lax.sort((cell, table.cost, order), num_keys=2, is_stable=True)
+
+    bounds = jnp.searchsorted(cell, jnp.arange(n_cells + 1))
+    slot = bounds[:-1, None] + jnp.arange(per_level)
+    kept = (slot < bounds[1:, None]).reshape(n_objects, -1)
+    slot = jnp.minimum(slot, len(cell) - 1).reshape(n_objects, -1)
+
+    costs, slot = jax.lax.sort((jnp.where(kept, cost[slot], jnp.inf), slot), num_keys=1, is_stable=True)
+    return order[slot], costs, jnp.isfinite(costs)
