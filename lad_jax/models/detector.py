@@ -1,0 +1,100 @@
+"""A detector: pixels to what it says about every prior."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, UInt8
+
+from lad_jax import boxes
+from lad_jax.models.fpn import FPN
+from lad_jax.models.heads import PAAHead
+from lad_jax.models.resnet import ResNet, ResNetOptions
+from lad_jax.priors import make_priors
+from lad_jax.types import Predictions
+
+IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """A network: what two networks must share to exchange costs is `first_level`, `n_levels` and `anchor_scale`."""
+
+    backbone: ResNetOptions = ResNetOptions()
+    channel_order: Literal["rgb", "bgr"] = "rgb"
+    """Order in which the network wants the colours, and in which mean and std are given."""
+    pixel_mean: tuple[float, float, float] = IMAGENET_MEAN
+    pixel_std: tuple[float, float, float] = IMAGENET_STD
+    first_level: int = 3
+    """The finest pyramid level; level n has stride 2ⁿ."""
+    n_levels: int = 5
+    anchor_scale: float = 8.0
+    """Side of an anchor in strides."""
+    channels: int = 256
+    """Channels of the pyramid and of the head's towers."""
+    tower_convs: int = 4
+    norm_groups: int = 32
+    """Groups of the head's group norms."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """In which the convolutions compute. Parameters, outputs, costs and losses are float32."""
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.first_level <= 5:
+            raise ValueError(f"first_level is {self.first_level}; allowed: 2 to 5")
+        if self.n_levels < 6 - self.first_level:
+            raise ValueError(
+                f"n_levels is {self.n_levels}, but the backbone gives {6 - self.first_level} from there on"
+            )
+        if self.channels % self.norm_groups:
+            raise ValueError(f"norm_groups {self.norm_groups} does not divide channels {self.channels}")
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Pixels per cell of each level."""
+        return tuple(2 ** (self.first_level + i) for i in range(self.n_levels))
+
+
+class Detector(nn.Module):
+    """Backbone, pyramid and head, from uint8 RGB pixels to `Predictions` with a leading batch axis."""
+
+    options: ModelOptions
+    n_classes: int
+
+    @nn.compact
+    def __call__(self, images: UInt8[Array, "B H W 3"], image_hw: Int[Array, "B 2"]) -> Predictions:
+        """Predict for images on one canvas, whose sides are multiples of 32.
+
+        Args:
+          images: RGB; what lies outside `image_hw` is ignored.
+          image_hw: height and width of each image's content.
+        """
+        options, dtype = self.options, jnp.dtype(self.options.dtype)
+        x = normalise(images, image_hw, options).astype(dtype)
+        features = ResNet(options.backbone, dtype, name="backbone")(x)[options.first_level - 2 :]
+        features = FPN(options.channels, options.n_levels, dtype, name="neck")(features)
+        head = PAAHead(
+            self.n_classes, options.channels, options.tower_convs, options.norm_groups, dtype, name="bbox_head"
+        )
+        outputs = head(features)
+        priors = make_priors((images.shape[1], images.shape[2]), options.strides, options.anchor_scale)
+        return Predictions(
+            class_log_p=jax.nn.log_sigmoid(outputs.class_logits),
+            class_log_not_p=jax.nn.log_sigmoid(-outputs.class_logits),
+            box_deltas=outputs.box_deltas,
+            boxes=boxes.decode(jnp.asarray(priors.boxes), outputs.box_deltas),
+            quality_logit=outputs.quality_logit,
+        )
+
+
+def normalise(
+    images: UInt8[Array, "B H W 3"], image_hw: Int[Array, "B 2"], options: ModelOptions
+) -> Float[Array, "B H W 3"]:
+    """(pixel - mean) / std in the network's channel order; padding becomes 0 *after* that (spec 9.1)."""
+    x = images.astype(jnp.float32)
+    x = x[..., ::-1] if options.channel_order == "bgr" else x
+    x = (x - jnp.array(options.pixel_mean)) / jnp.array(options.pixel_std)
+    rows, columns = jnp.arange(images.shape[1]), jnp.arange(images.shape[2])
+    content = (rows[:, None] < image_hw[:, 0, None, None]) & (columns < image_hw[:, 1, None, None])
+    return jnp.where(content[..., None], x, 0.0)

@@ -1,0 +1,149 @@
+"""ResNet v1b (spec 1.1). Submodules carry torchvision's names, so weights convert name by name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from lad_jax.models.norm import NormName, make_norm
+
+STAGES = {
+    10: ("basic", (1, 1, 1, 1)),
+    18: ("basic", (2, 2, 2, 2)),
+    34: ("basic", (3, 4, 6, 3)),
+    50: ("bottleneck", (3, 4, 6, 3)),
+    101: ("bottleneck", (3, 4, 23, 3)),
+    152: ("bottleneck", (3, 8, 36, 3)),
+}
+"""Kind of block and number of blocks of each stage, by depth."""
+
+Style = Literal["pytorch", "caffe"]
+"""Which convolution of a bottleneck carries the stride: the 3x3 (`pytorch`) or the first 1x1 (`caffe`)."""
+
+
+@dataclass(frozen=True)
+class ResNetOptions:
+    """A backbone."""
+
+    depth: Literal[10, 18, 34, 50, 101, 152] = 50
+    width: int = 64
+    """Channels of the stem; the stages have 1, 2, 4 and 8 times as many (times 4 with bottlenecks)."""
+    style: Style = "pytorch"
+    norm: NormName = "frozen_batch"
+    norm_groups: int = 32
+    """Groups of group norm."""
+    frozen_stages: int = 1
+    """-1: everything is trained; 0: the stem is frozen; n: also stages 1 to n."""
+    pretrained: str = ""
+    """Path of ImageNet weights (`.npz` with torchvision's names); empty: from scratch."""
+
+    def __post_init__(self) -> None:
+        if self.norm == "group" and self.width % self.norm_groups:
+            raise ValueError(f"norm_groups {self.norm_groups} does not divide width {self.width}")
+        if not -1 <= self.frozen_stages <= 4:
+            raise ValueError(f"frozen_stages is {self.frozen_stages}; allowed: -1 to 4")
+
+
+class ResNet(nn.Module):
+    """Images to the feature maps C2, C3, C4, C5 (strides 4, 8, 16, 32)."""
+
+    options: ResNetOptions
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, images: Float[Array, "B H W 3"]) -> tuple[Float[Array, "B _ _ _"], ...]:
+        options = self.options
+        norm = make_norm(options.norm, self.dtype, groups=options.norm_groups)
+        x = _conv(self.dtype)(options.width, 7, strides=2, name="conv1")(images)
+        x = nn.relu(norm(name="bn1")(x))
+        x = nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
+        x = self._frozen(0, x)
+        kind, depths = STAGES[options.depth]
+        block = {"basic": BasicBlock, "bottleneck": partial(Bottleneck, style=options.style)}[kind]
+        features = []
+        for stage, depth in enumerate(depths, start=1):
+            for index in range(depth):
+                stride = 2 if stage > 1 and index == 0 else 1
+                planes = options.width * 2 ** (stage - 1)
+                x = block(planes, stride, norm, self.dtype, name=f"layer{stage}_{index}")(x)
+            x = self._frozen(stage, x)
+            features.append(x)
+        return tuple(features)
+
+    def _frozen(self, stage: int, x: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Cut the gradient behind a frozen stage: nothing below it is computed in the backward pass."""
+        return jax.lax.stop_gradient(x) if stage <= self.options.frozen_stages else x
+
+
+def is_frozen(path: tuple[str, ...], frozen_stages: int) -> bool:
+    """Whether the backbone parameter at `path` belongs to the stem or to a stage that is frozen."""
+    name = path[0]
+    stage = int(name.removeprefix("layer").split("_")[0]) if name.startswith("layer") else 0
+    return stage <= frozen_stages
+
+
+def _conv(dtype: jnp.dtype) -> Callable[..., nn.Conv]:
+    """Bias-free convolutions padded by half their kernel on every side, as torch pads (not `SAME`)."""
+
+    def make(channels: int, kernel: int, *, strides: int = 1, name: str) -> nn.Conv:
+        return nn.Conv(
+            channels,
+            (kernel, kernel),
+            strides=strides,
+            padding=kernel // 2,
+            use_bias=False,
+            kernel_init=nn.initializers.variance_scaling(2.0, "fan_out", "normal"),
+            dtype=dtype,
+            name=name,
+        )
+
+    return make
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut."""
+
+    planes: int
+    stride: int
+    norm: Callable[..., Any]
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B _ _ _"]:
+        conv, norm = _conv(self.dtype), self.norm
+        y = nn.relu(norm(name="bn1")(conv(self.planes, 3, strides=self.stride, name="conv1")(x)))
+        y = norm(name="bn2")(conv(self.planes, 3, name="conv2")(y))
+        return nn.relu(y + _shortcut(x, self.planes, self.stride, conv, norm))
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3, 1x1 convolutions and a shortcut; the last has four times the channels."""
+
+    planes: int
+    stride: int
+    norm: Callable[..., Any]
+    dtype: jnp.dtype
+    style: Style
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B _ _ _"]:
+        conv, norm = _conv(self.dtype), self.norm
+        first, second = (1, self.stride) if self.style == "pytorch" else (self.stride, 1)
+        y = nn.relu(norm(name="bn1")(conv(self.planes, 1, strides=first, name="conv1")(x)))
+        y = nn.relu(norm(name="bn2")(conv(self.planes, 3, strides=second, name="conv2")(y)))
+        y = norm(name="bn3")(conv(4 * self.planes, 1, name="conv3")(y))
+        return nn.relu(y + _shortcut(x, 4 * self.planes, self.stride, conv, norm))
+
+
+def _shortcut(
+    x: Float[Array, "B H W C"], channels: int, stride: int, conv: Callable[..., nn.Conv], norm: Callable[..., Any]
+) -> Float[Array, "B _ _ _"]:
+    """The input itself, or projected where its shape changes."""
+    if stride == 1 and x.shape[-1] == channels:
+        return x
+    return norm(name="downsample_1")(conv(channels, 1, strides=stride, name="downsample_0")(x))
