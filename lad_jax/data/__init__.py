@@ -1,0 +1,30 @@
+"""Pictures and annotations in, batches out. numpy only: no device is opened here or in the worker processes."""
+
+from lad_jax.data.canvases import assign, choose_canvases, padding_share
+from lad_jax.data.loader import eval_batches, train_batches
+from lad_jax.data.options import DataOptions, FolderOptions, SyntheticOptions
+from lad_jax.data.pictures import read_picture
+from lad_jax.data.plan import Plan, make_eval_plan, make_plan
+from lad_jax.data.records import DataSet, Record, max_objects, training_positions
+from lad_jax.data.sources import open_dataset, open_datasets
+
+__all__ = [
+    "DataOptions",
+    "DataSet",
+    "FolderOptions",
+    "Plan",
+    "Record",
+    "SyntheticOptions",
+    "assign",
+    "choose_canvases",
+    "eval_batches",
+    "make_eval_plan",
+    "make_plan",
+    "max_objects",
+    "open_dataset",
+    "open_datasets",
+    "padding_share",
+    "read_picture",
+    "train_batches",
+    "training_positions",
+]

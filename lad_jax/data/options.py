@@ -1,0 +1,72 @@
+"""What a config file can say about the data."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class FolderOptions:
+    """A folder of pictures and its annotations in COCO format."""
+
+    images: str = ""
+    annotations: str = ""
+    """The JSON file."""
+
+
+@dataclass(frozen=True)
+class SyntheticOptions:
+    """Pictures of shapes, drawn on the fly."""
+
+    train: int = 600
+    """Number of training pictures."""
+    val: int = 150
+    size: int = 128
+    """Height and width [pixels]; shapes keep their size, so larger pictures are less crowded."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ["train", "val"]:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if not 96 <= self.size <= 160:
+            raise ValueError(f"size is {self.size}; it must be between 96 and 160 pixels")
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}; it must not be negative")
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Where pictures come from and how they become batches."""
+
+    source: Literal["coco", "synthetic"] = "coco"
+    train: FolderOptions = FolderOptions()
+    val: FolderOptions = FolderOptions()
+    synthetic: SyntheticOptions = SyntheticOptions()
+    short_side: int = 800
+    """Pictures are resized, keeping their ratio, to the largest size within both bounds [pixels]."""
+    long_side: int = 1333
+    flip: float = 0.5
+    """Probability that a training picture is mirrored."""
+    canvases: int = 4
+    """How many padded sizes at most; each is one compilation. 4 keep the padding of COCO below 10 %."""
+    pad_multiple: int = 32
+    """Canvas sides are multiples of this [pixels]."""
+    workers: int = 2
+    """Processes that read and resize; 0: a thread of this process."""
+    filter_empty: bool = True
+    """Whether training leaves out pictures without objects."""
+    strict: bool = False
+    """Whether a degenerate box in the annotations is an error; otherwise it is left out and counted in a warning."""
+    on_bad_picture: Literal["stop", "skip"] = "stop"
+    """What to do when a picture cannot be decoded: stop by name, or go on without it and name it in the log."""
+
+    def __post_init__(self) -> None:
+        for name in ["short_side", "long_side", "canvases", "pad_multiple"]:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.long_side < self.short_side:
+            raise ValueError(f"long_side is {self.long_side}, less than short_side ({self.short_side})")
+        if not 0 <= self.flip <= 1:
+            raise ValueError(f"flip is {self.flip}; it is a probability, between 0 and 1")
+        if self.workers < 0:
+            raise ValueError(f"workers is {self.workers}; it must not be negative")

@@ -1,0 +1,78 @@
+"""The nouns of the data room: a picture's record, and a data set."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
+
+MIN_SIDE = 32
+"""Training leaves out pictures with a side shorter than this [pixels] (spec 9.1)."""
+
+
+class Record(NamedTuple):
+    """What is known about a picture before it is decoded. Boxes in annotation order: the order decides ties."""
+
+    id: int
+    """The data set's own id of the picture; any integer."""
+    file_name: str
+    width: int
+    height: int
+    boxes: Float[np.ndarray, "n 4"]
+    """`x1 y1 x2 y2` in pixels of the original picture, float32; they may reach beyond it."""
+    labels: Int[np.ndarray, " n"]
+    """Class index 0…C-1."""
+    crowd: Bool[np.ndarray, " n"]
+    """True for a region of many objects, which is no object itself."""
+
+
+@runtime_checkable
+class DataSet(Protocol):
+    """Pictures with annotated boxes."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names by label."""
+        ...
+
+    @property
+    def category_ids(self) -> tuple[int, ...]:
+        """The data set's own category ids by label."""
+        ...
+
+    @property
+    def records(self) -> Sequence[Record]: ...
+
+    def read(self, position: int) -> UInt8[np.ndarray, "h w 3"]:
+        """The picture of `records[position]`, RGB.
+
+        Raises:
+          InputError: it cannot be read or decoded, or is not of the recorded size; names the file.
+        """
+        ...
+
+    def ground_truth(self) -> dict[str, list[dict[str, Any]]]:
+        """The whole annotation in COCO format, with the data set's own ids and nothing left out, for evaluation."""
+        ...
+
+
+def training_positions(dataset: DataSet, *, filter_empty: bool) -> Int[np.ndarray, " n"]:
+    """Positions of the pictures to train on.
+
+    Left out are pictures with a side below 32 pixels and, if `filter_empty`, pictures without objects (a crowd
+    region is none).
+
+    Source: spec 9.1, dataset filter.
+    """
+    kept = [
+        position
+        for position, record in enumerate(dataset.records)
+        if min(record.width, record.height) >= MIN_SIDE and not (filter_empty and record.crowd.all())
+    ]
+    return np.array(kept, np.int64)
+
+
+def max_objects(records: Sequence[Record]) -> int:
+    """G: the most boxes of a picture, crowd regions included, rounded up to a multiple of 8; at least 8."""
+    most = max((len(record.boxes) for record in records), default=0)
+    return max(-(-most // 8) * 8, 8)

@@ -1,0 +1,151 @@
+"""Decoding: every kind of file as OpenCV reads it, and no silent gray for a file that is cut off."""
+
+import base64
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+
+from lad_jax.data import read_picture
+from lad_jax.errors import InputError
+
+CMYK_JPEG = base64.b64decode(
+    "/9j/7gAOQWRvYmUAZAAAAAAA/9sAQwANCQoLCggNCwoLDg4NDxMgFRMSEhMnHB4XIC4pMTAuKS0sMzpKPjM2RjcsLUBXQUZMTlJTUjI+WmFaUGBK"
+    "UVJP/8AAFAgAEAAQBEMRAE0RAFkRAEsRAP/EABYAAQEBAAAAAAAAAAAAAAAAAAAHBv/EABQQAQAAAAAAAAAAAAAAAAAAAAD/2gAOBEMATQBZAEsAAD8A"
+    "ySnKcoQAvYkYAP/Z"
+)
+"""16x16, the upper half cyan 200, the lower yellow 150, all with black 20: no writer of OpenCV makes these."""
+
+
+@pytest.fixture
+def pixels():
+    """A smooth picture, so that JPEG keeps it; no two corners alike."""
+    y, x = np.mgrid[:48, :80]
+    return np.stack([x * 3, y * 5, 255 - x - y], axis=-1).astype(np.uint8)
+
+
+def save(path, rgb, *options):
+    assert cv2.imwrite(str(path), rgb[..., ::-1], options)
+    return path
+
+
+def palette_png(indices, palette):
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    height, width = indices.shape
+    header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
+    rows = zlib.compress(b"".join(b"\0" + row.tobytes() for row in indices))
+    chunks = chunk(b"IHDR", header) + chunk(b"PLTE", palette.tobytes()) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+def with_orientation(path, orientation):
+    """Insert an EXIF segment that says how to turn the picture."""
+    tiff = b"II*\0" + struct.pack("<I", 8) + struct.pack("<HHHIHHI", 1, 0x0112, 3, 1, orientation, 0, 0)
+    segment = b"Exif\0\0" + tiff
+    data = path.read_bytes()
+    path.write_bytes(data[:2] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + data[2:])
+
+
+@pytest.mark.parametrize(
+    ("orientation", "turn"),
+    [
+        (1, lambda p: p),
+        (2, lambda p: p[:, ::-1]),
+        (3, lambda p: p[::-1, ::-1]),
+        (6, lambda p: np.rot90(p, k=-1)),  # stored lying on its left side
+        (8, lambda p: np.rot90(p)),
+    ],
+)
+def test_exif_orientation_is_applied(tmp_path, pixels, orientation, turn):
+    path = save(tmp_path / "p.jpg", pixels)
+    plain = read_picture(path)
+    with_orientation(path, orientation)
+    np.testing.assert_array_equal(read_picture(path), turn(plain))
+    assert np.abs(plain.astype(int) - pixels).mean() < 4  # RGB, not BGR
+
+
+def test_gray_becomes_rgb(tmp_path, pixels):
+    for name in ("gray.jpg", "gray.png"):
+        cv2.imwrite(str(tmp_path / name), pixels[..., 0])
+        picture = read_picture(tmp_path / name)
+        assert picture.shape == pixels.shape
+        assert np.abs(picture.astype(int) - pixels[..., :1]).max() < 8
+
+
+def test_palette_becomes_rgb(tmp_path):
+    random = np.random.default_rng(0)
+    indices, palette = random.integers(0, 7, (9, 14), np.uint8), random.integers(0, 255, (7, 3), np.uint8)
+    (tmp_path / "p.png").write_bytes(palette_png(indices, palette))
+    np.testing.assert_array_equal(read_picture(tmp_path / "p.png"), palette[indices])
+
+
+def test_cmyk_becomes_rgb(tmp_path):
+    (tmp_path / "p.jpg").write_bytes(CMYK_JPEG)
+    picture = read_picture(tmp_path / "p.jpg")
+    light = (255 - 20) / 255
+    assert picture.shape == (16, 16, 3)
+    assert np.abs(picture[2, 4] - np.array([55, 255, 255]) * light).max() < 5
+    assert np.abs(picture[13, 4] - np.array([255, 255, 105]) * light).max() < 5
+
+
+def test_alpha_is_dropped(tmp_path, pixels):
+    alpha = np.random.default_rng(0).integers(0, 255, (*pixels.shape[:2], 1), np.uint8)
+    cv2.imwrite(str(tmp_path / "p.png"), np.concatenate([pixels[..., ::-1], alpha], axis=-1))
+    np.testing.assert_array_equal(read_picture(tmp_path / "p.png"), pixels)
+
+
+def test_progressive_jpeg(tmp_path, pixels):
+    plain = read_picture(save(tmp_path / "p.jpg", pixels))
+    progressive = read_picture(save(tmp_path / "q.jpg", pixels, cv2.IMWRITE_JPEG_PROGRESSIVE, 1))
+    np.testing.assert_array_equal(progressive, plain)
+
+
+def test_sixteen_bits_become_eight(tmp_path, pixels):
+    np.testing.assert_array_equal(read_picture(save(tmp_path / "deep.png", pixels.astype(np.uint16) * 257)), pixels)
+
+
+@pytest.mark.parametrize("name", ["p.jpg", "p.png"])
+@pytest.mark.parametrize("share", [0.3, 0.7, 0.97])
+def test_cut_off_file_is_an_error(tmp_path, pixels, name, share):
+    noise = np.random.default_rng(0).integers(0, 255, pixels.shape, np.uint8)
+    path = save(tmp_path / name, noise)
+    data = path.read_bytes()
+    cut = data[: int(len(data) * share)]
+    path.write_bytes(cut)
+    with pytest.raises(InputError, match=f"{name} is cut off after {len(cut)} bytes"):
+        read_picture(path)
+    path.write_bytes(cut + bytes(len(data) - len(cut)))  # as a download that reserved its space
+    with pytest.raises(InputError, match="is cut off"):
+        read_picture(path)
+
+
+def test_end_marker_of_a_thumbnail_does_not_count(tmp_path, pixels):
+    path = save(tmp_path / "p.jpg", pixels)
+    data = path.read_bytes()
+    thumbnail = b"\xff\xe2" + struct.pack(">H", 8) + b"ab\xff\xd9cd"
+    path.write_bytes(data[:2] + thumbnail + data[2:])
+    np.testing.assert_array_equal(read_picture(path).shape, pixels.shape)
+    path.write_bytes(data[:2] + thumbnail + data[2:-100])
+    with pytest.raises(InputError, match="is cut off"):
+        read_picture(path)
+
+
+@pytest.mark.parametrize("name", ["p.jpg", "p.png"])
+def test_bytes_after_the_end_are_allowed(tmp_path, pixels, name):
+    path = save(tmp_path / name, pixels)
+    before = read_picture(path)
+    path.write_bytes(path.read_bytes() + b"camera's own notes" * 50)
+    np.testing.assert_array_equal(read_picture(path), before)
+
+
+def test_unreadable_files_are_named(tmp_path):
+    with pytest.raises(InputError, match=r"cannot read picture .*none\.jpg: No such file"):
+        read_picture(tmp_path / "none.jpg")
+    for name, data in {"empty.jpg": b"", "text.jpg": b"<html>404</html>" * 20}.items():
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(InputError, match=rf"cannot decode picture .*{name} \({len(data)} bytes\)"):
+            read_picture(tmp_path / name)
