@@ -1,0 +1,94 @@
+"""Evaluate networks on a data set: one compiled program for each network and canvas, kept for the next time."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from lad_jax.data import DataOptions, DataSet, eval_batches, make_eval_plan
+from lad_jax.evaluation.coco import Metrics, evaluate
+from lad_jax.evaluation.postprocess import PostprocessOptions
+from lad_jax.evaluation.runner import detect, make_detector
+from lad_jax.types import Batch, Network
+from lad_jax.visualize import draw_boxes, enlarge, readable_factor, side_by_side
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationOptions:
+    """Evaluation and prediction."""
+
+    network: Network = "student"
+    """The network that the run is about: its AP picks the best checkpoint, and `predict` and `load` take it."""
+    batch_size: int = 8
+    pictures: int = 4
+    """Validation pictures with boxes for TensorBoard."""
+    postprocess: PostprocessOptions = PostprocessOptions()
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What a network found, and how good that is."""
+
+    metrics: Metrics
+    detections: list[dict[str, Any]]
+    """In COCO's results format."""
+
+
+class Evaluator:
+    """Calls evaluate the given networks' variables on the whole data set."""
+
+    def __init__(
+        self,
+        models: Mapping[Network, Any],
+        dataset: DataSet,
+        data: DataOptions,
+        options: EvaluationOptions,
+        *,
+        place: Callable[[Batch], Batch],
+    ) -> None:
+        self._dataset, self._data, self._options, self._place = dataset, data, options, place
+        self._plan = make_eval_plan(dataset, data, batch_size=options.batch_size)
+        self._detectors = {
+            name: make_detector(model.apply, model.options.strides, options.postprocess)
+            for name, model in models.items()
+        }
+
+    @property
+    def n_programs(self) -> int:
+        """How many programs will be compiled."""
+        return len(self._detectors) * len(self._plan.canvases)
+
+    def __call__(self, variables: Mapping[Network, Any]) -> dict[Network, Result]:
+        """Detections and COCO metrics of each network."""
+        return {name: self._one(self._detectors[name], v) for name, v in variables.items()}
+
+    def _one(self, detector: Callable[..., Any], variables: Any) -> Result:
+        dataset = self._dataset
+        batches = eval_batches(dataset, self._plan, self._data)
+        detections = detect(detector, variables, dataset, batches, self._place)
+        metrics = evaluate(dataset.ground_truth(), detections, dataset.class_names, dataset.category_ids)
+        return Result(metrics, detections)
+
+    def pictures(self, detections: list[dict[str, Any]]) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+        """The first pictures of the data set, detections beside ground truth."""
+        for position in range(min(self._options.pictures, len(self._dataset.records))):
+            yield draw_results(self._dataset, position, detections)
+
+
+def draw_results(
+    dataset: DataSet, position: int, detections: list[dict[str, Any]], *, least_score: float = 0.3
+) -> UInt8[np.ndarray, "H W 3"]:
+    """One picture of the data set twice: its annotated boxes, and the detections of at least `least_score`."""
+    image, record = dataset.read(position), dataset.records[position]
+    factor = readable_factor(image)
+    image = enlarge(image, factor)
+    found = [d for d in detections if d["image_id"] == record.id and d["score"] >= least_score]
+    xywh = np.array([d["bbox"] for d in found], np.float32).reshape(-1, 4)
+    boxes = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
+    labels = np.array([dataset.category_ids.index(d["category_id"]) for d in found], np.int32)
+    scores = np.array([d["score"] for d in found], np.float32)
+    truth = draw_boxes(image, record.boxes * factor, record.labels, None, dataset.class_names)
+    detected = draw_boxes(image, boxes * factor, labels, scores, dataset.class_names)
+    return side_by_side([truth, detected], ["ground truth", f"detections, score >= {least_score}"])

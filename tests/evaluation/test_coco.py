@@ -1,0 +1,106 @@
+"""Metrics on cases whose answer is known, and the files."""
+
+import copy
+import json
+
+import pytest
+
+from lad_jax.evaluation.coco import NAMES, Metrics, evaluate, format_table, write_detections, write_metrics
+
+NAMES_OF_CLASSES, IDS = ("cat", "dog", "cow"), (3, 18, 90)  # ids with gaps
+ONE = pytest.approx(1.0)  # pycocotools adds a rounding error
+
+
+def annotation(image_id, category_id, bbox, **extra):
+    return {"image_id": image_id, "category_id": category_id, "bbox": bbox, **extra}
+
+
+def truth(*annotations):
+    return {
+        "images": [{"id": 7}, {"id": 900_000_000_000}],
+        "categories": [{"id": i, "name": n} for i, n in zip(IDS, NAMES_OF_CLASSES, strict=True)],
+        "annotations": list(annotations),
+    }
+
+
+CAT = annotation(7, 3, [10, 10, 20, 20], id=0)
+DOG = annotation(900_000_000_000, 18, [5, 5, 100, 120], id=4)
+
+
+def detected(boxes, score=0.9):
+    return [{**{k: box[k] for k in ("image_id", "category_id", "bbox")}, "score": score} for box in boxes]
+
+
+def score(ground_truth, results):
+    return evaluate(ground_truth, results, NAMES_OF_CLASSES, IDS)
+
+
+def test_perfect_detections_give_one():
+    """Also where the annotation's id is 0, which pycocotools takes for "not matched"."""
+    metrics = score(truth(CAT, DOG), detected([CAT, DOG]))
+    assert metrics.per_class == {"cat": ONE, "dog": ONE, "cow": None}
+    assert [metrics.overall[name] for name in ("AP", "AR_100", "AP_small", "AP_large")] == [ONE] * 4
+    assert metrics.overall["AP_medium"] is None
+    assert tuple(metrics.overall) == NAMES
+
+
+def test_no_detections_give_zero():
+    metrics = score(truth(CAT, DOG), [])
+    assert metrics.overall["AP"] == metrics.overall["AR_100"] == 0.0
+    assert metrics.per_class == {"cat": 0.0, "dog": 0.0, "cow": None}
+
+
+def test_ground_truth_without_objects_has_nothing_to_measure():
+    assert set(score(truth(), detected([CAT])).overall.values()) == {None}
+
+
+def test_iou_of_three_quarters():
+    """IoU 0.75 passes the thresholds 0.50 … 0.75: 6 of 10."""
+    half = annotation(7, 3, [10, 10, 20, 15])
+    metrics = score(truth(CAT), detected([half]))
+    assert metrics.overall["AP"] == pytest.approx(0.6)
+    assert metrics.overall["AP50"] == metrics.overall["AP75"] == ONE
+
+
+def test_false_positive_with_the_higher_score_halves_precision():
+    wrong = annotation(7, 3, [60, 60, 20, 20])
+    assert score(truth(CAT), detected([CAT], 0.5) + detected([wrong], 0.9)).overall["AP"] == pytest.approx(0.5)
+    assert score(truth(CAT), detected([CAT], 0.9) + detected([wrong], 0.5)).overall["AP"] == ONE
+
+
+def test_detection_in_a_crowd_does_not_count():
+    crowd = annotation(7, 3, [50, 50, 100, 100], id=2, iscrowd=1)
+    inside = annotation(7, 3, [60, 60, 20, 20])
+    assert score(truth(CAT, crowd), detected([CAT], 0.5) + detected([inside], 0.9)).overall["AP"] == ONE
+
+
+def test_annotated_area_decides_about_size():
+    """COCO's area is the mask's; width times height only stands in."""
+    assert score(truth({**DOG, "area": 900.0}), detected([DOG])).overall["AP_large"] is None
+
+
+def test_other_images_are_left_out():
+    elsewhere = annotation(8, 3, [0, 0, 9, 9])
+    assert score(truth(CAT), detected([CAT], 0.5) + detected([elsewhere], 0.9)).overall["AP"] == ONE
+
+
+def test_inputs_are_left_alone_and_nothing_is_printed(capsys):
+    ground_truth, results = truth(CAT, DOG), detected([CAT])
+    before = copy.deepcopy((ground_truth, results))
+    score(ground_truth, results)
+    assert (ground_truth, results) == before
+    assert capsys.readouterr().out == ""
+
+
+def test_files_and_table(tmp_path):
+    results = detected([CAT])
+    metrics = score(truth(CAT, DOG), results)
+    write_metrics(tmp_path, metrics)
+    write_detections(tmp_path, results)
+    stored = json.loads((tmp_path / "metrics.json").read_text(), parse_constant=pytest.fail)
+    assert Metrics(**stored) == metrics
+    assert stored["overall"]["AP_medium"] is None
+    assert json.loads((tmp_path / "detections.json").read_text()) == results
+    first, *_, last = format_table(metrics).splitlines()
+    assert first.split()[:4] == ["AP", "50.0", "AP50", "50.0"]
+    assert last.split() == ["cat", "100.0", "dog", "0.0", "cow", "-"]

@@ -1,0 +1,111 @@
+"""Prediction on files: which pictures are taken, in whose pixels results are, what is written."""
+
+import json
+
+import cv2
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lad_jax.data import DataOptions
+from lad_jax.errors import InputError
+from lad_jax.evaluation.postprocess import PostprocessOptions
+from lad_jax.evaluation.runner import make_detector
+from lad_jax.predict import find_pictures, predict_files
+from lad_jax.types import Predictions
+from lad_jax.visualize import colour
+
+STRIDES = (16,)
+OPTIONS = DataOptions(short_side=60, long_side=120, pad_multiple=32)
+
+
+def apply(variables, images, image_hw):
+    """Finds the content as an object of class 1, and its left half as one of class 0 with a low score."""
+    height, width = jnp.moveaxis(image_hw.astype(jnp.float32), -1, 0)
+    zero = jnp.zeros_like(width)
+    count = (images.shape[1] // 16) * (images.shape[2] // 16)
+    whole, left = jnp.stack([zero, zero, width, height], -1), jnp.stack([zero, zero, width / 2, height], -1)
+    p = jnp.full((1, count, 2), 1e-6).at[0, 0, 1].set(0.81).at[0, 1, 0].set(0.04)
+    return Predictions(
+        class_log_p=jnp.log(p),
+        class_log_not_p=jnp.log1p(-p),
+        box_deltas=jnp.zeros((1, count, 4)),
+        boxes=jnp.zeros((1, count, 4)).at[:, 0].set(whole).at[:, 1].set(left),
+        quality_logit=jnp.full((1, count), 20.0),
+    )
+
+
+@pytest.fixture(scope="module")
+def detector():
+    return make_detector(apply, STRIDES, PostprocessOptions(max_detections=5))
+
+
+def predict(paths, detector, out_dir):
+    target = predict_files(
+        paths,
+        detector,
+        {},
+        options=OPTIONS,
+        class_names=("cat", "dog"),
+        category_ids=(3, 90),
+        out_dir=out_dir,
+        place=jax.device_put,
+    )
+    return json.loads(target.read_text())
+
+
+def picture(path, height=40, width=100):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.full((height, width, 3), 90, np.uint8))
+    return path
+
+
+def test_results_are_in_pixels_of_the_file(tmp_path, detector):
+    """The resize differs from picture to picture and, by rounding, from axis to axis."""
+    paths = [picture(tmp_path / "a.png", 40, 101), picture(tmp_path / "b.jpg", 333, 200)]
+    predictions = predict(paths, detector, tmp_path / "out")
+    assert [p["file"] for p in predictions] == [str(path) for path in paths]
+    for (width, height), prediction in zip([(101, 40), (200, 333)], predictions, strict=True):
+        dog, cat = prediction["detections"]
+        assert (dog["name"], dog["category_id"], cat["name"], cat["category_id"]) == ("dog", 90, "cat", 3)
+        assert dog["bbox"] == pytest.approx([0, 0, width, height], abs=0.01)
+        assert cat["bbox"] == pytest.approx([0, 0, width / 2, height], abs=0.01)
+        assert (dog["score"], cat["score"]) == (pytest.approx(0.9, abs=1e-4), pytest.approx(0.2, abs=1e-4))
+
+
+def test_drawing_shows_the_good_boxes_enlarged(tmp_path, detector):
+    predict([picture(tmp_path / "a.png")], detector, tmp_path / "out")
+    drawn = cv2.imread(str(tmp_path / "out" / "a.png.png"))[:, :, ::-1]
+    assert drawn.shape == (200, 500, 3)
+    assert (drawn[150, 0] == colour(1)).all() and (drawn[150, 499] == colour(1)).all()
+    assert not (drawn == np.array(colour(0))).all(axis=-1).any()  # scores below 0.3 are not drawn
+
+
+def test_equal_names_do_not_overwrite_each_other(tmp_path, detector):
+    paths = [picture(tmp_path / "in" / name) for name in ("a.png", "a.jpg", "x/a.png", "y/a.png")]
+    predict(paths, detector, tmp_path / "out")
+    drawings = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.png"))
+    assert drawings == ["a.jpg.png", "a.png.png", "x/a.png.png", "y/a.png.png"]
+
+
+def test_file_folder_and_pattern(tmp_path):
+    b, a, deep = (picture(tmp_path / name) for name in ("b.JPG", "a.png", "deep/c.png"))
+    (tmp_path / "notes.txt").write_text("")
+    assert find_pictures(str(a)) == [a]
+    assert find_pictures(str(tmp_path)) == [a, b]
+    assert find_pictures(str(tmp_path / "*.png")) == [a]
+    assert find_pictures(str(tmp_path / "**" / "*.png")) == [a, deep]
+
+
+@pytest.mark.parametrize("name", ["absent.png", "empty", "*.gif"])
+def test_no_picture_is_an_input_error(tmp_path, name):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no picture found"):
+        find_pictures(str(tmp_path / name))
+
+
+def test_unreadable_picture_is_named(tmp_path, detector):
+    (tmp_path / "broken.png").write_bytes(b"not a picture")
+    with pytest.raises(InputError, match=r"broken\.png"):
+        predict([tmp_path / "broken.png"], detector, tmp_path / "out")
