@@ -15,7 +15,7 @@ BIN = .venv/bin
 	touch $@
 
 demo: .venv/run
-	$(BIN)/python scripts/demo.py --output=runs/demo
+	$(BIN)/python -m scripts.demo --output=runs/demo
 
 test: lint
 	$(BIN)/python -m pytest

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from lad_jax import boxes
 from lad_jax.types import Assignment, GroundTruth, Predictions
@@ -73,7 +73,7 @@ def _over(mask: Bool[Array, " A"], values: Float[Array, " A"]) -> Float[Array, "
     return jnp.where(mask, values, 0.0)
 
 
-def normalise(sums: LossSums, n_images: Float[Array, ""]) -> dict[str, Float[Array, ""]]:
+def normalise(sums: LossSums, n_images: Int[Array, ""]) -> dict[str, Float[Array, ""]]:
     """The weighted losses of a batch from its images' sums, each divided by a sum over the whole batch.
 
     Args:

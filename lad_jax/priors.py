@@ -1,5 +1,7 @@
 """Anchors: one square per cell of each pyramid level. numpy, computed while tracing, static (spec 2.1 and 2.2)."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
@@ -35,11 +37,12 @@ def make_priors(canvas_hw: tuple[int, int], strides: tuple[int, ...], scale: flo
         half = scale * stride / 2
         boxes.append(np.stack([x - half, y - half, x + half, y + half], axis=1))
         levels.append(np.full(rows * columns, level))
-    return Priors(
-        boxes=np.concatenate(boxes).astype(np.float32),
-        level=np.concatenate(levels).astype(np.int32),
-        valid=np.ones(sum(map(len, boxes)), bool),
-    )
+    arrays: list[Any] = [
+        np.concatenate(boxes).astype(np.float32),
+        np.concatenate(levels).astype(np.int32),
+        np.ones(sum(map(len, boxes)), bool),
+    ]
+    return Priors(*arrays)
 
 
 def within(priors: Priors, image_hw: Int[Array, "2"], pad_multiple: int) -> Priors:

@@ -26,7 +26,7 @@ class GroundTruth(NamedTuple):
     """True for a crowd region: no object to detect, so never responsible for a prior."""
 
     @property
-    def objects(self) -> Bool[Array, " G"]:
+    def objects(self) -> Bool[Array, "... G"]:
         """The rows that priors can be made responsible for."""
         return self.mask & ~self.crowd
 
@@ -97,7 +97,7 @@ class Batch(NamedTuple):
     original_hw: Int[Array, "B 2"]
     scale: Float[Array, "B 2"]
     """Resized / original, for x and y."""
-    index: Int[Array, " B"]
+    position: Int[Array, " B"]
     """Position in the data set; the data set knows the picture's own id, which may not fit an int32."""
     valid: Bool[Array, " B"]
     """False for rows that only fill the last batch."""

@@ -32,7 +32,6 @@ class FrozenBatchNorm(nn.Module):
 
 def make_norm(name: NormName, dtype: jnp.dtype, *, groups: int) -> Callable[..., Any]:
     """A constructor of norm layers; `groups` counts the groups of group norm."""
-    return {
-        "frozen_batch": partial(FrozenBatchNorm, dtype=dtype),
-        "group": partial(nn.GroupNorm, num_groups=groups, epsilon=EPSILON, dtype=dtype),
-    }[name]
+    if name == "group":
+        return partial(nn.GroupNorm, num_groups=groups, epsilon=EPSILON, dtype=dtype)
+    return partial(FrozenBatchNorm, dtype=dtype)

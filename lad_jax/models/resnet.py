@@ -64,7 +64,7 @@ class ResNet(nn.Module):
         x = nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
         x = self._frozen(0, x)
         kind, depths = STAGES[options.depth]
-        block = {"basic": BasicBlock, "bottleneck": partial(Bottleneck, style=options.style)}[kind]
+        block = BasicBlock if kind == "basic" else partial(Bottleneck, style=options.style)
         features = []
         for stage, depth in enumerate(depths, start=1):
             for index in range(depth):

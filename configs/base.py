@@ -1,0 +1,10 @@
+"""The paper's recipe: PAA with ResNet-50 on COCO, 12 epochs. Other configs say what differs."""
+
+from ml_collections import ConfigDict
+
+from lad_jax import RunOptions
+from lad_jax.config import to_config
+
+
+def get_config() -> ConfigDict:
+    return to_config(RunOptions())

@@ -1,0 +1,20 @@
+"""Dense object detection in JAX/Flax: label assignment, and its distillation from one network to another."""
+
+import importlib
+from typing import Any
+
+_HOMES = {
+    "InputError": "lad_jax.errors",
+    "RunOptions": "lad_jax.options",
+    "from_config": "lad_jax.config",
+    "load": "lad_jax.train.checkpoint",
+}
+
+__all__ = ["InputError", "RunOptions", "from_config", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for, and no more: the loader's worker processes need numpy and OpenCV only."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,0 +1,71 @@
+"""The three modes of `main.py`."""
+
+import logging
+from functools import partial
+from pathlib import Path
+
+import jax
+
+from lad_jax.data import open_dataset
+from lad_jax.evaluation.coco import format_table, write_detections, write_metrics
+from lad_jax.evaluation.evaluator import Evaluator
+from lad_jax.evaluation.runner import make_detector
+from lad_jax.models import Detector
+from lad_jax.options import RunOptions
+from lad_jax.predict import find_pictures, predict_files
+from lad_jax.train import checkpoint
+from lad_jax.train.loop import train
+from lad_jax.train.sharding import make_mesh, replicate, split_batch
+
+__all__ = ["evaluate", "predict", "train"]
+_log = logging.getLogger(__name__)
+
+
+def evaluate(options: RunOptions, workdir: Path) -> None:
+    """Evaluate every network that the run in `workdir` trained, by its best checkpoint (else the newest).
+
+    Prints COCO's numbers, and writes `metrics.json` (by network) and, for `evaluation.network`, `detections.json`.
+
+    Raises:
+      InputError: no checkpoint, or one of another architecture or other classes.
+    """
+    dataset = open_dataset(options.data, "val")
+    mesh = make_mesh(options)
+    models = {name: Detector(options.model_of(name), len(dataset.class_names)) for name in options.policy.trained}
+    evaluator = Evaluator(models, dataset, options.data, options.evaluation, place=partial(split_batch, mesh=mesh))
+    folder = checkpoint.find(workdir)
+    _log.info("evaluating %s on %d pictures", folder, len(dataset.records))
+    keys = {"student": "config.model", "teacher": "config.teacher.model"}
+    variables = {
+        name: checkpoint.load_network(folder, name, models[name], dataset.class_names, keys[name]) for name in models
+    }
+    results = evaluator(replicate(variables, mesh))
+    for name, result in results.items():
+        print(f"\n{name}\n{format_table(result.metrics)}")
+    write_metrics(workdir, {name: result.metrics for name, result in results.items()})
+    write_detections(workdir, results[options.evaluation.network].detections)
+
+
+def predict(options: RunOptions, workdir: Path, images: str, output: Path) -> None:
+    """Detect objects in pictures; writes them with boxes, and `predictions.json`, into `output`.
+
+    The network, and how pictures are resized for it, are those of the run in `workdir`; `options` gives only how
+    predictions become detections.
+
+    Raises:
+      InputError: no checkpoint, no picture, or one that cannot be read.
+    """
+    paths = find_pictures(images)
+    model, variables, trained = checkpoint.load(workdir, options.evaluation.network)
+    meta = checkpoint.read_meta(checkpoint.find(workdir))
+    written = predict_files(
+        paths,
+        make_detector(model.apply, model.options.strides, options.evaluation.postprocess),
+        jax.device_put(variables),
+        options=trained.data,
+        class_names=meta.class_names,
+        category_ids=meta.category_ids,
+        out_dir=output,
+        place=jax.device_put,
+    )
+    print(f"{len(paths)} picture(s); results in {written}")

@@ -1,0 +1,255 @@
+"""Checkpoints, by orbax: `WORKDIR/checkpoints/STEP`, the newest and the one with the best AP.
+
+The items of a checkpoint, each readable with plain orbax:
+
+    variables   {network: {"params": ..., "batch_stats": ...}} of every network that learns
+    ema         {network: params}, the moving average; only where there is one
+    optimizer   the state of the optax transformation
+    meta        JSON: `config`, `class_names`, `category_ids`, and for a frozen teacher its `path` and `digest`
+    metrics     JSON: `AP` of `config.evaluation.network`; only where the checkpoint was evaluated
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
+
+from lad_jax.config import from_config
+from lad_jax.errors import InputError
+from lad_jax.models import Detector
+from lad_jax.options import RunOptions
+from lad_jax.train.state import TrainState, Variables
+from lad_jax.types import Network
+
+MAY_CHANGE = (
+    *("teacher.path", "model.backbone.pretrained", "teacher.model.backbone.pretrained"),
+    *("data.workers", "train.devices", "train.log_every", "train.eval_every", "train.checkpoint_every"),
+    *("data.train", "data.val", "data.on_bad_picture", "evaluation"),
+)
+"""Config keys that a run may be resumed with other values of: they do not change what is learned from which picture."""
+NOT_ARCHITECTURE = ("backbone.pretrained", "backbone.frozen_stages", "dtype")
+"""Keys of the model that may differ between a checkpoint and who loads it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Meta:
+    """What a checkpoint says about itself."""
+
+    config: dict[str, Any]
+    class_names: tuple[str, ...]
+    category_ids: tuple[int, ...]
+    teacher: dict[str, str]
+    """`path` and `digest` of a frozen teacher, else empty."""
+
+    @staticmethod
+    def from_json(values: Mapping[str, Any]) -> "Meta":
+        return Meta(
+            values["config"], tuple(values["class_names"]), tuple(values["category_ids"]), dict(values["teacher"])
+        )
+
+
+def make_manager(workdir: Path, *, read_only: bool = False) -> ocp.CheckpointManager:
+    """Orbax's manager of a workdir's checkpoints, keeping the newest and the best."""
+
+    def ap(metrics: Mapping[str, float]) -> float:
+        return metrics["AP"]
+
+    keep = AnyPreservationPolicy([LatestN(n=1), BestN(get_metric_fn=ap, n=1, keep_checkpoints_without_metrics=False)])
+    options = ocp.CheckpointManagerOptions(best_fn=ap, preservation_policy=keep, read_only=read_only)
+    return ocp.CheckpointManager((workdir / "checkpoints").absolute(), options=options)
+
+
+def save(manager: ocp.CheckpointManager, state: TrainState, meta: Meta, ap: float | None) -> None:
+    """Save asynchronously. `ap` is None where the state was not evaluated."""
+    items: dict[str, Any] = {
+        "variables": ocp.args.StandardSave(state.variables),
+        "optimizer": ocp.args.StandardSave(state.optimizer),
+        "meta": ocp.args.JsonSave(dataclasses.asdict(meta)),
+    }
+    if state.ema:
+        items["ema"] = ocp.args.StandardSave(state.ema)
+    metrics = None if ap is None else {"AP": ap}
+    manager.save(int(state.step), args=ocp.args.Composite(**items), metrics=metrics)
+
+
+def restore(manager: ocp.CheckpointManager, template: TrainState) -> TrainState:
+    """The newest checkpoint's state, laid out on the devices like `template`.
+
+    Raises:
+      InputError: the checkpoint cannot be read.
+    """
+    step = cast(int, manager.latest_step())
+    abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, template)
+    items = {"variables": abstract.variables, "optimizer": abstract.optimizer}
+    if template.ema:
+        items["ema"] = abstract.ema
+    folder = Path(manager.directory) / str(step)
+    restored = _read(folder, {name: ocp.args.StandardRestore(item) for name, item in items.items()})
+    placed = jax.device_put(jnp.asarray(step, jnp.int32), template.step.sharding)
+    return TrainState(placed, restored["variables"], restored["optimizer"], restored.get("ema") or {})
+
+
+def find(path: str | Path) -> Path:
+    """The folder of a checkpoint: `path` itself, or the best (else the newest) one of the workdir `path`.
+
+    Raises:
+      InputError: there is no checkpoint there.
+    """
+    path = Path(path)
+    if (path / "variables").is_dir():
+        return path
+    if (path / "checkpoints").is_dir():
+        with make_manager(path, read_only=True) as manager:
+            step = manager.best_step() if manager.best_step() is not None else manager.latest_step()
+        if step is not None:
+            return path / "checkpoints" / str(step)
+    raise InputError(
+        f"no checkpoint in {path}: expected a workdir of a run that has saved one, or a checkpoint's folder."
+    )
+
+
+def read_meta(folder: Path) -> Meta:
+    """What the checkpoint in `folder` says about itself."""
+    return Meta.from_json(_read(folder, {"meta": ocp.args.JsonRestore()})["meta"])
+
+
+def read_variables(folder: Path, network: Network) -> Variables:
+    """The variables of one network of a checkpoint, on the host; the moving average where there is one.
+
+    Raises:
+      InputError: the checkpoint cannot be read, or has no such network.
+    """
+    items = ["variables", *(["ema"] if (folder / "ema").is_dir() else [])]
+    restored = _read(folder, {name: ocp.args.StandardRestore() for name in items})
+    if network not in restored["variables"]:
+        known = ", ".join(restored["variables"])
+        raise InputError(f"checkpoint {folder} has no network {network!r}, but {known}.")
+    variables = restored["variables"][network]
+    if "ema" in restored:
+        variables = {**variables, "params": restored["ema"][network]}
+    return jax.tree.map(np.asarray, variables)
+
+
+def load(workdir: str | Path, network: Network | None = None) -> tuple[Detector, Variables, RunOptions]:
+    """A trained network, for use from Python: `model.apply(variables, images, image_hw)`.
+
+    Args:
+      workdir: a run's workdir (the best checkpoint by AP is taken, else the newest) or a checkpoint's folder.
+      network: `student` or `teacher`; default: the one that the run was evaluated by.
+
+    Returns:
+      The model, its variables as numpy arrays, and the run's options.
+
+    Raises:
+      InputError: no checkpoint there, or it cannot be read.
+    """
+    folder = find(workdir)
+    meta = read_meta(folder)
+    options = from_config(RunOptions, meta.config)
+    name: Network = network or options.evaluation.network
+    return Detector(options.model_of(name), len(meta.class_names)), read_variables(folder, name), options
+
+
+def load_network(
+    path: str | Path, network: Network, model: Detector, class_names: tuple[str, ...], key: str
+) -> Variables:
+    """The variables of a network that must fit `model` and the data's classes.
+
+    Args:
+      path: workdir or checkpoint.
+      network: which of its networks.
+      model: what it has to be.
+      class_names: the classes of the data at hand.
+      key: config key of the model's options, for messages.
+
+    Raises:
+      InputError: no checkpoint, other classes, or another architecture (the message lists the keys).
+    """
+    folder = find(path)
+    meta = read_meta(folder)
+    if meta.class_names != tuple(class_names):
+        raise InputError(
+            f"checkpoint {folder} knows {len(meta.class_names)} classes ({_some(meta.class_names)}), "
+            f"the data {len(class_names)} ({_some(class_names)}): they must be the same, in the same order."
+        )
+    theirs = from_config(RunOptions, meta.config).model_of(network)
+    ours = dataclasses.asdict(model.options)
+    changes = [c for c in _differences(dataclasses.asdict(theirs), ours) if c[0] not in NOT_ARCHITECTURE]
+    if changes:
+        lines = "\n  ".join(f"{key}.{name}: checkpoint {old!r}, config {new!r}" for name, old, new in changes)
+        raise InputError(f"the network in {folder} is another than the config's; set these keys:\n  {lines}")
+    return read_variables(folder, network)
+
+
+def as_json(options: RunOptions) -> dict[str, Any]:
+    """The options as plain JSON values; `from_config` reads them back."""
+    return json.loads(json.dumps(dataclasses.asdict(options)))
+
+
+def digest(variables: Variables) -> str:
+    """SHA-256 over all leaves of a network: names, types, shapes and bytes."""
+    result = hashlib.sha256()
+    for path, leaf in sorted((jax.tree_util.keystr(p), v) for p, v in jax.tree_util.tree_leaves_with_path(variables)):
+        array = np.ascontiguousarray(leaf)
+        result.update(f"{path} {array.dtype} {array.shape}\n".encode())
+        result.update(array.tobytes())
+    return result.hexdigest()
+
+
+def check_same_run(saved: Meta, now: Meta, workdir: Path) -> None:
+    """Check that what is in `workdir` is the run that is about to go on: config, classes and frozen teacher.
+
+    Raises:
+      InputError: it is another; says what differs.
+    """
+    changes = [
+        (name, old, new)
+        for name, old, new in _differences(saved.config, now.config)
+        if not any(name == key or name.startswith(key + ".") for key in MAY_CHANGE)
+    ]
+    if changes:
+        lines = "\n  ".join(f"config.{name}: there {old!r}, now {new!r}" for name, old, new in changes)
+        raise InputError(f"{workdir} holds a run with another config; take another workdir, or go back to:\n  {lines}")
+    if saved.class_names != now.class_names:
+        raise InputError(
+            f"the run in {workdir} was started with the classes {_some(saved.class_names)}, the data now has "
+            f"{_some(now.class_names)}: take another workdir, or the data it was started with."
+        )
+    if saved.teacher and saved.teacher["digest"] != now.teacher["digest"]:
+        raise InputError(
+            f"the teacher at {now.teacher['path']} is not the one this run was started with (at "
+            f"{saved.teacher['path']}): their weights differ. If it was moved, set config.teacher.path to where it is."
+        )
+
+
+def _read(folder: Path, items: Mapping[str, Any]) -> dict[str, Any]:
+    """Items of a checkpoint, or an InputError that names its folder."""
+    try:
+        with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
+            return dict(reader.restore(folder.absolute(), args=ocp.args.Composite(**items)).items())
+    except Exception as error:  # orbax and tensorstore raise many kinds for a damaged file
+        raise InputError(
+            f"checkpoint {folder} cannot be read; it may be cut off. Delete this folder to go on from an older "
+            f"checkpoint, or restore it from a copy. Reason: {type(error).__name__}: {str(error)[:500]}"
+        ) from error
+
+
+def _differences(old: Any, new: Any, name: str = "") -> list[tuple[str, Any, Any]]:
+    """Dotted names and both values wherever two nested dicts differ; lists and tuples are alike."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = [*old, *(key for key in new if key not in old)]
+        return [d for key in keys for d in _differences(old.get(key), new.get(key), f"{name}.{key}" if name else key)]
+    as_list = [list(v) if isinstance(v, tuple) else v for v in (old, new)]
+    return [] if as_list[0] == as_list[1] else [(name, old, new)]
+
+
+def _some(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")

@@ -1,0 +1,91 @@
+"""What a run writes while it trains: a progress line, `metrics.jsonl`, `images.jsonl`, TensorBoard."""
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from tensorboardX import SummaryWriter
+from tqdm import tqdm
+
+
+class RunLog:
+    """Writes a run's figures. Going on from step `start` drops the lines of later steps that a kill left behind."""
+
+    def __init__(self, workdir: Path, *, start: int, total: int, steps_per_epoch: int, batch_size: int) -> None:
+        self._metrics, self._images = workdir / "metrics.jsonl", workdir / "images.jsonl"
+        for file in (self._metrics, self._images):
+            _drop_after(file, start)
+        self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=start + 1)
+        # disable=None: no bar where the output is not a terminal.
+        self._bar = tqdm(total=total, initial=start, unit="step", disable=None, dynamic_ncols=True, file=sys.stderr)
+        self._steps_per_epoch, self._batch_size = steps_per_epoch, batch_size
+        self._since = time.monotonic()
+
+    def step(self) -> None:
+        """Count one step."""
+        self._bar.update()
+
+    def window(self, step: int, scalars: Mapping[str, float], image_ids: list[list[int]]) -> None:
+        """Write the mean figures of the steps since the last window.
+
+        Args:
+          step: how many steps are done.
+          scalars: means over the window.
+          image_ids: original ids of the pictures of each step of the window.
+        """
+        now = time.monotonic()
+        rate = len(image_ids) * self._batch_size / (now - self._since)
+        self._since = now
+        figures = {"step": step, "epoch": round(step / self._steps_per_epoch, 3), "images_per_s": rate, **scalars}
+        _append(self._metrics, figures)
+        for offset, ids in enumerate(image_ids, start=step - len(image_ids) + 1):
+            _append(self._images, {"step": offset, "image_ids": ids})
+        self.scalars(step, {"images_per_s": rate, **scalars})
+        self._bar.set_description(f"epoch {step / self._steps_per_epoch:.1f}")
+        losses = {name.replace("loss_", ""): f"{value:.3f}" for name, value in scalars.items() if "loss" in name}
+        self._bar.set_postfix({"images/s": f"{rate:.1f}", **losses})
+
+    def evaluation(self, step: int, metrics: Mapping[str, Mapping[str, float | None]], seconds: float) -> None:
+        """Write an evaluation's numbers, by network."""
+        _append(self._metrics, {"step": step, "evaluation": metrics, "seconds": round(seconds, 1)})
+        for network, numbers in metrics.items():
+            self.scalars(step, {f"{network}/{name}": value for name, value in numbers.items() if value is not None})
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self._board.add_scalar(name, value, step)
+
+    def picture(self, step: int, name: str, image: UInt8[np.ndarray, "H W 3"]) -> None:
+        self._board.add_image(name, image, step, dataformats="HWC")
+
+    def restart_clock(self) -> None:
+        """Leave out what happened since the last window (an evaluation) from images/s."""
+        self._since = time.monotonic()
+
+    def close(self) -> None:
+        self._bar.close()
+        self._board.close()
+
+
+def _append(file: Path, line: Mapping[str, Any]) -> None:
+    with file.open("a") as f:
+        f.write(json.dumps(line) + "\n")
+
+
+def _drop_after(file: Path, step: int) -> None:
+    """Keep the whole lines of steps up to `step`; a kill may have cut off the last line."""
+    if not file.exists():
+        return
+    kept = []
+    for line in file.read_text().splitlines():
+        try:
+            if json.loads(line)["step"] <= step:
+                kept.append(line + "\n")
+        except json.JSONDecodeError:
+            break
+    file.write_text("".join(kept))

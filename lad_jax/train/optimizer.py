@@ -1,0 +1,88 @@
+"""SGD as the references train with it, and its schedule (spec 9.1), from optax."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import optax
+
+from lad_jax.models import ModelOptions
+from lad_jax.models.resnet import is_frozen
+from lad_jax.types import Network
+
+REFERENCE_BATCH = 16
+"""Batch size that `learning_rate` is meant for."""
+
+
+@dataclass(frozen=True)
+class OptimizerOptions:
+    """SGD with momentum and coupled weight decay; linear warm-up, then steps."""
+
+    learning_rate: float = 0.01
+    """For a batch of 16."""
+    scale_learning_rate: bool = True
+    """Multiply it by batch / 16."""
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    """On every trained tensor, added to the gradient before the momentum, as in torch."""
+    warmup_steps: int = 500
+    warmup_factor: float = 0.001
+    """Share of the learning rate to start the warm-up from."""
+    decay_epochs: tuple[int, ...] = (8, 11)
+    """The learning rate falls by `decay_factor` after these epochs."""
+    decay_factor: float = 0.1
+    clip_norm: float = 0.0
+    """Upper bound of the gradient's global norm; 0: none."""
+    ema_decay: float = 0.0
+    """Of the exponential moving average of the weights, which is then what is evaluated; 0: none."""
+
+    def __post_init__(self) -> None:
+        for name, low, high in [("momentum", 0, 1), ("ema_decay", 0, 1), ("warmup_factor", 0, 1)]:
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"{name} is {getattr(self, name)}; allowed: {low} to {high}")
+        for name in ["learning_rate", "weight_decay", "warmup_steps", "clip_norm"]:
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must not be negative")
+
+
+def peak_learning_rate(options: OptimizerOptions, batch_size: int) -> float:
+    """The learning rate after warm-up."""
+    return options.learning_rate * (batch_size / REFERENCE_BATCH if options.scale_learning_rate else 1.0)
+
+
+def make_schedule(options: OptimizerOptions, *, batch_size: int, steps_per_epoch: int) -> optax.Schedule:
+    """Learning rate by step: linear warm-up from `warmup_factor`, then a factor at each decay epoch.
+
+    As in the references the decay counts from the run's start, and multiplies the warm-up should they overlap.
+    """
+    peak = peak_learning_rate(options, batch_size)
+    steps = optax.piecewise_constant_schedule(
+        peak, {epoch * steps_per_epoch: options.decay_factor for epoch in options.decay_epochs}
+    )
+    warmup = optax.linear_schedule(options.warmup_factor, 1.0, options.warmup_steps)
+    return lambda step: steps(step) * (warmup(step) if options.warmup_steps else 1.0)
+
+
+def make_optimizer(
+    options: OptimizerOptions, schedule: optax.Schedule, models: Mapping[Network, ModelOptions]
+) -> optax.GradientTransformation:
+    """The update of `{network: params}`: clip, decay, momentum; frozen stages of the backbones never move.
+
+    Args:
+      options: see `OptimizerOptions`.
+      schedule: learning rate by step.
+      models: the trained networks; their options say which stages are frozen.
+    """
+
+    def label(path: tuple[Any, ...], _: Any) -> str:
+        network, part, *rest = (key.key for key in path)
+        frozen = part == "backbone" and is_frozen(tuple(rest), models[network].backbone.frozen_stages)
+        return "frozen" if frozen else "trained"
+
+    sgd = optax.chain(optax.add_decayed_weights(options.weight_decay), optax.sgd(schedule, momentum=options.momentum))
+    update = optax.partition(
+        {"trained": sgd, "frozen": optax.set_to_zero()},
+        lambda params: jax.tree_util.tree_map_with_path(label, params),
+    )
+    return optax.chain(optax.clip_by_global_norm(options.clip_norm), update) if options.clip_norm else update

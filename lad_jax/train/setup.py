@@ -1,0 +1,77 @@
+"""From options to everything that a run needs, checked before the first step."""
+
+import logging
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+
+from lad_jax.convert import load_arrays, load_torchvision_resnet
+from lad_jax.data import DataSet
+from lad_jax.models import Detector
+from lad_jax.options import RunOptions
+from lad_jax.train import checkpoint
+from lad_jax.train.state import Variables, init_variables
+from lad_jax.types import Network
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The networks of a run, with the variables they start from."""
+
+    models: dict[Network, Detector]
+    trained: dict[Network, Variables]
+    frozen: dict[Network, Variables]
+    teacher: dict[str, str]
+    """Path and digest of a frozen teacher, else empty."""
+
+
+def make_networks(options: RunOptions, dataset: DataSet) -> Networks:
+    """Build the method's networks; load pretrained backbones and the teacher.
+
+    Raises:
+      InputError: pretrained weights or a teacher that are missing, damaged or do not fit.
+    """
+    names = options.policy.networks
+    models = {name: Detector(options.model_of(name), len(dataset.class_names)) for name in names}
+    start: dict[Network, Variables] = {}
+    teacher: dict[str, str] = {}
+    # The student draws from the seed itself, whatever the method: so its starting weights can be compared.
+    for number, name in enumerate(["student", "teacher"]):
+        if name not in names:
+            continue
+        if name == "teacher" and options.teacher.path:
+            start[name] = checkpoint.load_network(
+                options.teacher.path,
+                options.teacher.network,
+                models[name],
+                dataset.class_names,
+                "config.teacher.model",
+            )
+            if name in options.policy.frozen:
+                teacher = {"path": options.teacher.path, "digest": checkpoint.digest(start[name])}
+        else:
+            start[name] = _with_pretrained_backbone(init_variables(models[name], options.seed + number), models[name])
+        count = sum(x.size for x in jax.tree.leaves(start[name]["params"]))
+        _log.info("%s: %.2f M parameters%s", name, count / 1e6, " (frozen)" if name in options.policy.frozen else "")
+    return Networks(
+        models,
+        trained={name: start[name] for name in options.policy.trained},
+        frozen={name: start[name] for name in options.policy.frozen},
+        teacher=teacher,
+    )
+
+
+def _with_pretrained_backbone(variables: Variables, model: Detector) -> Variables:
+    source = model.options.backbone.pretrained
+    if not source:
+        return variables
+    template = {collection: tree["backbone"] for collection, tree in variables.items() if "backbone" in tree}
+    loaded = load_torchvision_resnet(load_arrays(source), jax.tree.map(np.asarray, template), source)
+    return {collection: {**tree, **_only_backbone(loaded, collection)} for collection, tree in variables.items()}
+
+
+def _only_backbone(loaded: Variables, collection: str) -> Variables:
+    return {"backbone": loaded[collection]} if collection in loaded else {}

@@ -1,0 +1,53 @@
+"""What training changes."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Int
+
+from lad_jax.models import Detector
+from lad_jax.types import Network
+
+Variables = Mapping[str, Any]
+"""The flax collections of one network: `params`, and `batch_stats` where it has frozen batch norms."""
+
+
+class TrainState(NamedTuple):
+    """The trained networks and their optimiser. Frozen networks are not here."""
+
+    step: Int[Array, ""]
+    variables: dict[Network, Variables]
+    optimizer: optax.OptState
+    ema: dict[Network, Any]
+    """Moving average of the params; empty when there is none."""
+
+
+def init_variables(model: Detector, seed: int) -> Variables:
+    """Random variables. The size of the canvas has no influence on them."""
+    images, image_hw = jnp.zeros((1, 64, 64, 3), jnp.uint8), jnp.full((1, 2), 64)
+    return jax.jit(model.init)(jax.random.key(seed), images, image_hw)
+
+
+def params_of(variables: Mapping[Network, Variables]) -> dict[Network, Any]:
+    return {name: v["params"] for name, v in variables.items()}
+
+
+def with_params(variables: Mapping[Network, Variables], params: Mapping[Network, Any]) -> dict[Network, Variables]:
+    return {name: {**variables[name], "params": p} for name, p in params.items()}
+
+
+def init_state(
+    variables: dict[Network, Variables], optimizer: optax.GradientTransformation, *, ema: bool
+) -> TrainState:
+    """The state before the first step."""
+    params = params_of(variables)
+    average = jax.tree.map(jnp.copy, params) if ema else {}
+    return TrainState(jnp.zeros((), jnp.int32), variables, optimizer.init(params), average)
+
+
+def evaluated_variables(state: TrainState) -> dict[Network, Variables]:
+    """The variables that are evaluated and used afterwards: the moving average where there is one."""
+    return with_params(state.variables, state.ema) if state.ema else state.variables

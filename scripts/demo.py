@@ -1,0 +1,133 @@
+"""The demo: train a teacher and three students on drawn pictures, print a table, draw what happened.
+
+Every stage is an ordinary run of `main.py` in its own workdir; stages that are done are not run again.
+
+    python -m scripts.demo --output=runs/demo
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+
+import lad_jax
+from lad_jax.assign import make_assigner
+from lad_jax.data import eval_batches, make_eval_plan, open_dataset
+from lad_jax.distill import METHODS
+from lad_jax.evaluation.evaluator import draw_results
+from lad_jax.priors import make_priors
+from lad_jax.train.step import assign_batch
+from lad_jax.visualize import draw_priors, stack, write_png
+
+ROOT = Path(__file__).parent.parent
+STAGES = {"teacher": "PAA", "paa": "PAA", "lad": "LAD", "colad": "CoLAD"}
+"""Variants of `configs/demo.py`, in order, with the method's name in the table."""
+NETWORKS = {"teacher": "R18", "student": "R10"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, default=Path("runs/demo"), help="folder of the workdirs and pictures")
+    parser.add_argument("arguments", nargs="*", help="further arguments of main.py, such as --config.train.epochs=1")
+    options = parser.parse_args()
+    output: Path = options.output.absolute()
+
+    seconds = {stage: train(stage, output, options.arguments) for stage in STAGES}
+    table = format_table(output, seconds)
+    (output / "table.md").write_text(table)
+    print("\n" + table)
+    for file in draw(output):
+        print(f"picture: {file}")
+
+
+def train(stage: str, output: Path, arguments: list[str]) -> float:
+    """Run one stage; seconds that it took, as noted when it was first done."""
+    workdir = output / stage
+    note = workdir / "seconds.json"
+    if note.exists():
+        return json.loads(note.read_text())
+    command = [sys.executable, "main.py", f"--config=configs/demo.py:{stage}", f"--workdir={workdir}"]
+    if stage == "lad":
+        command.append(f"--config.teacher.path={output / 'teacher'}")
+    command += arguments
+    print("$ " + " ".join(command), flush=True)
+    since = time.monotonic()
+    subprocess.run(command, cwd=ROOT, check=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})
+    note.write_text(json.dumps(round(time.monotonic() - since, 1)))
+    return json.loads(note.read_text())
+
+
+def format_table(output: Path, seconds: dict[str, float]) -> str:
+    """Method, teacher, AP of each network that was trained; and what came of LAD."""
+    rows = ["| network | method | teacher | AP | AP50 | AP75 | seconds |", "|---|---|---|---|---|---|---|"]
+    ap = {}
+    for stage, method in STAGES.items():
+        for network, metrics in json.loads((output / stage / "metrics.json").read_text()).items():
+            numbers = metrics["overall"]
+            ap[stage, network] = numbers["AP"]
+            name = NETWORKS["teacher" if "teacher" in (stage, network) else "student"]
+            partner = {"lad": "R18, frozen", "colad": "R18, learning" if network == "student" else "R10, learning"}
+            cells = [name, method, partner.get(stage, "-")]
+            cells += [f"{100 * numbers[key]:.1f}" for key in ("AP", "AP50", "AP75")] + [f"{seconds[stage]:.0f}"]
+            rows.append("| " + " | ".join(cells) + " |")
+    gain = 100 * (ap["lad", "student"] - ap["paa", "student"])
+    verdict = "better than" if gain > 0 else "no better than"
+    rows += ["", f"On this data and seed the student by LAD is {verdict} its baseline ({gain:+.1f} AP).", ""]
+    return "\n".join(rows)
+
+
+def draw(output: Path) -> list[Path]:
+    """Detections beside ground truth for each stage, and who is responsible for one picture's objects."""
+    files = []
+    _, _, options = lad_jax.load(output / "lad")
+    dataset = open_dataset(options.data, "val")
+    crowded = int(np.argmax([len(record.labels) for record in dataset.records]))
+    for stage in STAGES:
+        detections = json.loads((output / stage / "detections.json").read_text())
+        files.append(output / f"detections_{stage}.png")
+        write_png(files[-1], stack([draw_results(dataset, i, detections) for i in (crowded, 0, 1)]))
+    files.append(output / "responsible.png")
+    write_png(files[-1], draw_responsible(output, options, dataset, crowded))
+    return files
+
+
+def draw_responsible(output: Path, options: lad_jax.RunOptions, dataset, position: int) -> np.ndarray:
+    """A row for each method: the priors that it calls positive for each object of a picture, level by level."""
+    plan = make_eval_plan(dataset, options.data, batch_size=1)
+    batch = next(b for b in eval_batches(dataset, plan, options.data) if b.position[0] == position)
+    canvas = make_priors(batch.images.shape[1:3], options.model.strides, options.model.anchor_scale)
+    priors = jax.tree.map(lambda x: np.asarray(x)[None], canvas)
+    assigner = make_assigner(options.assigner, options.model.n_levels)
+    sources = {
+        "paa": {"student": ("paa", "student")},
+        "lad": {"teacher": ("teacher", "student")},
+        "colad": {"student": ("colad", "student"), "teacher": ("colad", "teacher")},
+    }
+    rows = []
+    for name, networks in sources.items():
+        predictions = {}
+        for network, (stage, saved_as) in networks.items():
+            model, variables, _ = lad_jax.load(output / stage, saved_as)
+            predictions[network] = jax.jit(model.apply)(variables, batch.images, batch.image_hw)
+        assigned = assign_batch(
+            predictions,
+            priors,
+            batch.truth,
+            method=METHODS[name],
+            assigner=assigner,
+            n_levels=options.model.n_levels,
+        )
+        one = jax.tree.map(lambda x: np.asarray(x)[0], (assigned.assignment, batch.truth))
+        rows.append(draw_priors(batch.images[0], canvas, *one, options.model.strides))
+    captions = ["PAA: by the student's own costs", "LAD: by its teacher's costs", "CoLAD: by the better of the two"]
+    return stack(rows, captions)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""Fixtures of the whole suite, and the settings under which it runs."""
+
+import os
+from pathlib import Path
+
+# Before jax is imported: 8 virtual devices for the sharding tests, and no accelerator.
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
+ROOT = Path(__file__).parent.parent
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".cache" / "jax"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
+
+import pytest
+from jaxtyping import install_import_hook
+
+# Every shape in a signature is checked while the tests run.
+install_import_hook("lad_jax", "beartype.beartype")
+
+
+def _need(path: Path, what: str) -> Path:
+    if not path.is_dir():
+        reason = f"{what} not found at {path}: set LAD_SHARED or LAD_GOLDEN"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return path
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of weights, data and golden arrays beside the project, or `$LAD_SHARED`."""
+    return _need(Path(os.environ.get("LAD_SHARED", ROOT.parent / "shared")), "shared data")
+
+
+@pytest.fixture(scope="session")
+def golden(request: pytest.FixtureRequest) -> Path:
+    """The folder of reference arrays: `$LAD_GOLDEN`, or `golden` of the shared folder."""
+    if "LAD_GOLDEN" in os.environ:
+        return _need(Path(os.environ["LAD_GOLDEN"]), "golden arrays")
+    return request.getfixturevalue("shared") / "golden"

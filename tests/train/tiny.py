@@ -1,0 +1,48 @@
+"""A run small enough for tests."""
+
+from typing import Any
+
+from lad_jax.config import from_config, to_config
+from lad_jax.options import RunOptions
+
+# Every run here shares these shapes, so that a program is compiled once and then found in the cache.
+TINY = {
+    "model.backbone.depth": 10,
+    "model.backbone.width": 8,
+    "model.backbone.norm": "group",
+    "model.backbone.norm_groups": 4,
+    "model.backbone.frozen_stages": -1,
+    "model.first_level": 3,
+    "model.n_levels": 4,
+    "model.anchor_scale": 4.0,
+    "model.channels": 16,
+    "model.tower_convs": 1,
+    "model.norm_groups": 4,
+    "data.source": "synthetic",
+    "data.synthetic.train": 12,
+    "data.synthetic.val": 4,
+    "data.synthetic.size": 96,
+    "data.short_side": 96,
+    "data.long_side": 96,
+    "data.workers": 0,
+    "data.filter_empty": False,
+    "optimizer.warmup_steps": 2,
+    "optimizer.decay_epochs": (2,),
+    "train.batch_size": 4,
+    "train.epochs": 2,
+    "train.log_every": 1,
+    "train.checkpoint_every": 2,
+    "train.devices": 1,
+    "evaluation.batch_size": 4,
+    "evaluation.pictures": 1,
+}
+
+
+def tiny(**changes: Any) -> RunOptions:
+    """Options of a tiny run; keys with `__` for dots. The teacher is a network like the student."""
+    config = to_config(RunOptions())
+    values = dict(TINY)
+    values |= {key.replace("model.", "teacher.model.", 1): v for key, v in TINY.items() if key.startswith("model.")}
+    values |= {key.replace("__", "."): value for key, value in changes.items()}
+    config.update_from_flattened_dict(values)
+    return from_config(RunOptions, config)
