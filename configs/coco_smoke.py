@@ -26,7 +26,7 @@ def get_config() -> ConfigDict:
     config.data.workers = 2
     # Two canvases, and a batch that holds the pictures of either: an epoch of two steps.
     config.data.canvases = 2
-    config.train.batch_size = 56
+    config.train.batch_size = 64
     config.train.epochs = 1
     config.train.eval_every = 1
     config.train.log_every = 1

@@ -1,7 +1,8 @@
 """Pre-assignment by IoU: which priors may become responsible for which object (spec 3)."""
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from lad_jax import boxes
 from lad_jax.types import GroundTruth, Priors
@@ -16,11 +17,21 @@ def max_iou_candidates(priors: Priors, truth: GroundTruth, *, min_iou: float) ->
 
     An object that overlaps no valid prior claims none; the reference would give it all of them.
     """
-    overlap = boxes.pairwise_iou(truth.boxes, priors.boxes)
-    overlap = jnp.where(truth.objects[:, None] & priors.valid, overlap, -1.0)
 
-    nearest = jnp.where(jnp.max(overlap, axis=0) >= min_iou, jnp.argmax(overlap, axis=0), -1)
-    best = jnp.max(overlap, axis=1, keepdims=True)
-    claimed = (overlap == best) & (best > 0)
-    last_claimant = jnp.max(jnp.where(claimed, jnp.arange(len(overlap))[:, None], -1), axis=0)
-    return jnp.where(last_claimant >= 0, last_claimant, nearest)
+    def visit(state: tuple[Array, ...], visited: tuple[Int[Array, ""], Float[Array, "4"], Bool[Array, ""]]):
+        largest, nearest, claimant = state
+        index, box, is_object = visited
+        overlap = jnp.where(priors.valid & is_object, boxes.iou(box, priors.boxes), -1.0)
+        # Kept as it is, so that the largest is compared with the very numbers it was taken from.
+        overlap = jax.lax.optimization_barrier(overlap)
+        nearest = jnp.where(overlap > largest, index, nearest)
+        best = jnp.max(overlap)
+        claimant = jnp.where((overlap == best) & (best > 0), index, claimant)
+        return (jnp.maximum(largest, overlap), nearest, claimant), None
+
+    # One object after the other: a few rows of A numbers stay in the cache, tables of [G, A] would not.
+    nobody = jnp.full(len(priors.level), -1)
+    start = (jnp.full(nobody.shape, -1.0), nobody, nobody)
+    objects = (jnp.arange(len(truth.labels)), truth.boxes, truth.objects)
+    (largest, nearest, claimant), _ = jax.lax.scan(visit, start, objects)
+    return jnp.where(claimant >= 0, claimant, jnp.where(largest >= min_iou, nearest, -1))

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import gc
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -160,15 +161,15 @@ def _read(make: Callable[[int], Batch], numbers: range, workers: int) -> Iterato
     try:
         # grain starts its workers at the first batches, so one of each worker is awaited.
         with _no_accelerator():
-            first = [batch for _, batch in zip(range(min(workers, len(numbers))), batches, strict=False)]
-        for batch in first:
-            yield _own(batch)
-        for batch in batches:
-            yield _own(batch)
+            first = [_own(batch) for _, batch in zip(range(min(workers, len(numbers))), batches, strict=False)]
+        yield from first
+        yield from map(_own, batches)
     except InputError as error:
         raise InputError(*error.args) from None  # a worker's, without grain's note and traceback
     finally:
         batches.close()
+        del batches, ahead
+        gc.collect()  # grain's iterator is a cycle that holds shared memory; left to the exit, Python calls it leaked
 
 
 def _init_worker(index: int, count: int) -> None:

@@ -1,0 +1,115 @@
+"""Every command of the README runs, on networks and data small enough for a test."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lad_jax.data import SyntheticOptions
+from lad_jax.data.synthetic import SyntheticShapes
+from lad_jax.visualize import write_png
+from tests.train.tiny import TINY
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+SMALL = [f"--config.{key}={value}" for key, value in TINY.items()]
+SMALL += [f"--config.teacher.{key}={value}" for key, value in TINY.items() if key.startswith("model.")]
+SMALL += ["--config.train.epochs=1", "--config.train.eval_every=1"]
+MINE = [
+    *(flag for flag in SMALL if "data.source" not in flag),
+    "--config.model.backbone.pretrained=",
+    "--config.optimizer.decay_epochs=(1,)",
+]
+
+EXTRA = {
+    "python -m scripts.demo --output=runs/demo": ["--", *SMALL],
+    **{
+        f"python main.py --config=configs/demo.py:{stage} --workdir=runs/demo/{stage}{rest}": SMALL
+        for stage, rest in [
+            ("teacher", ""),
+            ("paa", ""),
+            ("lad", " --config.teacher.path=runs/demo/teacher"),
+            ("colad", ""),
+            ("paa", " --mode=eval"),
+            ("paa", " --mode=predict --images=docs/sample.png"),
+        ]
+    },
+    "python main.py --config=configs/mine.py --workdir=runs/mine": MINE,
+    "python main.py --config=configs/mine.py --workdir=runs/mine-lad --config.method=lad "
+    "--config.teacher.path=runs/mine": [
+        *MINE,
+        *(f"--config.teacher.{key}={value}" for key, value in TINY.items() if key.startswith("model.")),
+    ],
+    "python -m benchmarks.assign": ["--height=64", "--width=96", "--batch=2", "--classes=3"],
+    "python -m benchmarks.step --config=configs/base.py --height=256 --width=256 --batch=2": [
+        *(flag for flag in SMALL if "train." not in flag),
+        "--height=64",
+        "--width=64",
+        "--runs=1",
+    ],
+}
+"""The README's commands in its order, and what makes each small."""
+
+
+def commands() -> list[str]:
+    """The commands that the README gives, without alignment and comments."""
+    found = re.findall(r"(?:^|`)(python (?:main\.py|-m (?:scripts|benchmarks)\.).*?)(?:`|$)", README, re.MULTILINE)
+    return [re.sub(r" +", " ", line.split("#")[0]).strip() for line in found]
+
+
+def test_this_test_knows_every_command() -> None:
+    assert set(commands()) == set(EXTRA)
+
+
+def test_make_targets_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"^make ([\w-]+)", README + (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_commands_run(tmp_path: Path) -> None:
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "mine.py").write_text(
+        re.search(r"```python\n# configs/mine\.py\n(.*?)```", README, re.S)[1]
+    )
+    for split in ("train", "val"):
+        _write_coco_folder(tmp_path / "data", split)
+    for command in EXTRA:
+        _run(command, tmp_path)
+    table = (tmp_path / "runs/demo/table.md").read_text()
+    assert table.count("\n| R") == 5, table
+    for name in ("responsible", "detections_teacher", "detections_paa", "detections_lad", "detections_colad"):
+        assert (tmp_path / f"runs/demo/{name}.png").stat().st_size > 10_000
+    [prediction] = json.loads((tmp_path / "runs/demo/paa/predictions/predictions.json").read_text())
+    assert prediction["file"].endswith("sample.png")
+    _, teacher = (json.loads((tmp_path / f"runs/{name}/config.json").read_text()) for name in ("mine", "mine-lad"))
+    assert teacher["method"] == "lad"
+
+
+def _run(command: str, folder: Path) -> None:
+    here = command.replace("runs/", f"{folder}/runs/").replace("configs/mine.py", f"{folder}/configs/mine.py")
+    words = [sys.executable, *shlex.split(here)[1:], *EXTRA[command]]
+    if "configs/mine" in here:
+        words += [
+            f"--config.data.{split}.{key}={folder}/data/{split}{end}"
+            for split in ("train", "val")
+            for key, end in (("images", ""), ("annotations", ".json"))
+        ]
+    result = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    if result.returncode:
+        pytest.fail(f"{' '.join(words)}\n{result.stdout[-3000:]}\n{result.stderr[-3000:]}")
+
+
+def _write_coco_folder(folder: Path, split: str) -> None:
+    """Drawn pictures as files, with their annotations."""
+    dataset = SyntheticShapes(SyntheticOptions(train=12, val=4, size=96), split)
+    truth = dataset.ground_truth()
+    for position, (record, image) in enumerate(zip(dataset.records, truth["images"], strict=True)):
+        image["file_name"] = f"{record.id}.png"
+        write_png(folder / split / image["file_name"], dataset.read(position))
+    (folder / f"{split}.json").write_text(json.dumps(truth))
