@@ -7,12 +7,12 @@
 Any option can be given on the command line: `--config.train.epochs=24`.
 """
 
-import logging as python_logging
+import logging
 import os
 import sys
 from pathlib import Path
 
-from absl import app, flags, logging
+from absl import app, flags
 from ml_collections import config_flags
 
 FLAGS = flags.FLAGS
@@ -24,10 +24,9 @@ flags.DEFINE_string("output", "", "predict: folder for the results; default WORK
 
 
 def main(_: list[str]) -> None:
-    logging.use_absl_handler()
-    logging.set_verbosity(logging.INFO)
-    for noisy in ("orbax", "absl", "jax"):
-        python_logging.getLogger(noisy).setLevel(python_logging.WARNING)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True)
+    for noisy in ("absl", "jax"):  # orbax warns through absl of every checkpoint that is saved without an evaluation
+        logging.getLogger(noisy).setLevel(logging.ERROR)
 
     from lad_jax import InputError, RunOptions, from_config, run
 
@@ -45,8 +44,17 @@ def main(_: list[str]) -> None:
         sys.exit(2)
 
 
+def parse_flags(arguments: list[str]) -> list[str]:
+    """absl's parser; what ml_collections says of a key that the config does not have becomes one line."""
+    try:
+        return app.parse_flags_with_usage(arguments)
+    except (AttributeError, KeyError) as error:
+        print(f"error: unknown config key on the command line: {error.args[0]}", file=sys.stderr)
+        sys.exit(2)
+
+
 if __name__ == "__main__":
     flags.mark_flags_as_required(["config", "workdir"])
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lad_jax" / "jax"
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))  # compiled programs, for the next run
-    app.run(main)
+    app.run(main, flags_parser=parse_flags)

@@ -68,8 +68,6 @@ class RunOptions:
                 f"evaluation.network is {self.evaluation.network!r}, which method {self.method!r} does not train; "
                 f"allowed: {', '.join(map(repr, policy.trained))}"
             )
-        if policy.frozen and not self.teacher.path:
-            raise ValueError(f"method {self.method!r} needs a trained teacher: set teacher.path to its workdir")
         if "teacher" in policy.networks:
             for name in ["first_level", "n_levels", "anchor_scale"]:
                 ours, theirs = getattr(self.model, name), getattr(self.teacher.model, name)

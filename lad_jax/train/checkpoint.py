@@ -56,14 +56,14 @@ class Meta:
         )
 
 
-def make_manager(workdir: Path, *, read_only: bool = False) -> ocp.CheckpointManager:
+def make_manager(workdir: Path) -> ocp.CheckpointManager:
     """Orbax's manager of a workdir's checkpoints, keeping the newest and the best."""
 
     def ap(metrics: Mapping[str, float]) -> float:
         return metrics["AP"]
 
     keep = AnyPreservationPolicy([LatestN(n=1), BestN(get_metric_fn=ap, n=1, keep_checkpoints_without_metrics=False)])
-    options = ocp.CheckpointManagerOptions(best_fn=ap, preservation_policy=keep, read_only=read_only)
+    options = ocp.CheckpointManagerOptions(best_fn=ap, preservation_policy=keep)
     return ocp.CheckpointManager((workdir / "checkpoints").absolute(), options=options)
 
 
@@ -107,13 +107,25 @@ def find(path: str | Path) -> Path:
     if (path / "variables").is_dir():
         return path
     if (path / "checkpoints").is_dir():
-        with make_manager(path, read_only=True) as manager:
-            step = manager.best_step() if manager.best_step() is not None else manager.latest_step()
-        if step is not None:
-            return path / "checkpoints" / str(step)
+        folders = [
+            path / "checkpoints" / str(step) for step in sorted(ocp.utils.checkpoint_steps(path / "checkpoints"))
+        ]
+        evaluated = [folder for folder in folders if (folder / "metrics").is_dir()]
+        if evaluated:
+            return max(evaluated, key=_ap)
+        if folders:
+            return folders[-1]
     raise InputError(
         f"no checkpoint in {path}: expected a workdir of a run that has saved one, or a checkpoint's folder."
     )
+
+
+def _ap(folder: Path) -> float:
+    """The AP that orbax's manager noted with a checkpoint."""
+    try:
+        return json.loads((folder / "metrics" / "metrics").read_text())["AP"]
+    except (OSError, ValueError, KeyError) as error:
+        raise _damaged(folder, error) from error
 
 
 def read_meta(folder: Path) -> Meta:
@@ -236,10 +248,14 @@ def _read(folder: Path, items: Mapping[str, Any]) -> dict[str, Any]:
         with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
             return dict(reader.restore(folder.absolute(), args=ocp.args.Composite(**items)).items())
     except Exception as error:  # orbax and tensorstore raise many kinds for a damaged file
-        raise InputError(
-            f"checkpoint {folder} cannot be read; it may be cut off. Delete this folder to go on from an older "
-            f"checkpoint, or restore it from a copy. Reason: {type(error).__name__}: {str(error)[:500]}"
-        ) from error
+        raise _damaged(folder, error) from error
+
+
+def _damaged(folder: Path, error: Exception) -> InputError:
+    return InputError(
+        f"checkpoint {folder} cannot be read; it may be cut off. Delete this folder to go on from an older "
+        f"checkpoint, or restore it from a copy. Reason: {type(error).__name__}: {str(error)[:500]}"
+    )
 
 
 def _differences(old: Any, new: Any, name: str = "") -> list[tuple[str, Any, Any]]:

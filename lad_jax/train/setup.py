@@ -8,6 +8,7 @@ import numpy as np
 
 from lad_jax.convert import load_arrays, load_torchvision_resnet
 from lad_jax.data import DataSet
+from lad_jax.errors import InputError
 from lad_jax.models import Detector
 from lad_jax.options import RunOptions
 from lad_jax.train import checkpoint
@@ -35,6 +36,8 @@ def make_networks(options: RunOptions, dataset: DataSet) -> Networks:
       InputError: pretrained weights or a teacher that are missing, damaged or do not fit.
     """
     names = options.policy.networks
+    if options.policy.frozen and not options.teacher.path:
+        raise InputError(f"method {options.method!r} needs a trained teacher: set config.teacher.path to its workdir.")
     models = {name: Detector(options.model_of(name), len(dataset.class_names)) for name in names}
     start: dict[Network, Variables] = {}
     teacher: dict[str, str] = {}

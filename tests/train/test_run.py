@@ -228,9 +228,9 @@ class TestBadInput:
         with pytest.raises(InputError, match=r"no checkpoint in .*empty"):
             train(tiny(method="lad", teacher__path=str(tmp_path / "empty")), tmp_path / "run")
 
-    def test_lad_without_teacher(self) -> None:
-        with pytest.raises(InputError, match=r"teacher\.path"):
-            tiny(method="lad")
+    def test_lad_without_teacher(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match=r"needs a trained teacher: set config\.teacher\.path"):
+            train(tiny(method="lad"), tmp_path)
 
     def test_teacher_of_another_architecture(self, paa_workdir: Path, tmp_path: Path) -> None:
         options = tiny(method="lad", teacher__path=str(paa_workdir), teacher__model__backbone__width=16)
@@ -265,7 +265,7 @@ class TestBadInput:
         ("flag", "message"),
         [
             ("--config.method=lda", r"config\.method is 'lda'; allowed: 'paa', 'lad'"),
-            ("--config.model.backbone.depht=18", "depht"),
+            ("--config.model.backbone.depht=18", "error: unknown config key.*depht.*Did you mean .depth"),
             ("--config.optimizer.momentum=1.5", r"momentum is 1\.5; allowed: 0 to 1"),
         ],
     )

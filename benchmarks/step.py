@@ -1,0 +1,146 @@
+"""Time of a training step and of its parts, on random pictures and random weights.
+
+    python -m benchmarks.step --config=configs/base.py --height=256 --width=256 --batch=2
+
+Each part is a program of its own, jitted and timed alone, so the parts need not add up to the whole step.
+"""
+
+import json
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import app, flags
+from ml_collections import config_flags
+
+from lad_jax import RunOptions, from_config, losses
+from lad_jax.assign import make_assigner
+from lad_jax.models import Detector
+from lad_jax.priors import make_priors, within
+from lad_jax.train.optimizer import make_optimizer, make_schedule
+from lad_jax.train.state import init_state, init_variables, params_of, with_params
+from lad_jax.train.step import assign_batch, make_train_step
+from lad_jax.types import Batch, GroundTruth
+
+FLAGS = flags.FLAGS
+config_flags.DEFINE_config_file("config", "configs/base.py", "Config to time.")
+flags.DEFINE_integer("height", 256, "Canvas height, a multiple of 32.")
+flags.DEFINE_integer("width", 256, "Canvas width, a multiple of 32.")
+flags.DEFINE_integer("batch", 2, "Pictures a step.")
+flags.DEFINE_integer("objects", 7, "Objects a picture.")
+flags.DEFINE_integer("classes", 80, "Classes.")
+flags.DEFINE_integer("runs", 5, "Timed runs; the median is shown.")
+flags.DEFINE_string("json", "", "File to write the figures to.")
+
+
+def random_batch(rng: np.random.Generator, *, padded: int) -> Batch:
+    """Noise with boxes of all sizes on it."""
+    n, hw = FLAGS.batch, np.array([FLAGS.height, FLAGS.width])
+    size = np.exp(rng.uniform(np.log(16), np.log(hw.min() * 0.8), (n, padded, 2)))
+    corner = rng.uniform(0, 1, (n, padded, 2)) * (hw[::-1] - size)
+    mask = np.broadcast_to(np.arange(padded) < FLAGS.objects, (n, padded))
+    return Batch(
+        images=rng.integers(0, 256, (n, *hw, 3), dtype=np.uint8),
+        truth=GroundTruth(
+            boxes=np.concatenate([corner, corner + size], axis=2).astype(np.float32),
+            labels=rng.integers(0, FLAGS.classes, (n, padded)).astype(np.int32),
+            mask=mask,
+            crowd=np.zeros_like(mask),
+        ),
+        image_hw=np.broadcast_to(hw, (n, 2)).astype(np.int32),
+        original_hw=np.broadcast_to(hw, (n, 2)).astype(np.int32),
+        scale=np.ones((n, 2), np.float32),
+        position=np.arange(n, dtype=np.int32),
+        valid=np.ones(n, bool),
+    )
+
+
+def seconds(function: Callable[..., Any], *args: Any) -> tuple[float, float]:
+    """Time to compile, and the median time of a run."""
+    since = time.perf_counter()
+    program = jax.jit(function).lower(*args).compile()
+    compiling = time.perf_counter() - since
+    jax.block_until_ready(program(*args))
+    runs = []
+    for _ in range(FLAGS.runs):
+        since = time.perf_counter()
+        jax.block_until_ready(program(*args))
+        runs.append(time.perf_counter() - since)
+    return compiling, statistics.median(runs)
+
+
+def main(_: list[str]) -> None:
+    options = from_config(RunOptions, FLAGS.config)
+    method, geometry = options.policy, options.model
+    models = {name: Detector(options.model_of(name), FLAGS.classes) for name in method.networks}
+    variables = {name: init_variables(model, seed) for seed, (name, model) in enumerate(models.items())}
+    trained = {name: variables[name] for name in method.trained}
+    frozen = {name: variables[name] for name in method.frozen}
+    schedule = make_schedule(options.optimizer, batch_size=FLAGS.batch, steps_per_epoch=1000)
+    optimizer = make_optimizer(options.optimizer, schedule, {name: options.model_of(name) for name in trained})
+    assigner = make_assigner(options.assigner, geometry.n_levels)
+    state = init_state(trained, optimizer, ema=options.optimizer.ema_decay > 0)
+    batch = jax.device_put(random_batch(np.random.default_rng(0), padded=-(-FLAGS.objects // 8) * 8))
+    canvas = make_priors((FLAGS.height, FLAGS.width), geometry.strides, geometry.anchor_scale)
+    priors = jax.vmap(lambda hw: jax.tree.map(jnp.asarray, within(canvas, hw, 32)))(batch.image_hw)
+
+    step = make_train_step(
+        models,
+        method=method,
+        assigner=assigner,
+        optimizer=optimizer,
+        schedule=schedule,
+        pad_multiple=options.data.pad_multiple,
+        ema_decay=options.optimizer.ema_decay,
+    )
+
+    def networks(variables):
+        return {name: models[name].apply(v, batch.images, batch.image_hw) for name, v in variables.items()}
+
+    def bare_loss(params):
+        return sum(jnp.mean(x) for x in jax.tree.leaves(networks(with_params(trained, params))))
+
+    def assign(predictions):
+        return assign_batch(
+            predictions, priors, batch.truth, method=method, assigner=assigner, n_levels=geometry.n_levels
+        ).assignment
+
+    def detection_loss(predictions, assignment):
+        def sums(p, a, t):
+            return losses.image_sums(p, a, t, box_weighting=method.box_weighting)
+
+        return losses.normalise(jax.vmap(sums)(predictions, assignment, batch.truth), jnp.sum(batch.valid))["total"]
+
+    def update(gradients, state):
+        return optimizer.update(gradients, state.optimizer, params_of(state.variables))
+
+    params = params_of(trained)
+    predictions = jax.jit(networks)(variables)
+    assignment = jax.jit(assign)(predictions)
+    parts = {
+        "whole step": (step, state, frozen, batch),
+        "networks, forward": (networks, variables),
+        "trained networks, forward and backward": (jax.grad(bare_loss), params),
+        "assignment": (assign, predictions),
+        "loss and its gradient": (jax.grad(detection_loss), predictions["student"], assignment),
+        "optimiser": (update, params, state),
+    }
+    rows = {name: seconds(*part) for name, part in parts.items()}
+    device = jax.devices()[0]
+    print(f"{options.method}, {FLAGS.batch} x {FLAGS.height}x{FLAGS.width}, {geometry.dtype}, {device.device_kind}, ")
+    print(f"jax {jax.__version__}\n\n| part | ms | of the step | compile s |\n|---|---|---|---|")
+    whole = rows["whole step"][1]
+    for name, (compiling, run) in rows.items():
+        print(f"| {name} | {1000 * run:.1f} | {100 * run / whole:.0f} % | {compiling:.1f} |")
+    print(f"\n{FLAGS.batch / whole:.2f} images/s")
+    if FLAGS.json:
+        with open(FLAGS.json, "w") as file:
+            json.dump({name: {"compile_s": c, "run_s": r} for name, (c, r) in rows.items()}, file, indent=2)
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,204 @@
+"""Networks and batches out of the reference's arrays, whatever their sizes; comparisons with its numbers."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from lad_jax import losses
+from lad_jax.assign import AssignerOptions, make_assigner
+from lad_jax.convert import _torch_name
+from lad_jax.models import Detector, ModelOptions, ResNetOptions
+from lad_jax.models.detector import IMAGENET_MEAN, IMAGENET_STD, normalise
+from lad_jax.models.resnet import STAGES
+from lad_jax.types import Assignment, Batch
+from tests.reference.example import priors_of, truth_of
+
+
+def load(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path) as file:
+        return dict(file)
+
+
+def group(arrays, prefix):
+    """The arrays `prefix/NAME`, by NAME."""
+    return {name.removeprefix(f"{prefix}/"): a for name, a in arrays.items() if name.startswith(f"{prefix}/")}
+
+
+def reference_name(path: tuple[str, ...]) -> str:
+    """`('bbox_head', 'cls_convs_0_gn', 'scale')` as `bbox_head.cls_convs.0.gn.weight`."""
+    if path[-1].startswith("scales_"):
+        return f"bbox_head.scales.{path[-1].removeprefix('scales_')}.scale"
+    name = re.sub(r"convs_(\d)_(conv|gn)", r"convs.\1.\2", _torch_name(path))
+    return re.sub(r"(lateral|fpn)_convs\.(\d)", r"\1_convs.\2.conv", name)
+
+
+def _options(weights, side_of_first_anchor) -> ModelOptions:
+    blocks = tuple(
+        max(int(m[1]) for name in weights if (m := re.match(rf"backbone\.layer{s}\.(\d+)\.", name))) + 1
+        for s in range(1, 5)
+    )
+    kind = "bottleneck" if "backbone.layer1.0.conv3.weight" in weights else "basic"
+    [depth] = [depth for depth, stages in STAGES.items() if stages == (kind, blocks)]
+    first_level = 6 - sum(re.match(r"neck\.lateral_convs\.\d\.conv\.weight", name) is not None for name in weights)
+    channels = weights["bbox_head.atss_cls.weight"].shape[1]
+    return ModelOptions(
+        backbone=ResNetOptions(depth=depth, width=weights["backbone.conv1.weight"].shape[0]),
+        first_level=first_level,
+        n_levels=sum(re.match(r"neck\.fpn_convs\.\d\.conv\.weight", name) is not None for name in weights),
+        anchor_scale=side_of_first_anchor / 2**first_level,
+        channels=channels,
+        tower_convs=sum(re.match(r"bbox_head\.cls_convs\.\d\.conv\.weight", name) is not None for name in weights),
+        norm_groups=min(32, channels // 4),
+    )
+
+
+def detector(arrays, prefix, side_of_first_anchor=64.0) -> tuple[Detector, Any]:
+    """The network whose weights are under `prefix`, and its variables. Every weight must be used."""
+    weights = group(arrays, prefix)
+    n_classes = weights["bbox_head.atss_cls.weight"].shape[0]
+    model = Detector(_options(weights, side_of_first_anchor), n_classes)
+    images, hw = jnp.zeros((1, 64, 64, 3), jnp.uint8), jnp.full((1, 2), 64)
+    template = flatten_dict(jax.eval_shape(model.init, jax.random.key(0), images, hw))
+    names = {path: reference_name(path[1:]) for path in template}
+    unused = {name for name in weights if not name.endswith("num_batches_tracked")} - set(names.values())
+    assert not unused
+    variables = {}
+    for path, leaf in template.items():
+        array = weights[names[path]]
+        array = array.transpose(2, 3, 1, 0) if array.ndim == 4 else array
+        assert array.shape == leaf.shape, names[path]
+        variables[path] = jnp.asarray(array)
+    return model, unflatten_dict(variables)
+
+
+def batch_of(arrays) -> Batch:
+    """The batch, its pictures taken back to the uint8 pixels that they were made from."""
+    pixels = arrays["images"] * np.array(IMAGENET_STD) + np.array(IMAGENET_MEAN)
+    images, hw = jnp.asarray(np.round(pixels).clip(0, 255).astype(np.uint8)), jnp.asarray(arrays["image_hw"], jnp.int32)
+    np.testing.assert_allclose(normalise(images, hw, ModelOptions()), arrays["images"], atol=2e-6)
+    n = len(images)
+    objects = [
+        (arrays["gt_boxes"][i, :count], arrays["gt_labels"][i, :count]) for i, count in enumerate(arrays["gt_count"])
+    ]
+    return Batch(
+        images=images,
+        truth=truth_of(objects, arrays["gt_boxes"].shape[1]),
+        image_hw=hw,
+        original_hw=hw,
+        scale=jnp.ones((n, 2)),
+        position=jnp.arange(n),
+        valid=jnp.ones(n, bool),
+    )
+
+
+def priors(model: Detector, batch: Batch):
+    options = model.options
+    return priors_of(batch.images.shape[1:3], batch.image_hw, options.strides, options.anchor_scale)
+
+
+def assigner(model: Detector):
+    return make_assigner(AssignerOptions(), model.options.n_levels)
+
+
+def assignment_of(labels, candidate, valid, n_classes) -> Assignment:
+    """The reference's assignment: its labels (`n_classes` = background) and the candidates' objects."""
+    positive = labels < n_classes
+    return Assignment(
+        object=jnp.where(positive, candidate, -1).astype(jnp.int32),
+        positive=jnp.asarray(positive),
+        weight=jnp.asarray(valid, jnp.float32),
+        iterations=jnp.zeros(len(labels), jnp.int32),
+    )
+
+
+def labels_of(assignment: Assignment, truth, n_classes) -> np.ndarray:
+    own = np.take_along_axis(np.asarray(truth.labels), np.maximum(assignment.object, 0), axis=1)
+    return np.where(assignment.positive, own, n_classes)
+
+
+def beside(params, seed: int):
+    """Params that differ by about a rounding; 0: the params themselves."""
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(lambda x: x * (1 + 3e-7 * rng.standard_normal(x.shape)), params) if seed else params
+
+
+class Run(NamedTuple):
+    """One forward and backward pass on a given assignment."""
+
+    features: dict[str, Any]
+    predictions: Any
+    losses: dict[str, Any]
+    gradients: Callable[[int], Any]
+    """At the weights (0), or `beside` them (any other seed)."""
+
+
+def run(model: Detector, variables, batch: Batch, assignment: Assignment, box_weighting) -> Run:
+    """Everything that the reference wrote down about one network, from one compilation."""
+
+    def loss(params):
+        predictions, state = model.apply(
+            {**variables, "params": params},
+            batch.images,
+            batch.image_hw,
+            capture_intermediates=lambda module, _: module.name in ("backbone", "neck", "bbox_head"),
+        )
+        sums = jax.vmap(lambda p, a, t: losses.image_sums(p, a, t, box_weighting=box_weighting))(
+            predictions, assignment, batch.truth
+        )
+        terms = losses.normalise(sums, jnp.sum(batch.valid))
+        features = {name: value["__call__"][0] for name, value in state["intermediates"].items() if name != "__call__"}
+        return terms["total"], (features, predictions, terms)
+
+    compiled = jax.jit(jax.grad(loss, has_aux=True))
+
+    at_weights, (features, predictions, terms) = compiled(variables["params"])
+    return Run(
+        features,
+        predictions,
+        terms,
+        lambda seed: compiled(beside(variables["params"], seed))[0] if seed else at_weights,
+    )
+
+
+def assert_close(ours, reference, name="", tolerance=1e-4):
+    """Equal to a share of the reference's largest entry."""
+    ours, reference = np.asarray(ours), np.asarray(reference)
+    assert ours.shape == reference.shape, name
+    error, largest = np.abs(ours - reference).max(initial=0), np.abs(reference).max(initial=0)
+    assert error <= tolerance * largest, f"{name}: {error:.3g} of {largest:.3g}"
+
+
+def assert_losses(ours, arrays, prefix):
+    for term, name in [("class", "cls"), ("box", "bbox"), ("quality", "iou")]:
+        np.testing.assert_allclose(ours[term], arrays[f"{prefix}_{name}"], rtol=1e-4, err_msg=name)
+
+
+def assert_gradients(gradients, arrays, prefix, tolerance=1e-3, tries=12):
+    """Every parameter's gradient; those that the reference does not have (frozen stages) are zero.
+
+    Where an activation is zero but for rounding (one of C5 is 0 here and 9e-7 in the reference of `paa_r50`), rounding
+    decides on which side of the ReLU it lies, and its gradient is all there or not at all. So the reference's
+    gradient has to be among those at the weights and at weights that differ from them by about a rounding.
+    """
+    reference, wrong = group(arrays, prefix), {}
+    for seed in range(tries):
+        ours = {reference_name(path): np.asarray(gradient) for path, gradient in flatten_dict(gradients(seed)).items()}
+        assert set(reference) <= set(ours)
+        for name in set(ours) - set(reference):
+            assert name.startswith("backbone.") and not ours[name].any(), name
+        for name in reference if seed == 0 else list(wrong):
+            gradient = ours[name].transpose(3, 2, 0, 1) if ours[name].ndim == 4 else ours[name]
+            error, largest = np.abs(gradient - reference[name]).max(), np.abs(reference[name]).max()
+            if error <= tolerance * largest:
+                wrong.pop(name, None)
+            else:
+                wrong[name] = f"{error:.3g} of {largest:.3g}"
+        if not wrong:
+            return
+    raise AssertionError(f"{len(wrong)} gradients differ: {wrong}")

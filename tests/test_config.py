@@ -1,0 +1,77 @@
+"""From ConfigDict to options and back, and the messages of what does not fit."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Literal
+
+import ml_collections
+import pytest
+
+from lad_jax.config import from_config, to_config
+from lad_jax.errors import InputError
+
+
+@dataclass(frozen=True)
+class Inner:
+    name: Literal["a", "b"] = "a"
+    sizes: tuple[int, ...] = (1, 2)
+    pair: tuple[float, float] = (0.5, 1.0)
+
+
+@dataclass(frozen=True)
+class Outer:
+    rate: float = 0.1
+    count: int = 3
+    flag: bool = False
+    text: str = ""
+    inner: Inner = Inner()
+
+    def __post_init__(self) -> None:
+        if self.count < 0:
+            raise ValueError("count must not be negative")
+
+
+def test_defaults():
+    assert from_config(Outer, {}) == Outer()
+
+
+def test_values_and_nesting():
+    config = ml_collections.ConfigDict({"rate": 2, "flag": True, "inner": {"name": "b", "sizes": [4], "pair": (1, 2)}})
+    options = from_config(Outer, config)
+    assert options == Outer(rate=2.0, flag=True, inner=Inner("b", (4,), (1.0, 2.0)))
+    assert type(options.rate) is float and type(options.inner.pair[0]) is float
+
+
+def test_round_trip():
+    options = Outer(rate=0.3, inner=Inner(name="b", sizes=()))
+    config = to_config(options)
+    assert config.inner.name == "b"
+    assert from_config(Outer, config) == options
+    config.count = 8
+    assert from_config(Outer, config) == dataclasses.replace(options, count=8)
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"rat": 1.0}, ["config.rat", "Did you mean 'rate'?", "count"]),
+        ({"inner": {"nmae": "a"}}, ["config.inner.nmae", "'name'", "sizes"]),
+        ({"inner": {"name": "c"}}, ["config.inner.name", "'c'", "'a', 'b'"]),
+        ({"inner": 3}, ["config.inner", "group of keys", "3"]),
+        ({"inner": {"sizes": 3}}, ["config.inner.sizes", "tuple"]),
+        ({"inner": {"sizes": (1, "x")}}, ["config.inner.sizes[1]", "int", "'x'"]),
+        ({"inner": {"pair": (1.0, 2.0, 3.0)}}, ["config.inner.pair", "2 entries"]),
+        ({"count": 1.5}, ["config.count", "int", "1.5"]),
+        ({"count": True}, ["config.count", "int", "True"]),
+        ({"rate": True}, ["config.rate", "float", "True"]),
+        ({"rate": "fast"}, ["config.rate", "float", "'fast'"]),
+        ({"flag": 1}, ["config.flag", "bool", "1"]),
+        ({"text": None}, ["config.text", "str", "None"]),
+        ({"count": -1}, ["config", "must not be negative"]),
+    ],
+)
+def test_what_does_not_fit_is_named(config, words):
+    with pytest.raises(InputError) as caught:
+        from_config(Outer, ml_collections.ConfigDict(config))
+    for word in words:
+        assert word in str(caught.value)

@@ -1,0 +1,227 @@
+"""Laws of the train step (design 4), on a tiny network."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lad_jax import losses
+from lad_jax.assign import AssignerOptions, make_assigner
+from lad_jax.distill import METHODS, policy
+from lad_jax.models import Detector, ModelOptions, ResNetOptions
+from lad_jax.options import RunOptions, TrainOptions
+from lad_jax.train.optimizer import OptimizerOptions, make_optimizer
+from lad_jax.train.sharding import make_mesh, replicate, split_batch
+from lad_jax.train.state import init_state, init_variables
+from lad_jax.train.step import assign_batch, make_train_step
+from lad_jax.types import Batch, CostTable
+from tests.reference.example import predictions_of, priors_of, truth_of
+
+OPTIONS = ModelOptions(
+    backbone=ResNetOptions(depth=10, width=8, norm="group", norm_groups=4, frozen_stages=-1),
+    first_level=3,
+    n_levels=3,
+    anchor_scale=4.0,
+    channels=16,
+    tower_convs=1,
+    norm_groups=4,
+)
+MODEL, CANVAS, N_CLASSES = Detector(OPTIONS, 3), (64, 96), 3
+ASSIGNER = make_assigner(AssignerOptions(), OPTIONS.n_levels)
+RATE = 0.01
+VARIANTS = {
+    "paa": METHODS["paa"],
+    "lad_iou": dataclasses.replace(METHODS["lad"], box_weighting="iou"),
+    "colad_iou": dataclasses.replace(METHODS["colad"], box_weighting="iou"),
+}
+
+
+@functools.cache
+def parts(variant):
+    method = VARIANTS[variant]
+    optimizer = make_optimizer(OptimizerOptions(), lambda _: RATE, dict.fromkeys(method.trained, OPTIONS))
+    step = make_train_step(
+        dict.fromkeys(method.networks, MODEL),
+        method=method,
+        assigner=ASSIGNER,
+        optimizer=optimizer,
+        schedule=lambda _: RATE,
+        pad_multiple=32,
+        ema_decay=0.0,
+    )
+    return method, optimizer, jax.jit(step)
+
+
+@functools.cache
+def variables(seed):
+    """Starting weights, the head's made larger so that predictions, and with them the costs, vary."""
+    return jax.tree_util.tree_map_with_path(
+        lambda path, x: x * 8 if path[1].key == "bbox_head" and path[-1].key == "kernel" else x,
+        init_variables(MODEL, seed),
+    )
+
+
+def objects(seed, n):
+    rng = np.random.default_rng(seed)
+    corner, side = rng.uniform(0, (60, 40), (n, 2)), np.exp(rng.uniform(2, 4, (n, 2)))
+    return np.concatenate([corner, corner + side], axis=1), rng.integers(0, N_CLASSES, n)
+
+
+def make_batch(n=4, size=8):
+    images = np.random.default_rng(0).integers(0, 256, (n, *CANVAS, 3), np.uint8)
+    hw = jnp.asarray([CANVAS if i % 2 else (50, 60) for i in range(n)], jnp.int32)
+    truth = truth_of([objects(i, i % 4 + 1) for i in range(n)], size)
+    return Batch(jnp.asarray(images), truth, hw, hw, jnp.ones((n, 2)), jnp.arange(n), jnp.ones(n, bool))
+
+
+def run(variant, student, teacher, batch, *, mesh=None):
+    """New variables and output of one step; the teacher is trained or frozen as the method says."""
+    method, optimizer, step = parts(variant)
+    networks = {"student": student, "teacher": teacher}
+    state = init_state({n: networks[n] for n in method.trained}, optimizer, ema=False)
+    frozen = {n: networks[n] for n in method.frozen}
+    if mesh:
+        state, frozen, batch = replicate(state, mesh), replicate(frozen, mesh), split_batch(batch, mesh)
+    state, output = step(state, frozen, batch)
+    return state.variables, output
+
+
+def assert_same(a, b, rtol=1e-5, atol=1e-7):
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=rtol, atol=atol), a, b)
+
+
+@pytest.fixture(scope="module")
+def paa():
+    return run("paa", variables(0), None, make_batch())
+
+
+@pytest.mark.parametrize("variant", ["lad_iou", "colad_iou"])
+def test_a_teacher_equal_to_the_student_gives_paa(variant, paa):
+    """With PAA's box weighting also its losses, and so its weights after the step."""
+    new, output = run(variant, variables(0), variables(0), make_batch())
+    assert_same(new["student"], paa[0]["student"])
+    for name, value in paa[1].scalars.items():
+        if name.startswith(("student/", "positives", "objects")):
+            np.testing.assert_allclose(output.scalars[name], value, rtol=1e-5, err_msg=name)
+    if variant == "colad_iou":
+        assert_same(new["teacher"], new["student"])
+
+
+def test_the_step_changes_the_weights(paa):
+    """So the equalities of this file say something."""
+    before, after = jax.tree.leaves(variables(0)), jax.tree.leaves(paa[0]["student"])
+    assert all((x != y).any() for x, y in zip(before, after, strict=True))
+    assert paa[1].scalars["positives_per_object"] > 1
+
+
+def test_a_frozen_teacher_stays_bit_identical_and_is_not_in_the_state():
+    teacher = variables(1)
+    before = jax.tree.map(np.array, teacher)
+    new, output = run("lad_iou", variables(0), teacher, make_batch())
+    jax.tree.map(np.testing.assert_array_equal, before, teacher)
+    assert set(new) == {"student"} and output.scalars["teacher_share"] == 1
+    other = run("lad_iou", variables(0), variables(2), make_batch())[0]
+    assert any((x != y).any() for x, y in zip(jax.tree.leaves(other), jax.tree.leaves(new), strict=True))
+
+
+def padded(batch, extra):
+    """More rows, of junk that does not count, and more object rows."""
+    n = len(batch.images)
+    junk = make_batch(n + extra, 16)
+    truth = truth_of([objects(i, i % 4 + 1) for i in range(n)] + [objects(9, 3)] * extra, 16)
+    images = jnp.concatenate([batch.images, junk.images[n:]])
+    return junk._replace(images=images, truth=truth, valid=jnp.arange(n + extra) < n)
+
+
+def test_padding_the_batch_and_the_objects_changes_nothing(paa):
+    new, output = run("paa", variables(0), None, padded(make_batch(), 4))
+    assert_same(new, paa[0], rtol=1e-4, atol=1e-6)
+    for term in ("class", "box", "quality"):
+        key = f"student/loss_{term}"
+        np.testing.assert_allclose(output.scalars[key], paa[1].scalars[key], rtol=1e-5, err_msg=key)
+
+
+@pytest.mark.parametrize("n_devices", [1, 4, 8])
+def test_the_number_of_devices_does_not_matter(n_devices, paa):
+    mesh = make_mesh(RunOptions(train=TrainOptions(batch_size=8, devices=n_devices)))
+    assert mesh.size == n_devices
+    new, output = run("paa", variables(0), None, padded(make_batch(), 4), mesh=mesh)
+    assert_same(new, paa[0], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(output.scalars["loss"], paa[1].scalars["loss"], rtol=1e-5)
+    assert output.position.tolist() == list(range(8))
+
+
+# Laws of the assignment alone, on random predictions.
+BATCH = make_batch()
+PRIORS = priors_of(CANVAS, BATCH.image_hw, OPTIONS.strides, OPTIONS.anchor_scale)
+
+
+def predictions(seed):
+    rng, shape = np.random.default_rng(seed), PRIORS.valid.shape
+    raw = (rng.normal(-3, 1, (*shape, N_CLASSES)), rng.normal(0, 0.8, (*shape, 4)), rng.normal(0, 1, shape))
+    return predictions_of(*(x.astype(np.float32) for x in raw), PRIORS.boxes)
+
+
+@functools.partial(jax.jit, static_argnames="method")
+def assign(networks, *, method):
+    return assign_batch(
+        networks, PRIORS, BATCH.truth, method=METHODS[method], assigner=ASSIGNER, n_levels=OPTIONS.n_levels
+    )
+
+
+@pytest.mark.parametrize("method", ["lad", "dynamic_lad", "colad"])
+def test_a_teacher_equal_to_the_student_gives_paas_assignment_bit_by_bit(method):
+    p = predictions(0)
+    expected = assign({"student": p}, method="paa").assignment
+    assigned = assign({"student": p, "teacher": p}, method=method).assignment
+    jax.tree.map(np.testing.assert_array_equal, assigned, expected)
+    assert expected.positive.any()
+
+
+def test_a_switch_that_always_takes_the_teacher_is_lad():
+    """Cubes of costs below 1 have a larger std/mean, and lone ones are smaller: the teacher teaches everywhere."""
+    candidates = assign({"student": predictions(0)}, method="paa").candidates
+    cost = jnp.asarray(np.random.default_rng(1).uniform(0.1, 0.9, candidates.shape).astype(np.float32))
+    tables = {"student": CostTable(cost, candidates), "teacher": CostTable(cost**3, candidates)}
+    switched, from_teacher = policy(tables, PRIORS, BATCH.truth, n_levels=OPTIONS.n_levels)
+    lad, _ = policy({"teacher": tables["teacher"]}, PRIORS, BATCH.truth, n_levels=OPTIONS.n_levels)
+    np.testing.assert_array_equal(from_teacher, candidates >= 0)
+    partition = jax.jit(jax.vmap(ASSIGNER.partition))
+    ours, expected = (partition(table, PRIORS, BATCH.truth) for table in (switched, lad))
+    jax.tree.map(np.testing.assert_array_equal, ours, expected)
+
+
+@pytest.mark.parametrize("method", ["paa", "colad"])
+def test_no_gradient_flows_through_the_assignment(method):
+    """The loss moves each network by the assignment as a constant: the gradient is that with a given assignment."""
+    networks = {n: predictions(seed) for seed, n in enumerate(["student", "teacher"])}
+
+    def loss(networks, assignment=None):
+        assignment = assignment or assign(networks, method=method).assignment
+        sums = jax.vmap(lambda p, a, t: losses.image_sums(p, a, t, box_weighting="iou"))(
+            networks["student"], assignment, BATCH.truth
+        )
+        return losses.normalise(sums, jnp.array(4))["total"]
+
+    through = jax.grad(loss)(networks)
+    fixed = jax.grad(loss)(networks, assign(networks, method=method).assignment)
+    jax.tree.map(np.testing.assert_array_equal, through, fixed)
+    assert all(not g.any() for g in jax.tree.leaves(through["teacher"]))
+    assert all(np.isfinite(g).all() for g in jax.tree.leaves(through)) and through["student"].boxes.any()
+
+
+def test_a_broken_picture_is_named_and_leaves_the_others_alone():
+    sound = {"student": predictions(0), "teacher": predictions(1)}
+    for name in sound:
+        broken = sound | {name: jax.tree.map(lambda x: x.at[2].set(jnp.nan), sound[name])}
+        assigned, expected = assign(broken, method="colad"), assign(sound, method="colad")
+        assert assigned.broken.tolist() == [False, False, True, False] and not expected.broken.any()
+        others = np.array([0, 1, 3])
+        for a, b in zip(assigned.assignment, expected.assignment, strict=True):
+            np.testing.assert_array_equal(np.asarray(a)[others], np.asarray(b)[others])
+        # The network that still works teaches that picture.
+        assert (np.asarray(assigned.from_teacher[2]) == ((assigned.candidates[2] >= 0) & (name == "student"))).all()
+        assert assigned.assignment.positive[2].any()

@@ -1,0 +1,155 @@
+"""Losses against the worked numbers of spec 12.1 and 12.3 and the numpy twin."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lad_jax import losses
+from lad_jax.types import Assignment
+from tests.reference import paa as twin
+from tests.reference.example import (
+    CANVAS,
+    IMAGE_HW,
+    NO_OBJECTS,
+    OBJECTS,
+    numpy_objects,
+    outputs,
+    predictions_of,
+    priors_of,
+    truth_of,
+)
+
+PRIORS = priors_of(CANVAS, IMAGE_HW)
+
+
+def focal(logits, label):
+    """Focal loss of each class; `label` is the class present, None for background."""
+    logits = jnp.array(logits)
+    present = jnp.arange(len(logits)) == (-1 if label is None else label)
+    positive, negative = (
+        f(jax.nn.log_sigmoid(logits), jax.nn.log_sigmoid(-logits))
+        for f in (losses.focal_positive, losses.focal_negative)
+    )
+    return jnp.where(present, positive, negative)
+
+
+def test_focal_worked():
+    np.testing.assert_allclose(focal([-4.59511985, 0.0, 2.0], 0), [1.1283818, 0.1299651, 1.2375586], rtol=1e-5)
+    np.testing.assert_allclose(focal([-4.59511985, 0.0, 2.0], 2).sum(), 0.1304168, rtol=1e-5)
+    np.testing.assert_allclose(focal([1.0, -1, -3], None), [0.52640122, 0.016993547, 8.196244e-5], rtol=1e-5)
+    np.testing.assert_allclose(focal([1.0, -1, -3], 1).sum(), 0.7019503, rtol=1e-5)
+
+
+def test_focal_at_extreme_logits():
+    """Log-sigmoids keep it finite, with the gradient of the formula, where p rounds to 0 or 1."""
+    for logit in (-200.0, 200.0):
+        for label in (0, None):
+            value, slope = jax.value_and_grad(lambda z, label=label: focal([z], label)[0])(logit)
+            assert np.isfinite(value) and np.isfinite(slope)
+    np.testing.assert_allclose(focal([-200.0], 0)[0], 0.25 * 200, rtol=1e-6)
+    np.testing.assert_allclose(focal([200.0], None)[0], 0.75 * 200, rtol=1e-6)
+
+
+def test_quality_worked():
+    """Binary cross-entropy of logits (0.3, -1.2) and IoUs (0.7, 0.2), times 0.5, over 2 positives."""
+    targets = jnp.array([[0.0, 0, 10, 10], [0, 0, 10, 10]])
+    predicted = jnp.array([[0.0, 0, 7, 10], [0, 0, 10, 2]])
+    truth = jax.tree.map(lambda x: x[0], truth_of([(targets[:1], [0])]))
+    logits = jnp.zeros((2, 1))
+    predictions = predictions_of(logits, jnp.zeros((2, 4)), jnp.array([0.3, -1.2]), targets)._replace(boxes=predicted)
+    assignment = Assignment(jnp.zeros(2, jnp.int32), jnp.ones(2, bool), jnp.ones(2), jnp.array(0))
+    sums = losses.image_sums(predictions, assignment, truth, box_weighting="uniform")
+    terms = losses.normalise(jax.tree.map(lambda x: x[None], sums), jnp.array(1))
+    np.testing.assert_allclose(terms["quality"], 0.2869094, rtol=1e-5)
+
+
+def test_box_worked():
+    """1.3·(1 - GIoU) of one positive."""
+    truth = jax.tree.map(lambda x: x[0], truth_of([([[2, 2, 12, 12]], [0])]))
+    for box, expected in [([0, 0, 10, 10], 0.7604575), ([2, 2, 12, 12], 0.0)]:
+        predictions = predictions_of(jnp.zeros((1, 1)), jnp.zeros((1, 4)), jnp.zeros(1), jnp.zeros((1, 4)))
+        predictions = predictions._replace(boxes=jnp.array([box], jnp.float32))
+        assignment = Assignment(jnp.zeros(1, jnp.int32), jnp.ones(1, bool), jnp.ones(1), jnp.array(0))
+        for weighting in ("iou", "uniform"):
+            sums = losses.image_sums(predictions, assignment, truth, box_weighting=weighting)
+            terms = losses.normalise(jax.tree.map(lambda x: x[None], sums), jnp.array(1))
+            np.testing.assert_allclose(terms["box"], expected, atol=1e-6)
+
+
+def random_assignment(seed, share):
+    """About `share` of the valid priors positive, for random objects."""
+    rng = np.random.default_rng(seed)
+    positive = (rng.random(PRIORS.valid.shape) < share) & np.asarray(PRIORS.valid)
+    counts = np.array([len(labels) for _, labels in OBJECTS])[:, None]
+    owner = np.where(positive, rng.integers(0, counts, positive.shape), -1).astype(np.int32)
+    return Assignment(*map(jnp.asarray, (owner, positive, PRIORS.valid.astype(jnp.float32), np.zeros(2, np.int32))))
+
+
+@jax.jit
+def both(logits, deltas, quality, assignment, truth):
+    """Losses of both weightings."""
+    predictions = predictions_of(logits, deltas, quality, PRIORS.boxes)
+
+    def terms(weighting):
+        sums = jax.vmap(lambda p, a, t: losses.image_sums(p, a, t, box_weighting=weighting))(
+            predictions, assignment, truth
+        )
+        return losses.normalise(sums, jnp.array(2))
+
+    return terms("iou"), terms("uniform")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.005, 0.1])
+def test_losses_equal_the_twin(share):
+    raw = outputs(0.3)
+    assignment, truth = random_assignment(1, share), truth_of(OBJECTS)
+    pictures = []
+    for i in range(2):
+        logits, deltas, quality = (x[i].astype(np.float64) for x in raw)
+        predicted = twin.decode(np.asarray(PRIORS.boxes[i], np.float64), deltas)
+        owner, valid = np.asarray(assignment.object[i]), np.asarray(PRIORS.valid[i])
+        pictures.append((logits, predicted, quality, owner, valid, *numpy_objects(truth, i)))
+    for terms, weighted in zip(both(*raw, assignment, truth), (True, False), strict=True):
+        expected = twin.losses(pictures, weighted=weighted)
+        np.testing.assert_allclose([terms[k] for k in ("class", "box", "quality")], expected, rtol=1e-5)
+        np.testing.assert_allclose(terms["total"], sum(expected), rtol=1e-5)
+
+
+def test_no_objects_worked():
+    truth, nothing = truth_of([NO_OBJECTS] * 2), random_assignment(1, 0.0)
+    for terms in both(*outputs(0.0), nothing, truth):
+        np.testing.assert_allclose(terms["class"], 1.0755666, rtol=1e-5)
+        assert terms["box"] == 0 and terms["quality"] == 0
+
+
+def test_ignored_priors_weigh_nothing():
+    raw, truth, assignment = outputs(0.0), truth_of(OBJECTS), random_assignment(2, 0.05)
+    spoiled = raw[0].copy()
+    spoiled[~np.asarray(PRIORS.valid)] = 9.0
+    for a, b in zip(both(*raw, assignment, truth), both(spoiled, *raw[1:], assignment, truth), strict=True):
+        np.testing.assert_array_equal(a["total"], b["total"])
+
+
+def test_quality_does_not_move_boxes():
+    """The IoU is a target and a weight, not a path for gradients (spec 6.4)."""
+    logits, deltas, quality = map(jnp.asarray, outputs(0.0))
+    assignment, truth = random_assignment(3, 0.05), truth_of(OBJECTS)
+
+    def quality_loss(d):
+        return both(logits, d, quality, assignment, truth)[0]["quality"]
+
+    assert not jax.grad(quality_loss)(deltas).any()
+    assert jax.grad(lambda d: both(logits, d, quality, assignment, truth)[0]["box"])(deltas).any()
+
+
+def test_weights_of_no_overlap():
+    """All positives miss their objects: PAA's weights are tiny, and the loss is still a mean of 1 - GIoU."""
+    truth = jax.tree.map(lambda x: x[0], truth_of([([[50, 50, 60, 60]], [0])]))
+    predictions = predictions_of(jnp.zeros((2, 1)), jnp.zeros((2, 4)), jnp.zeros(2), jnp.zeros((2, 4)))
+    predictions = predictions._replace(boxes=jnp.array([[0.0, 0, 10, 10], [0, 0, 20, 20]]))
+    assignment = Assignment(jnp.zeros(2, jnp.int32), jnp.ones(2, bool), jnp.ones(2), jnp.array(0))
+    sums = losses.image_sums(predictions, assignment, truth, box_weighting="iou")
+    box = losses.normalise(jax.tree.map(lambda x: x[None], sums), jnp.array(1))["box"]
+    expected = 1.3 * np.mean(1 - twin.giou(np.asarray(predictions.boxes), np.array([[50.0, 50, 60, 60]])))
+    np.testing.assert_allclose(box, expected, rtol=1e-5)

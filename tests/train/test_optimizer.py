@@ -1,0 +1,87 @@
+"""SGD and its schedule against twins of what torch and mmcv do (spec 9.1)."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lad_jax.models import ModelOptions, ResNetOptions
+from lad_jax.train.optimizer import OptimizerOptions, make_optimizer, make_schedule
+
+
+@pytest.mark.parametrize("batch_size", [16, 4])
+def test_schedule_equals_mmcvs(batch_size):
+    """mmcv 1.x: lr·(1 - (1 - t/500)·0.999) while t < 500, and ×0.1 from the first step after epochs 8 and 11."""
+    steps = 90
+    schedule = make_schedule(OptimizerOptions(), batch_size=batch_size, steps_per_epoch=steps)
+    peak = 0.01 * batch_size / 16
+    for t in [0, 1, 250, 499, 500, 719, 720, 989, 990, 1079]:
+        epoch = t // steps
+        expected = peak * 0.1 ** ((epoch >= 8) + (epoch >= 11))
+        if t < 500:
+            expected *= 1 - (1 - t / 500) * (1 - 0.001)
+        np.testing.assert_allclose(schedule(t), expected, rtol=1e-4, err_msg=str(t))
+
+
+def test_schedule_without_warm_up_or_scaling():
+    options = OptimizerOptions(warmup_steps=0, scale_learning_rate=False, decay_epochs=(1,))
+    schedule = make_schedule(options, batch_size=4, steps_per_epoch=10)
+    np.testing.assert_allclose([schedule(0), schedule(9), schedule(10)], [0.01, 0.01, 0.001], rtol=1e-6)
+
+
+FROZEN = ("conv1", "bn1", "layer1_0")
+
+
+def tree(seed):
+    """Params by the network's names: frozen and trained stages, affine maps of norms, neck and head."""
+    rng = np.random.default_rng(seed)
+    module = lambda: {"kernel": rng.normal(size=(3, 2)), "bias": rng.normal(size=2)}  # noqa: E731
+    norm = lambda: {"scale": rng.normal(size=2), "bias": rng.normal(size=2)}  # noqa: E731
+    backbone = {"conv1": module(), "bn1": norm(), "layer1_0": {"bn1": norm()}, "layer2_0": {"bn1": norm()}}
+    params = {"backbone": backbone, "neck": {"fpn_convs_0": module()}, "bbox_head": {"gn": norm(), "scales_0": 1.0}}
+    return jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), {"student": params})
+
+
+@pytest.mark.parametrize("clip_norm", [0.0, 0.5])
+def test_three_steps_equal_torchs_sgd(clip_norm):
+    """g + wd·w into the momentum buffer, the learning rate applied after; frozen stages never move."""
+    rates, decay, momentum = (0.1, 0.2, 0.05), 0.03, 0.9
+    options = OptimizerOptions(weight_decay=decay, momentum=momentum, clip_norm=clip_norm)
+    models = {"student": ModelOptions(backbone=ResNetOptions(frozen_stages=1))}
+    optimizer = make_optimizer(options, lambda t: jnp.array(rates)[t], models)
+    params = tree(0)
+    state = optimizer.init(params)
+    twin = {jax.tree_util.keystr(k): np.asarray(v, np.float64) for k, v in jax.tree.leaves_with_path(params)}
+    start, buffer = dict(twin), dict.fromkeys(twin, 0.0)
+    for t, rate in enumerate(rates):
+        gradients = tree(t + 1)
+        # The networks cut the gradient of frozen stages; here only the optimiser keeps them where they are.
+        named = {jax.tree_util.keystr(k): np.asarray(v, np.float64) for k, v in jax.tree.leaves_with_path(gradients)}
+        norm = np.sqrt(sum((g**2).sum() for g in named.values()))
+        factor = min(1, clip_norm / norm) if clip_norm else 1
+        updates, state = optimizer.update(gradients, state, params)
+        params = jax.tree.map(jnp.add, params, updates)
+        for name, g in named.items():
+            if not any(f"'{module}'" in name.split("]")[2] for module in FROZEN):
+                buffer[name] = momentum * buffer[name] + factor * g + decay * twin[name]
+                twin[name] = twin[name] - rate * buffer[name]
+    for path, value in jax.tree.leaves_with_path(params):
+        name = jax.tree_util.keystr(path)
+        np.testing.assert_allclose(value, twin[name], rtol=2e-5, atol=1e-6, err_msg=name)
+        frozen = "backbone" in name and any(f"['backbone']['{module}']" in name for module in FROZEN)
+        assert (value == jnp.asarray(start[name], jnp.float32)).all() == frozen, name
+
+
+def test_frozen_parameters_need_no_momentum():
+    models = {"student": ModelOptions(backbone=ResNetOptions(frozen_stages=1))}
+    state = make_optimizer(OptimizerOptions(), lambda _: 0.1, models).init(tree(0))
+    held = sum(np.size(x) for x in jax.tree.leaves(state))
+    frozen = sum(x.size for m in FROZEN for x in jax.tree.leaves(tree(0)["student"]["backbone"][m]))
+    total = sum(x.size for x in jax.tree.leaves(tree(0)))
+    assert total - frozen <= held <= total - frozen + 2  # and counters
+
+
+@pytest.mark.parametrize("change", [{"momentum": 1.5}, {"ema_decay": -0.1}, {"learning_rate": -1.0}])
+def test_impossible_options(change):
+    with pytest.raises(ValueError, match=next(iter(change))):
+        OptimizerOptions(**change)
