@@ -28,14 +28,14 @@ def get_config(variant: str = "paa") -> ConfigDict:
     config.data.filter_empty = False
     config.data.workers = 0
 
-    config.optimizer.learning_rate = 0.04
+    config.optimizer.learning_rate = 0.08
     config.optimizer.warmup_steps = 50
     config.optimizer.weight_decay = 1e-4
     config.optimizer.clip_norm = 10.0
-    config.optimizer.decay_epochs = (4, 5)
+    config.optimizer.decay_epochs = (5, 6)
     config.train.batch_size = 8
-    config.train.epochs = 6
-    config.train.eval_every = 6
+    config.train.epochs = 7
+    config.train.eval_every = 7
     config.evaluation.batch_size = 8
     return config
 
@@ -49,7 +49,7 @@ def _network(model: ConfigDict, *, depth: int) -> ConfigDict:
     model.backbone.frozen_stages = -1
     model.first_level = 2
     model.n_levels = 4
-    model.anchor_scale = 3.0
+    model.anchor_scale = 4.0
     model.channels = 32
     model.tower_convs = 2
     model.norm_groups = 8

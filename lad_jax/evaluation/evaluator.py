@@ -78,7 +78,7 @@ class Evaluator:
 
 
 def draw_results(
-    dataset: DataSet, position: int, detections: list[dict[str, Any]], *, least_score: float = 0.3
+    dataset: DataSet, position: int, detections: list[dict[str, Any]], *, least_score: float = 0.5
 ) -> UInt8[np.ndarray, "H W 3"]:
     """One picture of the data set twice: its annotated boxes, and the detections of at least `least_score`."""
     image, record = dataset.read(position), dataset.records[position]
