@@ -1,9 +1,10 @@
 """What a run writes while it trains: a progress line, `metrics.jsonl`, `images.jsonl`, TensorBoard."""
 
 import json
+import logging
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,11 @@ import numpy as np
 from jaxtyping import UInt8
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
+
+from lad_jax.evaluation.evaluator import Result
+from lad_jax.types import Network
+
+_log = logging.getLogger(__name__)
 
 
 class RunLog:
@@ -50,18 +56,23 @@ class RunLog:
         losses = {name.replace("loss_", ""): f"{value:.3f}" for name, value in scalars.items() if "loss" in name}
         self._bar.set_postfix({"images/s": f"{rate:.1f}", **losses})
 
-    def evaluation(self, step: int, metrics: Mapping[str, Mapping[str, float | None]], seconds: float) -> None:
-        """Write an evaluation's numbers, by network."""
-        _append(self._metrics, {"step": step, "evaluation": metrics, "seconds": round(seconds, 1)})
-        for network, numbers in metrics.items():
-            self.scalars(step, {f"{network}/{name}": value for name, value in numbers.items() if value is not None})
+    def evaluation(self, step: int, results: Mapping[Network, Result], seconds: float) -> None:
+        """Write COCO's numbers of each network."""
+        numbers = {name: result.metrics.overall for name, result in results.items()}
+        _append(self._metrics, {"step": step, "evaluation": numbers, "seconds": round(seconds, 1)})
+        for network, values in numbers.items():
+            self.scalars(step, {f"{network}/{name}": value for name, value in values.items() if value is not None})
+            shown = "  ".join(f"{name} {100 * (values[name] or 0):.1f}" for name in ("AP", "AP50", "AP75"))
+            _log.info("step %d, %s: %s", step, network, shown)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():
             self._board.add_scalar(name, value, step)
 
-    def picture(self, step: int, name: str, image: UInt8[np.ndarray, "H W 3"]) -> None:
-        self._board.add_image(name, image, step, dataformats="HWC")
+    def pictures(self, step: int, images: Iterable[UInt8[np.ndarray, "H W 3"]]) -> None:
+        """Show validation pictures."""
+        for number, image in enumerate(images):
+            self._board.add_image(f"validation/{number}", image, step, dataformats="HWC")
 
     def restart_clock(self) -> None:
         """Leave out what happened since the last window (an evaluation) from images/s."""

@@ -97,8 +97,15 @@ def train(options: RunOptions, workdir: Path) -> None:
             if save or done % options.train.log_every == 0:
                 log.window(done, *window.close(done))
             if evaluate:
-                ap = _evaluate(evaluator, state, options, log, workdir, done)
-                checkpoint.save(manager, state, meta, ap)
+                since = time.monotonic()
+                results = evaluator(evaluated_variables(state))
+                main = results[options.evaluation.network]
+                checkpoint.save(manager, state, meta, main.metrics.overall["AP"] or 0.0)
+                write_metrics(workdir, {name: result.metrics for name, result in results.items()})
+                write_detections(workdir, main.detections)
+                log.evaluation(done, results, time.monotonic() - since)
+                log.pictures(done, evaluator.pictures(main.detections))
+                log.restart_clock()
             elif save:
                 checkpoint.save(manager, state, meta, None)
         log.close()
@@ -170,25 +177,6 @@ def _resume(manager: ocp.CheckpointManager, state: TrainState, meta: checkpoint.
     saved = checkpoint.read_meta(Path(manager.directory) / str(manager.latest_step()))
     checkpoint.check_same_run(saved, meta, workdir)
     return checkpoint.restore(manager, state)
-
-
-def _evaluate(
-    evaluator: Evaluator, state: TrainState, options: RunOptions, log: RunLog, workdir: Path, step: int
-) -> float:
-    """Evaluate every trained network; the AP of the one that the run is about."""
-    since = time.monotonic()
-    results = evaluator(evaluated_variables(state))
-    log.evaluation(step, {name: r.metrics.overall for name, r in results.items()}, time.monotonic() - since)
-    for name, result in results.items():
-        numbers = {k: result.metrics.overall[k] for k in ("AP", "AP50", "AP75")}
-        _log.info("step %d, %s: %s", step, name, "  ".join(f"{k} {100 * (v or 0):.1f}" for k, v in numbers.items()))
-    main = results[options.evaluation.network]
-    write_metrics(workdir, {name: result.metrics for name, result in results.items()})
-    write_detections(workdir, main.detections)
-    for number, picture in enumerate(evaluator.pictures(main.detections)):
-        log.picture(step, f"validation/{number}", picture)
-    log.restart_clock()
-    return main.metrics.overall["AP"] or 0.0
 
 
 def _announce(options: RunOptions, plan: Plan, evaluator: Evaluator, start: int, total: int, mesh: Mesh) -> None:
