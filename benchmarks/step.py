@@ -86,7 +86,9 @@ def main(_: list[str]) -> None:
     state = init_state(trained, optimizer, ema=options.optimizer.ema_decay > 0)
     batch = jax.device_put(random_batch(np.random.default_rng(0), padded=-(-FLAGS.objects // 8) * 8))
     canvas = make_priors((FLAGS.height, FLAGS.width), geometry.strides, geometry.anchor_scale)
-    priors = jax.vmap(lambda hw: jax.tree.map(jnp.asarray, within(canvas, hw, 32)))(batch.image_hw)
+    priors = jax.vmap(lambda hw: jax.tree.map(jnp.asarray, within(canvas, hw, options.data.pad_multiple)))(
+        batch.image_hw
+    )
 
     step = make_train_step(
         models,

@@ -62,6 +62,8 @@ class RunOptions:
     evaluation: EvaluationOptions = EvaluationOptions()
 
     def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}; it must not be negative")
         policy = METHODS[self.method]
         if self.evaluation.network not in policy.trained:
             raise ValueError(

@@ -77,13 +77,21 @@ def predict_files(
       "category_id", "name", "score"}]}, by falling score.
 
     Raises:
-      InputError: a picture cannot be read, or a result not be written.
+      InputError: a picture cannot be read, unless `options.on_bad_picture` is "skip" (the results of those before it
+        are written); or a result cannot be written.
     """
     names = dict(zip(category_ids, class_names, strict=True))
     common = Path(os.path.commonpath([path.absolute().parent for path in paths]))
-    predictions = []
+    predictions: list[dict[str, Any]] = []
     for number, path in enumerate(paths, start=1):
-        picture = read_picture(path)
+        try:
+            picture = read_picture(path)
+        except InputError as error:
+            if options.on_bad_picture == "stop":
+                _write(out_dir, predictions)
+                raise
+            _log.warning("skipped: %s", error)
+            continue
         batch = _single(picture, options)
         found = jax.tree.map(lambda x: x[0], jax.device_get(detector(variables, place(batch))))
         results = [{**result, "name": names[result["category_id"]]} for result in coco_results(found, category_ids)]
@@ -91,6 +99,11 @@ def predict_files(
         drawing = out_dir / path.absolute().relative_to(common)
         write_png(drawing.with_name(drawing.name + ".png"), _draw(picture, found, class_names, draw_from))
         _log.info("%d/%d %s: %d detections", number, len(paths), path, len(results))
+    return _write(out_dir, predictions)
+
+
+def _write(out_dir: Path, predictions: list[dict[str, Any]]) -> Path:
+    out_dir.mkdir(parents=True, exist_ok=True)
     target = out_dir / "predictions.json"
     target.write_text(json.dumps(predictions, indent=1, allow_nan=False) + "\n")
     return target

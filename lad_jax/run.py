@@ -1,6 +1,7 @@
 """The three modes of `main.py`."""
 
 import logging
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def evaluate(options: RunOptions, workdir: Path) -> None:
       InputError: no checkpoint, or one of another architecture or other classes.
     """
     dataset = open_dataset(options.data, "val")
-    mesh = make_mesh(options)
+    mesh = make_mesh(options.train.devices, {"evaluation.batch_size": options.evaluation.batch_size})
     models = {name: Detector(options.model_of(name), len(dataset.class_names)) for name in options.policy.trained}
     evaluator = Evaluator(models, dataset, options.data, options.evaluation, place=partial(split_batch, mesh=mesh))
     folder = checkpoint.find(workdir)
@@ -62,7 +63,7 @@ def predict(options: RunOptions, workdir: Path, images: str, output: Path) -> No
         paths,
         make_detector(model.apply, model.options.strides, options.evaluation.postprocess),
         jax.device_put(variables),
-        options=trained.data,
+        options=replace(trained.data, on_bad_picture=options.data.on_bad_picture),
         class_names=meta.class_names,
         category_ids=meta.category_ids,
         out_dir=output,

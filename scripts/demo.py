@@ -47,20 +47,23 @@ def main() -> None:
 
 
 def train(stage: str, output: Path, arguments: list[str]) -> float:
-    """Run one stage; seconds that it took, as noted when it was first done."""
+    """Run one stage, unless this command has been; seconds that it took."""
     workdir = output / stage
-    note = workdir / "seconds.json"
-    if note.exists():
-        return json.loads(note.read_text())
+    note = workdir / "demo.json"
     command = [sys.executable, "main.py", f"--config=configs/demo.py:{stage}", f"--workdir={workdir}"]
     if stage == "lad":
         command.append(f"--config.teacher.path={output / 'teacher'}")
     command += arguments
+    if note.exists():
+        done = json.loads(note.read_text())
+        if done["command"] == command:
+            return done["seconds"]
     print("$ " + " ".join(command), flush=True)
     since = time.monotonic()
     subprocess.run(command, cwd=ROOT, check=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})
-    note.write_text(json.dumps(round(time.monotonic() - since, 1)))
-    return json.loads(note.read_text())
+    seconds = round(time.monotonic() - since, 1)
+    note.write_text(json.dumps({"command": command, "seconds": seconds}))
+    return seconds
 
 
 def format_table(output: Path, seconds: dict[str, float]) -> str:

@@ -12,7 +12,6 @@ from lad_jax import losses
 from lad_jax.assign import AssignerOptions, make_assigner
 from lad_jax.distill import METHODS, policy
 from lad_jax.models import Detector, ModelOptions, ResNetOptions
-from lad_jax.options import RunOptions, TrainOptions
 from lad_jax.train.optimizer import OptimizerOptions, make_optimizer
 from lad_jax.train.sharding import make_mesh, replicate, split_batch
 from lad_jax.train.state import init_state, init_variables
@@ -40,7 +39,7 @@ VARIANTS = {
 
 
 @functools.cache
-def parts(variant):
+def parts(variant, ema_decay=0.0):
     method = VARIANTS[variant]
     optimizer = make_optimizer(OptimizerOptions(), lambda _: RATE, dict.fromkeys(method.trained, OPTIONS))
     step = make_train_step(
@@ -50,7 +49,7 @@ def parts(variant):
         optimizer=optimizer,
         schedule=lambda _: RATE,
         pad_multiple=32,
-        ema_decay=0.0,
+        ema_decay=ema_decay,
     )
     return method, optimizer, jax.jit(step)
 
@@ -127,6 +126,15 @@ def test_a_frozen_teacher_stays_bit_identical_and_is_not_in_the_state():
     assert any((x != y).any() for x, y in zip(jax.tree.leaves(other), jax.tree.leaves(new), strict=True))
 
 
+def test_moving_average():
+    """After a step: 0.9 times the weights before, and 0.1 times those after."""
+    _, optimizer, step = parts("paa", 0.9)
+    before = {"student": variables(0)}
+    state, _ = step(init_state(before, optimizer, ema=True), {}, make_batch())
+    expected = jax.tree.map(lambda a, b: 0.9 * a + 0.1 * b, before["student"], state.variables["student"])
+    assert_same(state.ema["student"], expected["params"], rtol=1e-6)
+
+
 def padded(batch, extra):
     """More rows, of junk that does not count, and more object rows."""
     n = len(batch.images)
@@ -146,7 +154,7 @@ def test_padding_the_batch_and_the_objects_changes_nothing(paa):
 
 @pytest.mark.parametrize("n_devices", [1, 4, 8])
 def test_the_number_of_devices_does_not_matter(n_devices, paa):
-    mesh = make_mesh(RunOptions(train=TrainOptions(batch_size=8, devices=n_devices)))
+    mesh = make_mesh(n_devices, {"train.batch_size": 8})
     assert mesh.size == n_devices
     new, output = run("paa", variables(0), None, padded(make_batch(), 4), mesh=mesh)
     assert_same(new, paa[0], rtol=1e-4, atol=1e-6)

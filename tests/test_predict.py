@@ -1,5 +1,6 @@
 """Prediction on files: which pictures are taken, in whose pixels results are, what is written."""
 
+import dataclasses
 import json
 
 import cv2
@@ -41,12 +42,12 @@ def detector():
     return make_detector(apply, STRIDES, PostprocessOptions(max_detections=5))
 
 
-def predict(paths, detector, out_dir):
+def predict(paths, detector, out_dir, options=OPTIONS):
     target = predict_files(
         paths,
         detector,
         {},
-        options=OPTIONS,
+        options=options,
         class_names=("cat", "dog"),
         category_ids=(3, 90),
         out_dir=out_dir,
@@ -105,7 +106,16 @@ def test_no_picture_is_an_input_error(tmp_path, name):
         find_pictures(str(tmp_path / name))
 
 
-def test_unreadable_picture_is_named(tmp_path, detector):
+def test_unreadable_picture_stops_by_name_and_keeps_what_was_done(tmp_path, detector):
     (tmp_path / "broken.png").write_bytes(b"not a picture")
     with pytest.raises(InputError, match=r"broken\.png"):
-        predict([tmp_path / "broken.png"], detector, tmp_path / "out")
+        predict([picture(tmp_path / "a.png"), tmp_path / "broken.png"], detector, tmp_path / "out")
+    done = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert [p["file"] for p in done] == [str(tmp_path / "a.png")]
+
+
+def test_unreadable_picture_can_be_skipped(tmp_path, detector, caplog):
+    (tmp_path / "broken.png").write_bytes(b"not a picture")
+    paths = [tmp_path / "broken.png", picture(tmp_path / "a.png")]
+    done = predict(paths, detector, tmp_path / "out", dataclasses.replace(OPTIONS, on_bad_picture="skip"))
+    assert [p["file"] for p in done] == [str(tmp_path / "a.png")] and "broken.png" in caplog.text

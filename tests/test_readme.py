@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lad_jax.data import SyntheticOptions
-from lad_jax.data.synthetic import SyntheticShapes
-from lad_jax.visualize import write_png
+from tests.folder import flags_of, write_coco_folder
 from tests.train.tiny import TINY
 
 ROOT = Path(__file__).parents[1]
@@ -66,6 +64,16 @@ def test_this_test_knows_every_command() -> None:
     assert set(commands()) == set(EXTRA)
 
 
+def test_links_and_named_files_exist() -> None:
+    """Also the tests that docs/differences.md names."""
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
+        text = page.read_text()
+        for link in re.findall(r"\]\((?!http)([^)#]+)", text):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
+        for file in re.findall(r"`(?:tests|lad_jax|configs|benchmarks|docs)/[\w/.]+`", text):
+            assert (ROOT / file.strip("`")).exists() or "mine" in file, f"{page.name}: {file}"
+
+
 def test_make_targets_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"^make ([\w-]+)", README + (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE):
@@ -77,8 +85,8 @@ def test_commands_run(tmp_path: Path) -> None:
     (tmp_path / "configs" / "mine.py").write_text(
         re.search(r"```python\n# configs/mine\.py\n(.*?)```", README, re.S)[1]
     )
-    for split in ("train", "val"):
-        _write_coco_folder(tmp_path / "data", split)
+    write_coco_folder(tmp_path / "data", "train", [(96, 96)] * 12)
+    write_coco_folder(tmp_path / "data", "val", [(96, 96)] * 4)
     for command in EXTRA:
         _run(command, tmp_path)
     table = (tmp_path / "runs/demo/table.md").read_text()
@@ -95,21 +103,7 @@ def _run(command: str, folder: Path) -> None:
     here = command.replace("runs/", f"{folder}/runs/").replace("configs/mine.py", f"{folder}/configs/mine.py")
     words = [sys.executable, *shlex.split(here)[1:], *EXTRA[command]]
     if "configs/mine" in here:
-        words += [
-            f"--config.data.{split}.{key}={folder}/data/{split}{end}"
-            for split in ("train", "val")
-            for key, end in (("images", ""), ("annotations", ".json"))
-        ]
+        words += [f"--config.{key}={value}" for key, value in flags_of(folder / "data").items()]
     result = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
     if result.returncode:
         pytest.fail(f"{' '.join(words)}\n{result.stdout[-3000:]}\n{result.stderr[-3000:]}")
-
-
-def _write_coco_folder(folder: Path, split: str) -> None:
-    """Drawn pictures as files, with their annotations."""
-    dataset = SyntheticShapes(SyntheticOptions(train=12, val=4, size=96), split)
-    truth = dataset.ground_truth()
-    for position, (record, image) in enumerate(zip(dataset.records, truth["images"], strict=True)):
-        image["file_name"] = f"{record.id}.png"
-        write_png(folder / split / image["file_name"], dataset.read(position))
-    (folder / f"{split}.json").write_text(json.dumps(truth))

@@ -5,7 +5,7 @@ from lad_jax.data.loader import eval_batches, train_batches
 from lad_jax.data.options import DataOptions, FolderOptions, SyntheticOptions
 from lad_jax.data.pictures import read_picture
 from lad_jax.data.plan import Plan, make_eval_plan, make_plan
-from lad_jax.data.records import DataSet, Record, max_objects, training_positions
+from lad_jax.data.records import DataSet, Record, fingerprint, max_objects, training_positions
 from lad_jax.data.sources import open_dataset, open_datasets
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "assign",
     "choose_canvases",
     "eval_batches",
+    "fingerprint",
     "make_eval_plan",
     "make_plan",
     "max_objects",

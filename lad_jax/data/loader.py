@@ -5,7 +5,7 @@ import functools
 import gc
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import cv2
@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 def train_batches(
     dataset: DataSet, plan: Plan, options: DataOptions, *, start_step: int, num_steps: int
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """The batches of steps `start_step` … `start_step + num_steps - 1`.
 
     Each is a pure function of (plan, step): the same whatever `options.workers` and wherever a run started.
@@ -40,7 +40,7 @@ def train_batches(
     return _read(make, range(start_step, start_step + num_steps), options.workers)
 
 
-def eval_batches(dataset: DataSet, plan: Plan, options: DataOptions) -> Iterator[Batch]:
+def eval_batches(dataset: DataSet, plan: Plan, options: DataOptions) -> Generator[Batch, None, None]:
     """Every picture of the plan exactly once, canvas by canvas; rows that only fill a batch have `position` -1.
 
     Raises:
@@ -144,7 +144,7 @@ def _fill_row(batch: Batch, row: int, dataset: DataSet, options: DataOptions, *,
     batch.valid[row] = True
 
 
-def _read(make: Callable[[int], Batch], numbers: range, workers: int) -> Iterator[Batch]:
+def _read(make: Callable[[int], Batch], numbers: range, workers: int) -> Generator[Batch, None, None]:
     """`make(number)` for each of `numbers`, in order, made ahead of time.
 
     One grain element is one batch, so a run resumes at any step by its number alone.

@@ -64,6 +64,8 @@ class DataOptions:
         for name in ["short_side", "long_side", "canvases", "pad_multiple"]:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.pad_multiple % 32:
+            raise ValueError(f"pad_multiple is {self.pad_multiple}; it must be a multiple of the backbone's stride, 32")
         if self.long_side < self.short_side:
             raise ValueError(f"long_side is {self.long_side}, less than short_side ({self.short_side})")
         if not 0 <= self.flip <= 1:

@@ -1,5 +1,6 @@
 """The nouns of the data room: a picture's record, and a data set."""
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -70,6 +71,16 @@ def training_positions(dataset: DataSet, *, filter_empty: bool) -> Int[np.ndarra
         if min(record.width, record.height) >= MIN_SIDE and not (filter_empty and record.crowd.all())
     ]
     return np.array(kept, np.int64)
+
+
+def fingerprint(records: Sequence[Record]) -> str:
+    """SHA-256 over ids, sizes, boxes and labels: what the order of a run, and what it learns, depends on."""
+    digest = hashlib.sha256()
+    for record in records:
+        digest.update(f"{record.id} {record.width} {record.height} {len(record.boxes)}\n".encode())
+        for array in (record.boxes, record.labels, record.crowd):
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def max_objects(records: Sequence[Record]) -> int:

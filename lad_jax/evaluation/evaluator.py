@@ -1,5 +1,6 @@
 """Evaluate networks on a data set: one compiled program for each network and canvas, kept for the next time."""
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from lad_jax.data import DataOptions, DataSet, eval_batches, make_eval_plan
+from lad_jax.errors import InputError
 from lad_jax.evaluation.coco import Metrics, evaluate
 from lad_jax.evaluation.postprocess import PostprocessOptions
 from lad_jax.evaluation.runner import detect, make_detector
@@ -74,7 +76,9 @@ class Evaluator:
     def pictures(self, detections: list[dict[str, Any]]) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
         """The first pictures of the data set, detections beside ground truth."""
         for position in range(min(self._options.pictures, len(self._dataset.records))):
-            yield draw_results(self._dataset, position, detections)
+            # An unreadable one was reported by the evaluation, or has ended it.
+            with contextlib.suppress(InputError):
+                yield draw_results(self._dataset, position, detections)
 
 
 def draw_results(

@@ -5,7 +5,8 @@ The items of a checkpoint, each readable with plain orbax:
     variables   {network: {"params": ..., "batch_stats": ...}} of every network that learns
     ema         {network: params}, the moving average; only where there is one
     optimizer   the state of the optax transformation
-    meta        JSON: `config`, `class_names`, `category_ids`, and for a frozen teacher its `path` and `digest`
+    meta        JSON: `config`, `class_names`, `category_ids`, a fingerprint of the training `data`, and of a frozen
+                `teacher` its `path` and `digest`
     metrics     JSON: `AP` of `config.evaluation.network`; only where the checkpoint was evaluated
 """
 
@@ -33,8 +34,10 @@ MAY_CHANGE = (
     *("teacher.path", "model.backbone.pretrained", "teacher.model.backbone.pretrained"),
     *("data.workers", "train.devices", "train.log_every", "train.eval_every", "train.checkpoint_every"),
     *("data.train", "data.val", "data.on_bad_picture", "evaluation"),
+    *("optimizer.learning_rate", "optimizer.clip_norm"),
 )
-"""Config keys that a run may be resumed with other values of: they do not change what is learned from which picture."""
+"""Config keys that a run may be resumed with other values of: where things lie, what is shown and when, and what
+rescues a run whose loss was not finite."""
 NOT_ARCHITECTURE = ("backbone.pretrained", "backbone.frozen_stages", "dtype")
 """Keys of the model that may differ between a checkpoint and who loads it."""
 
@@ -46,14 +49,15 @@ class Meta:
     config: dict[str, Any]
     class_names: tuple[str, ...]
     category_ids: tuple[int, ...]
+    data: str
+    """Fingerprint of the training set's annotations."""
     teacher: dict[str, str]
     """`path` and `digest` of a frozen teacher, else empty."""
 
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> "Meta":
-        return Meta(
-            values["config"], tuple(values["class_names"]), tuple(values["category_ids"]), dict(values["teacher"])
-        )
+        names, ids = tuple(values["class_names"]), tuple(values["category_ids"])
+        return Meta(values["config"], names, ids, values["data"], dict(values["teacher"]))
 
 
 def make_manager(workdir: Path) -> ocp.CheckpointManager:
@@ -217,7 +221,7 @@ def digest(variables: Variables) -> str:
 
 
 def check_same_run(saved: Meta, now: Meta, workdir: Path) -> None:
-    """Check that what is in `workdir` is the run that is about to go on: config, classes and frozen teacher.
+    """Check that what is in `workdir` is the run that is about to go on: config, data and frozen teacher.
 
     Raises:
       InputError: it is another; says what differs.
@@ -230,10 +234,11 @@ def check_same_run(saved: Meta, now: Meta, workdir: Path) -> None:
     if changes:
         lines = "\n  ".join(f"config.{name}: there {old!r}, now {new!r}" for name, old, new in changes)
         raise InputError(f"{workdir} holds a run with another config; take another workdir, or go back to:\n  {lines}")
-    if saved.class_names != now.class_names:
+    if (saved.class_names, saved.category_ids, saved.data) != (now.class_names, now.category_ids, now.data):
         raise InputError(
-            f"the run in {workdir} was started with the classes {_some(saved.class_names)}, the data now has "
-            f"{_some(now.class_names)}: take another workdir, or the data it was started with."
+            f"the run in {workdir} was started on other training data (classes there {_some(saved.class_names)}, now "
+            f"{_some(now.class_names)}; or other pictures or boxes): take another workdir, or the data it was started "
+            f"with."
         )
     if saved.teacher and saved.teacher["digest"] != now.teacher["digest"]:
         raise InputError(

@@ -33,14 +33,14 @@ class OptimizerOptions:
     """The learning rate falls by `decay_factor` after these epochs."""
     decay_factor: float = 0.1
     clip_norm: float = 0.0
-    """Upper bound of the gradient's global norm; 0: none."""
+    """Upper bound of the norm of a network's gradient; 0: none."""
     ema_decay: float = 0.0
     """Of the exponential moving average of the weights, which is then what is evaluated; 0: none."""
 
     def __post_init__(self) -> None:
-        for name, low, high in [("momentum", 0, 1), ("ema_decay", 0, 1), ("warmup_factor", 0, 1)]:
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"{name} is {getattr(self, name)}; allowed: {low} to {high}")
+        for name in ["momentum", "ema_decay", "warmup_factor"]:
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0 and below 1")
         for name in ["learning_rate", "weight_decay", "warmup_steps", "clip_norm"]:
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must not be negative")
@@ -78,11 +78,16 @@ def make_optimizer(
     def label(path: tuple[Any, ...], _: Any) -> str:
         network, part, *rest = (key.key for key in path)
         frozen = part == "backbone" and is_frozen(tuple(rest), models[network].backbone.frozen_stages)
-        return "frozen" if frozen else "trained"
+        return "frozen" if frozen else network
 
-    sgd = optax.chain(optax.add_decayed_weights(options.weight_decay), optax.sgd(schedule, momentum=options.momentum))
-    update = optax.partition(
-        {"trained": sgd, "frozen": optax.set_to_zero()},
+    # The same chain with and without clipping, so that a run can be resumed with the other.
+    sgd = optax.chain(
+        optax.clip_by_global_norm(options.clip_norm) if options.clip_norm else optax.identity(),
+        optax.add_decayed_weights(options.weight_decay),
+        optax.sgd(schedule, momentum=options.momentum),
+    )
+    # One group a network: of two that learn together, neither's gradient clips the other's.
+    return optax.partition(
+        {**dict.fromkeys(models, sgd), "frozen": optax.set_to_zero()},
         lambda params: jax.tree_util.tree_map_with_path(label, params),
     )
-    return optax.chain(optax.clip_by_global_norm(options.clip_norm), update) if options.clip_norm else update

@@ -29,8 +29,13 @@ class Networks:
     """Path and digest of a frozen teacher, else empty."""
 
 
-def make_networks(options: RunOptions, dataset: DataSet) -> Networks:
+def make_networks(options: RunOptions, dataset: DataSet, *, resuming: bool) -> Networks:
     """Build the method's networks; load pretrained backbones and the teacher.
+
+    Args:
+      options: the run's.
+      dataset: gives the classes.
+      resuming: the networks that learn will be restored, so their starting weights are not looked for.
 
     Raises:
       InputError: pretrained weights or a teacher that are missing, damaged or do not fit.
@@ -45,7 +50,8 @@ def make_networks(options: RunOptions, dataset: DataSet) -> Networks:
     for number, name in enumerate(["student", "teacher"]):
         if name not in names:
             continue
-        if name == "teacher" and options.teacher.path:
+        frozen = name in options.policy.frozen
+        if frozen or (name == "teacher" and options.teacher.path and not resuming):
             start[name] = checkpoint.load_network(
                 options.teacher.path,
                 options.teacher.network,
@@ -53,12 +59,14 @@ def make_networks(options: RunOptions, dataset: DataSet) -> Networks:
                 dataset.class_names,
                 "config.teacher.model",
             )
-            if name in options.policy.frozen:
+            if frozen:
                 teacher = {"path": options.teacher.path, "digest": checkpoint.digest(start[name])}
         else:
-            start[name] = _with_pretrained_backbone(init_variables(models[name], options.seed + number), models[name])
+            start[name] = init_variables(models[name], options.seed + number)
+            if not resuming:
+                start[name] = _with_pretrained_backbone(start[name], models[name])
         count = sum(x.size for x in jax.tree.leaves(start[name]["params"]))
-        _log.info("%s: %.2f M parameters%s", name, count / 1e6, " (frozen)" if name in options.policy.frozen else "")
+        _log.info("%s: %.2f M parameters%s", name, count / 1e6, " (frozen)" if frozen else "")
     return Networks(
         models,
         trained={name: start[name] for name in options.policy.trained},
@@ -71,10 +79,6 @@ def _with_pretrained_backbone(variables: Variables, model: Detector) -> Variable
     source = model.options.backbone.pretrained
     if not source:
         return variables
-    template = {collection: tree["backbone"] for collection, tree in variables.items() if "backbone" in tree}
-    loaded = load_torchvision_resnet(load_arrays(source), jax.tree.map(np.asarray, template), source)
-    return {collection: {**tree, **_only_backbone(loaded, collection)} for collection, tree in variables.items()}
-
-
-def _only_backbone(loaded: Variables, collection: str) -> Variables:
-    return {"backbone": loaded[collection]} if collection in loaded else {}
+    template = {collection: jax.tree.map(np.asarray, tree["backbone"]) for collection, tree in variables.items()}
+    loaded = load_torchvision_resnet(load_arrays(source), template, source)
+    return {collection: {**tree, "backbone": loaded[collection]} for collection, tree in variables.items()}

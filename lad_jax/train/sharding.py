@@ -1,5 +1,6 @@
 """Where arrays lie: pictures split over the devices, everything else on each of them."""
 
+from collections.abc import Mapping
 from typing import TypeVar
 
 import jax
@@ -7,7 +8,6 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from lad_jax.errors import InputError
-from lad_jax.options import RunOptions
 from lad_jax.types import Batch
 
 T = TypeVar("T")
@@ -15,20 +15,21 @@ DATA = "data"
 """Name of the mesh axis that the batch is split over."""
 
 
-def make_mesh(options: RunOptions) -> Mesh:
-    """A mesh of one data axis over the first `train.devices` devices (0: all of them).
+def make_mesh(n_devices: int, batch_sizes: Mapping[str, int]) -> Mesh:
+    """A mesh of one data axis over the first `n_devices` devices (0: all of them).
+
+    Args:
+      n_devices: value of `config.train.devices`.
+      batch_sizes: by config key, the sizes that must divide among the devices.
 
     Raises:
       InputError: more devices than there are, or a batch that does not divide among them.
     """
-    devices, wanted = jax.devices(), options.train.devices
-    if wanted > len(devices):
-        raise InputError(f"config.train.devices is {wanted}, but there are {len(devices)} ({devices[0].platform}).")
-    devices = devices[: wanted or len(devices)]
-    for key, size in [
-        ("train.batch_size", options.train.batch_size),
-        ("evaluation.batch_size", options.evaluation.batch_size),
-    ]:
+    devices = jax.devices()
+    if n_devices > len(devices):
+        raise InputError(f"config.train.devices is {n_devices}, but there are {len(devices)} ({devices[0].platform}).")
+    devices = devices[: n_devices or len(devices)]
+    for key, size in batch_sizes.items():
         if size % len(devices):
             raise InputError(
                 f"config.{key} {size} does not divide among {len(devices)} devices: take a multiple of "

@@ -1,11 +1,14 @@
 """One training step for every method (design 4)."""
 
+import logging
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int
 
 from lad_jax import losses, masked
@@ -13,9 +16,11 @@ from lad_jax.assign import Assigner
 from lad_jax.distill import Method, policy
 from lad_jax.models import Detector
 from lad_jax.priors import make_priors, within
+from lad_jax.train.sharding import replicated
 from lad_jax.train.state import TrainState, Variables, params_of, with_params
 from lad_jax.types import Assignment, Batch, GroundTruth, Network, Predictions, Priors
 
+_log = logging.getLogger(__name__)
 Scalars = dict[str, Float[Array, ""]]
 
 
@@ -125,6 +130,28 @@ def make_train_step(
         return new_state, StepOutput(scalars, assigned.broken, batch.position, batch.valid)
 
     return step
+
+
+def compile_once(
+    step: Callable[..., Any], canvases: tuple[tuple[int, int], ...], mesh: Mesh
+) -> Callable[[TrainState, Mapping[Network, Variables], Batch], tuple[TrainState, StepOutput]]:
+    """The step, jitted with donated state and compiled once for each of `canvases`; any other shape is an error."""
+    # The state stays where it is: it passes from one canvas's program to another's.
+    jitted = jax.jit(step, donate_argnums=0, out_shardings=(replicated(mesh), None))
+    programs: dict[tuple[int, int], Any] = {}
+
+    def run(state: TrainState, frozen: Mapping[Network, Variables], batch: Batch) -> tuple[TrainState, StepOutput]:
+        canvas = (batch.images.shape[1], batch.images.shape[2])
+        if canvas not in programs:
+            if canvas not in canvases:
+                raise RuntimeError(f"canvas {canvas} is none of those that the run was planned with: {canvases}")
+            since = time.monotonic()
+            programs[canvas] = jitted.lower(state, frozen, batch).compile()
+            seconds = time.monotonic() - since
+            _log.info("compiled program %d of %d, canvas %s, in %.0f s", len(programs), len(canvases), canvas, seconds)
+        return programs[canvas](state, frozen, batch)
+
+    return run
 
 
 def describe(assigned: Assigned, truth: GroundTruth, n_levels: int) -> Scalars:

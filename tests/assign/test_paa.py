@@ -1,14 +1,18 @@
 """PAA against the worked example of spec 12.3, its numpy twin, and awkward pictures."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from lad_jax import losses, masked
+from lad_jax.assign import AssignerOptions, make_assigner
 from lad_jax.assign.candidates import max_iou_candidates
 from lad_jax.assign.paa import PAAOptions, cheapest_of_each_object, make_paa
-from lad_jax.types import CostTable
+from lad_jax.priors import make_priors
+from lad_jax.types import CostTable, GroundTruth, Predictions
 from tests.reference import paa as twin
 from tests.reference.example import (
     CANVAS,
@@ -251,3 +255,32 @@ def test_cheapest_of_each_object_equals_sorting_by_hand(worked):
             np.testing.assert_array_equal(np.asarray(index[i, g])[keep], expected)
             np.testing.assert_array_equal(np.asarray(costs[i, g])[keep], np.asarray(table.cost[i])[expected])
             assert keep[: keep.sum()].all()
+
+
+def test_memory_and_the_host():
+    """The compiled assignment calls nothing on the host, and needs memory that grows no faster than the objects."""
+
+    def compiled(n):
+        objects = GroundTruth(
+            boxes=jax.ShapeDtypeStruct((2, n, 4), jnp.float32),
+            labels=jax.ShapeDtypeStruct((2, n), jnp.int32),
+            mask=jax.ShapeDtypeStruct((2, n), jnp.bool_),
+            crowd=jax.ShapeDtypeStruct((2, n), jnp.bool_),
+        )
+        priors = jax.tree.map(jnp.asarray, make_priors((256, 320), (8, 16, 32, 64, 128), 8.0))
+        a, assigner = len(priors.level), make_assigner(AssignerOptions(), 5)
+        shapes = [(2, a, 80), (2, a, 80), (2, a, 4), (2, a, 4), (2, a)]
+        predictions = Predictions(*[jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes])
+
+        def assign(p, t):
+            return assigner.partition(assigner.cost(priors, p, t), priors, t)
+
+        return jax.jit(jax.vmap(assign)).lower(predictions, objects).compile()
+
+    programs = {n: compiled(n) for n in (8, 32, 128)}
+    memory = {n: program.memory_analysis().temp_size_in_bytes for n, program in programs.items()}
+    assert memory[32] <= 4 * memory[8] and memory[128] <= 4 * memory[32]
+    # A table of [G, A, C] alone would be this large.
+    assert memory[128] < 2 * 128 * 2134 * 80 * 4 / 10
+    for program in programs.values():
+        assert not re.search(r"callback|outfeed|infeed|\bsend\(|\brecv\(", program.as_text())

@@ -1,0 +1,56 @@
+"""What the steps tell, gathered between two lines of the log."""
+
+import logging
+from collections import Counter
+
+import jax
+import numpy as np
+
+from lad_jax.data import DataSet
+from lad_jax.errors import InputError
+from lad_jax.train.step import StepOutput
+
+_log = logging.getLogger(__name__)
+
+
+class Window:
+    """The outputs of the steps since the last line of the log; fetched from the devices only when it is closed."""
+
+    def __init__(self, dataset: DataSet) -> None:
+        self._dataset = dataset
+        self._outputs: list[StepOutput] = []
+        self._unreadable: Counter[str] = Counter()
+
+    def add(self, output: StepOutput) -> None:
+        self._outputs.append(output)
+
+    def close(self, step: int) -> tuple[dict[str, float], list[list[int]]]:
+        """Mean scalars and the image ids of each step; names the images that gave trouble.
+
+        Raises:
+          InputError: a loss or gradient that is not finite: no later step would mean anything.
+        """
+        outputs, self._outputs = jax.device_get(self._outputs), []
+        ids = []
+        for number, output in enumerate(outputs, start=step - len(outputs) + 1):
+            records = [self._dataset.records[i] for i in output.position.tolist()]
+            ids.append([record.id for record in records])
+            broken = [record.id for record, bad in zip(records, output.broken, strict=True) if bad]
+            if broken:
+                _log.warning("step %d: costs that are not finite for image ids %s", number, broken)
+            for record in (record for record, good in zip(records, output.valid, strict=True) if not good):
+                self._unreadable[record.file_name] += 1
+                if self._unreadable[record.file_name] == 1:
+                    count = len(self._unreadable)
+                    _log.warning("step %d: left out unreadable picture %s (%d so far)", number, record.file_name, count)
+            if not (np.isfinite(output.scalars["loss"]) and np.isfinite(output.scalars["gradient_norm"])):
+                terms = {name: float(v) for name, v in output.scalars.items() if "loss" in name or "gradient" in name}
+                raise InputError(
+                    f"the loss of step {number} or its gradient is not finite ({terms}; image ids {ids[-1]}). Lower "
+                    f"config.optimizer.learning_rate or set config.optimizer.clip_norm, and start again in the same "
+                    f"workdir: the run goes on from its last checkpoint, if it has one."
+                )
+        scalars = {
+            name: float(np.mean([o.scalars[name] for o in outputs])) for name in (outputs[0].scalars if outputs else ())
+        }
+        return scalars | {"unreadable_pictures": float(len(self._unreadable))}, ids

@@ -1,0 +1,49 @@
+"""What the log says of steps that gave trouble."""
+
+import numpy as np
+import pytest
+
+from lad_jax.data import SyntheticOptions
+from lad_jax.data.synthetic import SyntheticShapes
+from lad_jax.errors import InputError
+from lad_jax.train.step import StepOutput
+from lad_jax.train.window import Window
+
+DATASET = SyntheticShapes(SyntheticOptions(train=4, size=96), "train")
+IDS = [record.id for record in DATASET.records]
+
+
+def output(loss: float = 1.0, gradient: float = 1.0, *, broken: int = -1, unreadable: int = -1) -> StepOutput:
+    row = np.arange(2)
+    scalars = {"loss": np.float32(loss), "gradient_norm": np.float32(gradient)}
+    return StepOutput(scalars, row == broken, np.array([2, 0]), row != unreadable)
+
+
+def closed(*outputs: StepOutput):
+    window = Window(DATASET)
+    for o in outputs:
+        window.add(o)
+    return window.close(10)
+
+
+def test_means_and_ids() -> None:
+    scalars, ids = closed(output(1.0), output(3.0))
+    assert scalars == {"loss": 2.0, "gradient_norm": 1.0, "unreadable_pictures": 0.0}
+    assert ids == [[IDS[2], IDS[0]]] * 2
+
+
+def test_costs_that_are_not_finite_are_reported_with_the_image_id(caplog) -> None:
+    closed(output(), output(broken=1))
+    assert f"step 10: costs that are not finite for image ids [{IDS[0]}]" in caplog.text
+
+
+def test_an_unreadable_picture_is_named_once_and_counted(caplog) -> None:
+    scalars, _ = closed(output(unreadable=0), output(unreadable=0), output(unreadable=1))
+    assert scalars["unreadable_pictures"] == 2
+    assert caplog.text.count(DATASET.records[2].file_name) == 1 and caplog.text.count("so far") == 2
+
+
+@pytest.mark.parametrize(("loss", "gradient"), [(np.nan, 1.0), (1.0, np.inf)])
+def test_a_loss_or_gradient_that_is_not_finite_ends_the_run(loss: float, gradient: float) -> None:
+    with pytest.raises(InputError, match=rf"step 9 .*not finite.*image ids \[{IDS[2]}, {IDS[0]}\]"):
+        closed(output(loss, gradient), output())
