@@ -28,7 +28,7 @@ def main(_: list[str]) -> None:
     for noisy in ("absl", "jax"):  # orbax warns through absl of every checkpoint that is saved without an evaluation
         logging.getLogger(noisy).setLevel(logging.ERROR)
 
-    from lad_jax import InputError, RunOptions, from_config, run
+    from lad_jax import RunOptions, from_config, run
 
     try:
         options = from_config(RunOptions, FLAGS.config)
@@ -39,9 +39,26 @@ def main(_: list[str]) -> None:
             run.evaluate(options, workdir)
         else:
             run.predict(options, workdir, FLAGS.images, Path(FLAGS.output or workdir / "predictions"))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except Exception as error:
+        message = message_of(error)
+        if message is None:
+            raise
+        print(f"error: {message}", file=sys.stderr)
         sys.exit(2)
+
+
+def message_of(error: Exception) -> str | None:
+    """What to tell the user of an error that they can put right; None for any other."""
+    from lad_jax import InputError
+
+    if isinstance(error, InputError):
+        return str(error)
+    if "RESOURCE_EXHAUSTED" in str(error):
+        return (
+            "the device has not enough memory. Lower config.train.batch_size, config.evaluation.batch_size or "
+            f"config.data.short_side, or set config.model.dtype=bfloat16. Reason: {str(error)[:300]}"
+        )
+    return None
 
 
 def parse_flags(arguments: list[str]) -> list[str]:

@@ -37,7 +37,6 @@ class StepOutput(NamedTuple):
 class Assigned(NamedTuple):
     """The assignment of a batch, and what there is to say about it. Every array has a leading batch axis."""
 
-    priors: Priors
     assignment: Assignment
     candidates: Int[Array, "B A"]
     from_teacher: Bool[Array, "B A"]
@@ -70,7 +69,7 @@ def assign_batch(
     table, from_teacher = policy(tables, priors, truth, n_levels=n_levels)
     assignment = jax.vmap(assigner.partition)(table, priors, truth)
     not_finite = [jnp.any((t.object >= 0) & ~masked.is_finite(t.cost), axis=1) for t in tables.values()]
-    return Assigned(priors, assignment, table.object, from_teacher, jnp.any(jnp.stack(not_finite), axis=0))
+    return Assigned(assignment, table.object, from_teacher, jnp.any(jnp.stack(not_finite), axis=0))
 
 
 def make_train_step(
@@ -124,7 +123,7 @@ def make_train_step(
         updates, optimizer_state = optimizer.update(gradients, state.optimizer, params)
         params = optax.apply_updates(params, updates)
         ema = optax.incremental_update(params, state.ema, 1 - ema_decay) if state.ema else state.ema
-        scalars |= describe(assigned, batch.truth, geometry.n_levels)
+        scalars |= describe(assigned, priors, batch.truth, geometry.n_levels)
         scalars |= {"gradient_norm": optax.global_norm(gradients), "learning_rate": jnp.asarray(schedule(state.step))}
         new_state = TrainState(state.step + 1, with_params(state.variables, params), optimizer_state, ema)
         return new_state, StepOutput(scalars, assigned.broken, batch.position, batch.valid)
@@ -154,7 +153,7 @@ def compile_once(
     return run
 
 
-def describe(assigned: Assigned, truth: GroundTruth, n_levels: int) -> Scalars:
+def describe(assigned: Assigned, priors: Priors, truth: GroundTruth, n_levels: int) -> Scalars:
     """Figures about an assignment that tell whether it is healthy."""
     assignment, positive = assigned.assignment, assigned.assignment.positive
     objects = truth.objects
@@ -170,5 +169,5 @@ def describe(assigned: Assigned, truth: GroundTruth, n_levels: int) -> Scalars:
         "mixture_iterations": jnp.max(assignment.iterations),
     }
     for level in range(n_levels):
-        scalars[f"positives/level_{level}"] = jnp.sum(positive & (assigned.priors.level == level))
+        scalars[f"positives/level_{level}"] = jnp.sum(positive & (priors.level == level))
     return {name: jnp.asarray(value, jnp.float32) for name, value in scalars.items()}

@@ -1,7 +1,6 @@
 """What the steps tell, gathered between two lines of the log."""
 
 import logging
-from collections import Counter
 
 import jax
 import numpy as np
@@ -19,7 +18,7 @@ class Window:
     def __init__(self, dataset: DataSet) -> None:
         self._dataset = dataset
         self._outputs: list[StepOutput] = []
-        self._unreadable: Counter[str] = Counter()
+        self._unreadable: set[str] = set()
 
     def add(self, output: StepOutput) -> None:
         self._outputs.append(output)
@@ -38,11 +37,10 @@ class Window:
             broken = [record.id for record, bad in zip(records, output.broken, strict=True) if bad]
             if broken:
                 _log.warning("step %d: costs that are not finite for image ids %s", number, broken)
-            for record in (record for record, good in zip(records, output.valid, strict=True) if not good):
-                self._unreadable[record.file_name] += 1
-                if self._unreadable[record.file_name] == 1:
-                    count = len(self._unreadable)
-                    _log.warning("step %d: left out unreadable picture %s (%d so far)", number, record.file_name, count)
+            unreadable = {record.file_name for record, good in zip(records, output.valid, strict=True) if not good}
+            for name in sorted(unreadable - self._unreadable):
+                self._unreadable.add(name)
+                _log.warning("step %d: left out unreadable picture %s (%d so far)", number, name, len(self._unreadable))
             if not (np.isfinite(output.scalars["loss"]) and np.isfinite(output.scalars["gradient_norm"])):
                 terms = {name: float(v) for name, v in output.scalars.items() if "loss" in name or "gradient" in name}
                 raise InputError(
@@ -50,7 +48,6 @@ class Window:
                     f"config.optimizer.learning_rate or set config.optimizer.clip_norm, and start again in the same "
                     f"workdir: the run goes on from its last checkpoint, if it has one."
                 )
-        scalars = {
-            name: float(np.mean([o.scalars[name] for o in outputs])) for name in (outputs[0].scalars if outputs else ())
-        }
+        names = outputs[0].scalars if outputs else ()
+        scalars = {name: float(np.mean([output.scalars[name] for output in outputs])) for name in names}
         return scalars | {"unreadable_pictures": float(len(self._unreadable))}, ids

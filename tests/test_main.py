@@ -1,0 +1,19 @@
+"""What the program says of errors."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from lad_jax.errors import InputError
+from main import message_of
+
+
+def test_too_little_memory_is_explained() -> None:
+    with pytest.raises(Exception, match="RESOURCE_EXHAUSTED") as caught:
+        jax.block_until_ready(jax.jit(lambda: jnp.zeros(1 << 46, jnp.int8))())
+    assert "Lower config.train.batch_size" in message_of(caught.value)
+
+
+def test_a_bug_stays_one() -> None:
+    assert message_of(InputError("the file is missing")) == "the file is missing"
+    assert message_of(ValueError("a bug")) is None
