@@ -18,7 +18,7 @@ demo: .venv/run
 	$(BIN)/python -m scripts.demo --output=runs/demo
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: .venv/test
 	$(BIN)/python -m pytest -m slow
