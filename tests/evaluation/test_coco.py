@@ -95,11 +95,11 @@ def test_inputs_are_left_alone_and_nothing_is_printed(capsys):
 def test_files_and_table(tmp_path):
     results = detected([CAT])
     metrics = score(truth(CAT, DOG), results)
-    write_metrics(tmp_path, metrics)
+    write_metrics(tmp_path, {"student": metrics})
     write_detections(tmp_path, results)
     stored = json.loads((tmp_path / "metrics.json").read_text(), parse_constant=pytest.fail)
-    assert Metrics(**stored) == metrics
-    assert stored["overall"]["AP_medium"] is None
+    assert Metrics(**stored["student"]) == metrics
+    assert stored["student"]["overall"]["AP_medium"] is None
     assert json.loads((tmp_path / "detections.json").read_text()) == results
     first, *_, last = format_table(metrics).splitlines()
     assert first.split()[:4] == ["AP", "50.0", "AP50", "50.0"]
