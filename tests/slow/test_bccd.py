@@ -2,32 +2,31 @@
 
 import json
 import resource
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.slow.run import python
 
 
 @pytest.mark.slow
 def test_bccd_on_a_cpu(shared: Path, tmp_path: Path) -> None:
     """AP50 of 0.70 within 45 CPU minutes; then a smaller network learns from that one's assignment."""
     teacher, student = tmp_path / "teacher", tmp_path / "student"
-    _main("--config=configs/bccd_paa_r50.py:cpu", f"--workdir={teacher}")
+    python("main.py", "--config=configs/bccd_paa_r50.py:cpu", f"--workdir={teacher}")
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     minutes = (used.ru_utime + used.ru_stime) / 60
-    _main("--config=configs/bccd_paa_r50.py:cpu", f"--workdir={teacher}", "--mode=eval")
+    python("main.py", "--config=configs/bccd_paa_r50.py:cpu", f"--workdir={teacher}", "--mode=eval")
     ap50 = json.loads((teacher / "metrics.json").read_text())["student"]["overall"]["AP50"]
     print(f"AP50 {ap50:.3f} after {minutes:.1f} CPU minutes")
     assert ap50 >= 0.70 and minutes <= 45
 
-    _main("--config=configs/bccd_lad_r18_r50.py:cpu", f"--workdir={student}", f"--config.teacher.path={teacher}")
+    python(
+        "main.py",
+        "--config=configs/bccd_lad_r18_r50.py:cpu",
+        f"--workdir={student}",
+        f"--config.teacher.path={teacher}",
+    )
     ap50 = json.loads((student / "metrics.json").read_text())["student"]["overall"]["AP50"]
     print(f"AP50 of the student {ap50:.3f}")
     assert ap50 > 0.1, "from scratch and in minutes: it learns, no more is asked"
-
-
-def _main(*arguments: str) -> None:
-    subprocess.run([sys.executable, "main.py", *arguments], cwd=ROOT, check=True)

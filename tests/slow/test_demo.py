@@ -1,18 +1,16 @@
 """The demo, whole."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.slow.run import python
 
 
 @pytest.mark.slow
 def test_every_network_of_the_demo_learns(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, "-m", "scripts.demo", f"--output={tmp_path}"], cwd=ROOT, check=True)
+    python("-m", "scripts.demo", f"--output={tmp_path}")
     print((tmp_path / "table.md").read_text())
     for stage in ("teacher", "paa", "lad", "colad"):
         for network, metrics in json.loads((tmp_path / stage / "metrics.json").read_text()).items():
