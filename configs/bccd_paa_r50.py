@@ -50,8 +50,8 @@ def _small(config: ConfigDict) -> None:
         model.tower_convs = 2
         model.anchor_scale = 4.0
         model.backbone.frozen_stages = 2
-    config.optimizer.decay_epochs = (4, 5)
-    config.train.epochs = 6
+    config.optimizer.decay_epochs = (6, 7)
+    config.train.epochs = 8
     config.train.batch_size = 4
-    config.train.eval_every = 3
+    config.train.eval_every = 4
     config.train.log_every = 20
