@@ -127,14 +127,6 @@ def stack(images: Sequence[Image], captions: Sequence[str] | None = None) -> Ima
     return np.concatenate(parts, axis=0)
 
 
-def sheet(images: Sequence[Image], captions: Sequence[str], columns: int) -> Image:
-    """The images, each under its caption, in rows of `columns`; cells are as large as the largest image."""
-    height, width = (max(image.shape[axis] for image in images) for axis in (0, 1))
-    cells = [_pad_to(image, height, width) for image in images]
-    starts = range(0, len(cells), columns)
-    return stack([side_by_side(cells[i : i + columns], captions[i : i + columns]) for i in starts])
-
-
 def write_png(path: Path, image: Image) -> None:
     """Write the image, making its folder if need be.
 
