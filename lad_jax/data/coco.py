@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from lad_jax.data.pictures import read_picture
 from lad_jax.data.records import Record
-from lad_jax.errors import InputError
+from lad_jax.errors import InputError, some
 
 _log = logging.getLogger(__name__)
 
@@ -22,8 +22,6 @@ _NEEDED: dict[str, dict[str, Any]] = {
     "images": {"id": int, "file_name": str, "width": int, "height": int},
     "annotations": {"id": int, "image_id": int, "category_id": int, "bbox": list, "area": (int, float)},
 }
-_FIRST = 5
-"""How many offenders a message names."""
 _IGNORED = "marked 'ignore'"
 
 
@@ -94,7 +92,7 @@ def _load(path: Path, key: str) -> dict[str, Any]:
         ids = Counter(entry["id"] for entry in content[section])
         if len(ids) < len(content[section]):
             twice = [entry_id for entry_id, count in ids.items() if count > 1]
-            raise InputError(f"{path}: duplicate ids in {section}: {_some(twice)}. Give each entry its own id.")
+            raise InputError(f"{path}: duplicate ids in {section}: {some(twice)}. Give each entry its own id.")
     for section in ["categories", "images"]:
         if not content[section]:
             raise InputError(f"{path}: {section} is empty; at least one is needed.")
@@ -146,7 +144,7 @@ def _check_files(folder: Path, names: list[str], key: str) -> None:
     }
     missing = [name for name in names if name not in present]
     if missing:
-        raise InputError(f"{len(missing)} of {len(names)} pictures are not in {folder}: {_some(missing)}. Check {key}.")
+        raise InputError(f"{len(missing)} of {len(names)} pictures are not in {folder}: {some(missing)}. Check {key}.")
 
 
 def _make_records(
@@ -167,11 +165,11 @@ def _make_records(
         kept &= ~bad
         if ids and strict and reason != _IGNORED:
             raise InputError(
-                f"{path}: {len(ids)} boxes {reason}: annotation ids {_some(ids)}. Correct them, or set "
+                f"{path}: {len(ids)} boxes {reason}: annotation ids {some(ids)}. Correct them, or set "
                 f"config.data.strict=False to leave them out."
             )
         if ids:
-            _log.warning("%s: left out %d boxes %s: annotation ids %s", path, len(ids), reason, _some(ids))
+            _log.warning("%s: left out %d boxes %s: annotation ids %s", path, len(ids), reason, some(ids))
 
     boxes[:, 2:] += boxes[:, :2]
     order = np.flatnonzero(kept)
@@ -210,8 +208,3 @@ def _reasons(
         "outside their picture": (inside <= 0).any(axis=1),
         "with an area of 0 or less": np.array([a["area"] <= 0 for a in annotations], bool),
     }
-
-
-def _some(things: list[Any]) -> str:
-    more = f", … ({len(things)} in all)" if len(things) > _FIRST else ""
-    return ", ".join(map(str, things[:_FIRST])) + more

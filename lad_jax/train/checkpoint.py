@@ -24,7 +24,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
 from lad_jax.config import from_config
-from lad_jax.errors import InputError
+from lad_jax.errors import InputError, some
 from lad_jax.models import Detector
 from lad_jax.options import RunOptions
 from lad_jax.train.state import TrainState, Variables
@@ -193,8 +193,8 @@ def load_network(
     meta = read_meta(folder)
     if meta.class_names != tuple(class_names):
         raise InputError(
-            f"checkpoint {folder} knows {len(meta.class_names)} classes ({_some(meta.class_names)}), "
-            f"the data {len(class_names)} ({_some(class_names)}): they must be the same, in the same order."
+            f"checkpoint {folder} knows {len(meta.class_names)} classes ({some(meta.class_names)}), "
+            f"the data {len(class_names)} ({some(class_names)}): they must be the same, in the same order."
         )
     theirs = from_config(RunOptions, meta.config).model_of(network)
     ours = dataclasses.asdict(model.options)
@@ -236,8 +236,8 @@ def check_same_run(saved: Meta, now: Meta, workdir: Path) -> None:
         raise InputError(f"{workdir} holds a run with another config; take another workdir, or go back to:\n  {lines}")
     if (saved.class_names, saved.category_ids, saved.data) != (now.class_names, now.category_ids, now.data):
         raise InputError(
-            f"the run in {workdir} was started on other training data (classes there {_some(saved.class_names)}, now "
-            f"{_some(now.class_names)}; or other pictures or boxes): take another workdir, or the data it was started "
+            f"the run in {workdir} was started on other training data (classes there {some(saved.class_names)}, now "
+            f"{some(now.class_names)}; or other pictures or boxes): take another workdir, or the data it was started "
             f"with."
         )
     if saved.teacher and saved.teacher["digest"] != now.teacher["digest"]:
@@ -270,7 +270,3 @@ def _differences(old: Any, new: Any, name: str = "") -> list[tuple[str, Any, Any
         return [d for key in keys for d in _differences(old.get(key), new.get(key), f"{name}.{key}" if name else key)]
     as_list = [list(v) if isinstance(v, tuple) else v for v in (old, new)]
     return [] if as_list[0] == as_list[1] else [(name, old, new)]
-
-
-def _some(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
