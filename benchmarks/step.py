@@ -86,9 +86,7 @@ def main(_: list[str]) -> None:
     state = init_state(trained, optimizer, ema=options.optimizer.ema_decay > 0)
     batch = jax.device_put(random_batch(np.random.default_rng(0), padded=-(-FLAGS.objects // 8) * 8))
     canvas = make_priors((FLAGS.height, FLAGS.width), geometry.strides, geometry.anchor_scale)
-    priors = jax.vmap(lambda hw: jax.tree.map(jnp.asarray, within(canvas, hw, options.data.pad_multiple)))(
-        batch.image_hw
-    )
+    priors = jax.vmap(lambda hw: jax.tree.map(jnp.asarray, within(canvas, hw)))(batch.image_hw)
 
     step = make_train_step(
         models,
@@ -96,7 +94,6 @@ def main(_: list[str]) -> None:
         assigner=assigner,
         optimizer=optimizer,
         schedule=schedule,
-        pad_multiple=options.data.pad_multiple,
         ema_decay=options.optimizer.ema_decay,
     )
 
@@ -112,10 +109,10 @@ def main(_: list[str]) -> None:
         ).assignment
 
     def detection_loss(predictions, assignment):
-        def sums(p, a, t):
-            return losses.image_sums(p, a, t, box_weighting=method.box_weighting)
-
-        return losses.normalise(jax.vmap(sums)(predictions, assignment, batch.truth), jnp.sum(batch.valid))["total"]
+        terms = losses.detection_terms(
+            predictions, assignment, batch.truth, batch.valid, box_weighting=method.box_weighting
+        )
+        return sum(terms.values())
 
     def update(gradients, state):
         return optimizer.update(gradients, state.optimizer, params_of(state.variables))

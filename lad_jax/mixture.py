@@ -33,6 +33,8 @@ class Mixture(NamedTuple):
     means: Float[Array, "2"]
     variances: Float[Array, "2"]
     weights: Float[Array, "2"]
+    mean_contrast: Float[Array, ""]
+    """means[1] - means[0], exact where the two are nearly equal."""
     iterations: Int[Array, ""]
 
 
@@ -93,6 +95,7 @@ def fit(values: Float[Array, " N"], mask: Bool[Array, " N"]) -> Mixture:
         means=parameters.mean + lowest + offset,
         variances=parameters.variance,
         weights=jnp.exp(parameters.log_weight),
+        mean_contrast=parameters.mean_contrast,
         iterations=iterations,
     )
 

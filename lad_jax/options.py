@@ -1,12 +1,13 @@
 """All options of a run: what a config file sets."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from lad_jax.assign import AssignerOptions
 from lad_jax.data import DataOptions
-from lad_jax.distill import METHODS, Method
+from lad_jax.distill import METHODS, Method, SwitchOptions
 from lad_jax.evaluation.evaluator import EvaluationOptions
+from lad_jax.losses import LossOptions, SoftOptions
 from lad_jax.models import ModelOptions
 from lad_jax.train.optimizer import OptimizerOptions
 from lad_jax.types import Network
@@ -14,7 +15,7 @@ from lad_jax.types import Network
 
 @dataclass(frozen=True)
 class TeacherOptions:
-    """The second network, for methods that have one."""
+    """A second or further network, for methods that have one."""
 
     path: str = ""
     """A workdir (its best checkpoint is taken) or one checkpoint's folder. Needed where the teacher is frozen; where
@@ -50,12 +51,20 @@ class TrainOptions:
 class RunOptions:
     """A run, whole."""
 
-    method: Literal["paa", "lad", "dynamic_lad", "colad"] = "paa"
+    method: Literal["paa", "soft_label", "lad", "solad", "dynamic_lad", "colad"] = "paa"
     seed: int = 0
     model: ModelOptions = ModelOptions()
     """The student."""
     teacher: TeacherOptions = TeacherOptions()
+    peers: tuple[TeacherOptions, ...] = ()
+    """CoLAD: networks that learn together with student and teacher; their names are `peer_1`, `peer_2`, …"""
+    switch: SwitchOptions = SwitchOptions()
     assigner: AssignerOptions = AssignerOptions()
+    losses: LossOptions = LossOptions()
+    soft_label: SoftOptions = SoftOptions(class_weight=10.0)
+    """The soft term of method `soft_label`, with the released weights."""
+    solad: SoftOptions = SoftOptions(class_weight=2.0)
+    """The soft term of method `solad`, with the released weights."""
     data: DataOptions = DataOptions()
     optimizer: OptimizerOptions = OptimizerOptions()
     train: TrainOptions = TrainOptions()
@@ -64,24 +73,70 @@ class RunOptions:
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise ValueError(f"seed is {self.seed}; it must not be negative")
-        policy = METHODS[self.method]
+        if self.peers and self.method != "colad":
+            raise ValueError(f"peers learn by method 'colad', but method is {self.method!r}")
+        policy = self.policy
         if self.evaluation.network not in policy.trained:
             raise ValueError(
                 f"evaluation.network is {self.evaluation.network!r}, which method {self.method!r} does not train; "
                 f"allowed: {', '.join(map(repr, policy.trained))}"
             )
-        if "teacher" in policy.networks:
+        pictures = self.losses.normaliser_pictures
+        if pictures and self.train.batch_size % pictures:
+            raise ValueError(
+                f"losses.normaliser_pictures is {pictures}, which does not divide train.batch_size "
+                f"({self.train.batch_size})"
+            )
+        for network in policy.networks:
             for name in ["first_level", "n_levels", "anchor_scale"]:
-                ours, theirs = getattr(self.model, name), getattr(self.teacher.model, name)
+                ours, theirs = getattr(self.model, name), getattr(self.model_of(network), name)
                 if ours != theirs:
                     raise ValueError(
-                        f"student and teacher exchange costs of the same priors, but model.{name} is {ours} "
-                        f"and teacher.model.{name} is {theirs}"
+                        f"the networks exchange costs of the same priors, but model.{name} is {ours} and "
+                        f"{self.key_of(network).removeprefix('config.')}.{name} is {theirs}"
+                    )
+        if "soft" in policy.losses and self.soft.quality_weight:
+            for network in policy.networks:
+                if not self.model_of(network).iou_branch:
+                    raise ValueError(
+                        f"{self.method}.quality_weight is {self.soft.quality_weight}, but "
+                        f"{self.key_of(network).removeprefix('config.')} has no IoU branch: set it to 0, or iou_branch"
                     )
 
     @property
     def policy(self) -> Method:
-        return METHODS[self.method]
+        """The method's row, with this run's cohort and weighting of boxes."""
+        method = METHODS[self.method]
+        peers = tuple(f"peer_{i + 1}" for i in range(len(self.peers)))
+        weighting = self.losses.box_weighting
+        if weighting == "method":
+            weighting = method.box_weighting if self.model.iou_branch else "uniform"
+        return replace(
+            method,
+            trained=(*method.trained, *peers),
+            costs_from=(*method.costs_from, *peers),
+            box_weighting=weighting,
+        )
+
+    @property
+    def soft(self) -> SoftOptions:
+        """The soft term's, of the method that has one."""
+        return self.solad if self.method == "solad" else self.soft_label
+
+    def origin_of(self, network: Network) -> TeacherOptions:
+        """Where a network other than the student comes from."""
+        return self.teacher if network == "teacher" else self.peers[_number(network)]
 
     def model_of(self, network: Network) -> ModelOptions:
-        return self.model if network == "student" else self.teacher.model
+        return self.model if network == "student" else self.origin_of(network).model
+
+    def key_of(self, network: Network) -> str:
+        """Config key of a network's model, for messages."""
+        if network in ("student", "teacher"):
+            return "config.model" if network == "student" else "config.teacher.model"
+        return f"config.peers[{_number(network)}].model"
+
+
+def _number(peer: Network) -> int:
+    """Position in `RunOptions.peers`."""
+    return int(peer.removeprefix("peer_")) - 1

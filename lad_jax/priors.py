@@ -8,6 +8,9 @@ from jaxtyping import Array, Int
 
 from lad_jax.types import Priors
 
+PAD_MULTIPLE = 32
+"""A picture's own extent is its size rounded up to a multiple of this [pixels]: the backbone's stride."""
+
 
 def level_shapes(canvas_hw: tuple[int, int], strides: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
     """Rows and columns of each pyramid level: ceil(canvas / stride)."""
@@ -45,11 +48,16 @@ def make_priors(canvas_hw: tuple[int, int], strides: tuple[int, ...], scale: flo
     return Priors(*arrays)
 
 
-def within(priors: Priors, image_hw: Int[Array, "2"], pad_multiple: int) -> Priors:
-    """The priors with `valid` cleared where the cell starts beyond the image, its size rounded up to `pad_multiple`.
+def own_extent(image_hw: Int[Array, "*B 2"]) -> Int[Array, "*B 2"]:
+    """Height and width of the smallest canvas that a picture fits on [pixels]."""
+    return -(-image_hw // PAD_MULTIPLE) * PAD_MULTIPLE
+
+
+def within(priors: Priors, image_hw: Int[Array, "2"]) -> Priors:
+    """The priors with `valid` cleared where the cell starts beyond the image's own extent.
 
     Anchors are centred on their cell's corner, so the cell starts at the anchor's centre.
     """
-    padded_hw = -(-jnp.asarray(image_hw) // pad_multiple) * pad_multiple
+    height, width = own_extent(jnp.asarray(image_hw))
     corner = (priors.boxes[:, :2] + priors.boxes[:, 2:]) / 2
-    return priors._replace(valid=jnp.asarray((corner[:, 0] < padded_hw[1]) & (corner[:, 1] < padded_hw[0])))
+    return priors._replace(valid=jnp.asarray((corner[:, 0] < width) & (corner[:, 1] < height)))

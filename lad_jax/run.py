@@ -36,9 +36,9 @@ def evaluate(options: RunOptions, workdir: Path) -> None:
     evaluator = Evaluator(models, dataset, options.data, options.evaluation, place=partial(split_batch, mesh=mesh))
     folder = checkpoint.find(workdir)
     _log.info("evaluating %s on %d pictures", folder, len(dataset.records))
-    keys = {"student": "config.model", "teacher": "config.teacher.model"}
     variables = {
-        name: checkpoint.load_network(folder, name, models[name], dataset.class_names, keys[name]) for name in models
+        name: checkpoint.load_network(folder, name, models[name], dataset.class_names, options.key_of(name))
+        for name in models
     }
     results = evaluator(replicate(variables, mesh))
     for name, result in results.items():
@@ -61,7 +61,7 @@ def predict(options: RunOptions, workdir: Path, images: str, output: Path) -> No
     meta = checkpoint.read_meta(checkpoint.find(workdir))
     written = predict_files(
         paths,
-        make_detector(model.apply, model.options.strides, options.evaluation.postprocess),
+        make_detector(model.apply, model.options.strides, model.options.anchor_scale, options.evaluation.postprocess),
         jax.device_put(variables),
         options=replace(trained.data, on_bad_picture=options.data.on_bad_picture),
         class_names=meta.class_names,

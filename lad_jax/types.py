@@ -9,7 +9,7 @@ Boxes are `x1 y1 x2 y2` in pixels of the resized and padded canvas, float32, con
 Masks are bool and mean *keep*.
 """
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
@@ -52,8 +52,8 @@ class Predictions(NamedTuple):
     box_deltas: Float[Array, "A 4"]
     boxes: Float[Array, "A 4"]
     """Decoded from the deltas, not clipped to the image."""
-    quality_logit: Float[Array, " A"]
-    """Logit of the predicted IoU with the object."""
+    quality_logit: Float[Array, " A"] | None
+    """Logit of the predicted IoU with the object; None where the head has no branch for it."""
 
 
 class CostTable(NamedTuple):
@@ -103,5 +103,5 @@ class Batch(NamedTuple):
     """False for rows that only fill the last batch."""
 
 
-Network = Literal["student", "teacher"]
-"""The networks of a run, by name."""
+Network = str
+"""The networks of a run, by name: `student`, `teacher`, and in a larger cohort `peer_1`, `peer_2`, …"""

@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "data": NOUNS,
     "visualize": NOUNS,
     "evaluation": NOUNS | {"boxes", "priors", "data", "visualize"},
-    "options": {"assign", "data", "distill", "errors", "evaluation", "models", "train", "types"},
+    "options": {"assign", "data", "distill", "errors", "evaluation", "losses", "models", "train", "types"},
     "train": PURE | {"assign", "config", "convert", "data", "distill", "evaluation", "models", "options"},
     "predict": NOUNS | {"data", "evaluation", "visualize"},
     "run": NOUNS | {"data", "evaluation", "models", "options", "predict", "train"},

@@ -10,7 +10,7 @@ import pytest
 
 from lad_jax import losses
 from lad_jax.assign import AssignerOptions, make_assigner
-from lad_jax.distill import METHODS, policy
+from lad_jax.distill import METHODS, SwitchOptions, policy
 from lad_jax.models import Detector, ModelOptions, ResNetOptions
 from lad_jax.train.optimizer import OptimizerOptions, make_optimizer
 from lad_jax.train.sharding import make_mesh, replicate, split_batch
@@ -48,7 +48,6 @@ def parts(variant, ema_decay=0.0):
         assigner=ASSIGNER,
         optimizer=optimizer,
         schedule=lambda _: RATE,
-        pad_multiple=32,
         ema_decay=ema_decay,
     )
     return method, optimizer, jax.jit(step)
@@ -121,7 +120,7 @@ def test_a_frozen_teacher_stays_bit_identical_and_is_not_in_the_state():
     before = jax.tree.map(np.array, teacher)
     new, output = run("lad_iou", variables(0), teacher, make_batch())
     jax.tree.map(np.testing.assert_array_equal, before, teacher)
-    assert set(new) == {"student"} and output.scalars["teacher_share"] == 1
+    assert set(new) == {"student"} and output.scalars["teaches/teacher"] == 1
     other = run("lad_iou", variables(0), variables(2), make_batch())[0]
     assert any((x != y).any() for x, y in zip(jax.tree.leaves(other), jax.tree.leaves(new), strict=True))
 
@@ -194,9 +193,10 @@ def test_a_switch_that_always_takes_the_teacher_is_lad():
     candidates = assign({"student": predictions(0)}, method="paa").candidates
     cost = jnp.asarray(np.random.default_rng(1).uniform(0.1, 0.9, candidates.shape).astype(np.float32))
     tables = {"student": CostTable(cost, candidates), "teacher": CostTable(cost**3, candidates)}
-    switched, from_teacher = policy(tables, PRIORS, BATCH.truth, n_levels=OPTIONS.n_levels)
-    lad, _ = policy({"teacher": tables["teacher"]}, PRIORS, BATCH.truth, n_levels=OPTIONS.n_levels)
-    np.testing.assert_array_equal(from_teacher, candidates >= 0)
+    decide = functools.partial(policy, n_levels=OPTIONS.n_levels, options=SwitchOptions())
+    switched, teaches = decide(tables, PRIORS, BATCH.truth)
+    lad, _ = decide({"teacher": tables["teacher"]}, PRIORS, BATCH.truth)
+    np.testing.assert_array_equal(teaches, np.where(candidates >= 0, 1, -1))
     partition = jax.jit(jax.vmap(ASSIGNER.partition))
     ours, expected = (partition(table, PRIORS, BATCH.truth) for table in (switched, lad))
     jax.tree.map(np.testing.assert_array_equal, ours, expected)
@@ -209,10 +209,11 @@ def test_no_gradient_flows_through_the_assignment(method):
 
     def loss(networks, assignment=None):
         assignment = assignment or assign(networks, method=method).assignment
-        sums = jax.vmap(lambda p, a, t: losses.image_sums(p, a, t, box_weighting="iou"))(
-            networks["student"], assignment, BATCH.truth
+        return sum(
+            losses.detection_terms(
+                networks["student"], assignment, BATCH.truth, BATCH.valid, box_weighting="iou"
+            ).values()
         )
-        return losses.normalise(sums, jnp.array(4))["total"]
 
     through = jax.grad(loss)(networks)
     fixed = jax.grad(loss)(networks, assign(networks, method=method).assignment)
@@ -231,5 +232,6 @@ def test_a_broken_picture_is_named_and_leaves_the_others_alone():
         for a, b in zip(assigned.assignment, expected.assignment, strict=True):
             np.testing.assert_array_equal(np.asarray(a)[others], np.asarray(b)[others])
         # The network that still works teaches that picture.
-        assert (np.asarray(assigned.from_teacher[2]) == ((assigned.candidates[2] >= 0) & (name == "student"))).all()
+        teaches = int(name == "student")
+        np.testing.assert_array_equal(assigned.teaches[2], np.where(assigned.candidates[2] >= 0, teaches, -1))
         assert assigned.assignment.positive[2].any()

@@ -39,7 +39,7 @@ def apply(variables, images, image_hw):
 
 @pytest.fixture(scope="module")
 def detector():
-    return make_detector(apply, STRIDES, PostprocessOptions(max_detections=5))
+    return make_detector(apply, STRIDES, 1.0, PostprocessOptions(max_detections=5))
 
 
 def predict(paths, detector, out_dir, options=OPTIONS):

@@ -38,14 +38,14 @@ def test_anchor_scale():
 
 @pytest.mark.parametrize(("hw", "expected"), [((90, 125), (192, 48, 12, 4, 1)), ((128, 160), (320, 80, 20, 6, 2))])
 def test_valid_priors_of_the_worked_example(hw, expected):
-    priors = within(make_priors((128, 160), STRIDES, 8.0), jnp.array(hw), 32)
+    priors = within(make_priors((128, 160), STRIDES, 8.0), jnp.array(hw))
     assert tuple(np.bincount(priors.level, weights=priors.valid).astype(int)) == expected
 
 
 def test_valid_rows_and_columns():
     """Rows below ceil(padded height / stride), columns likewise (spec 2.2)."""
     hw, canvas = (65, 129), (160, 256)
-    priors = within(make_priors(canvas, STRIDES, 8.0), jnp.array(hw), 32)
+    priors = within(make_priors(canvas, STRIDES, 8.0), jnp.array(hw))
     expected = []
     for (rows, columns), stride in zip(level_shapes(canvas, STRIDES), STRIDES, strict=True):
         inside = np.zeros((rows, columns), bool)
@@ -55,4 +55,4 @@ def test_valid_rows_and_columns():
 
 
 def test_no_picture_has_no_valid_prior():
-    assert not within(make_priors((64, 64), STRIDES, 8.0), jnp.zeros(2, jnp.int32), 32).valid.any()
+    assert not within(make_priors((64, 64), STRIDES, 8.0), jnp.zeros(2, jnp.int32)).valid.any()

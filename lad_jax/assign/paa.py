@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -15,14 +16,31 @@ from lad_jax.types import Assignment, CostTable, GroundTruth, Predictions, Prior
 
 @dataclass(frozen=True)
 class PAAOptions:
-    """Options of PAA."""
+    """Options of PAA; the defaults are those of the released code."""
 
     min_iou: float = 0.1
     """A prior that overlaps an object this much is its candidate."""
     candidates_per_level: int = 9
     """How many of the cheapest candidates of a level enter an object's mixture."""
     box_cost_weight: float = 1.3
-    """Weight of 1 - GIoU beside the classification loss."""
+    """Weight of the box term beside the classification loss."""
+    box_cost: Literal["giou", "iou"] = "giou"
+    """The box term: 1 - GIoU, or the paper's 1 - IoU."""
+    threshold: Literal["densest_foreground", "densest_any", "lower_mean"] = "densest_foreground"
+    """Which candidates are positive: those of the cheaper component up to its densest one; all up to that one
+    (original PAA); or those cheaper than the lower mean (the paper's text)."""
+    empty_component: Literal["none", "all"] = "none"
+    """What is positive of an object whose cheaper component has no candidate: nothing, or all (original PAA)."""
+    lone_candidate: Literal["negative", "positive"] = "negative"
+    """What becomes of an object's only candidate: original PAA keeps it."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_iou < 1:
+            raise ValueError(f"min_iou is {self.min_iou}; it must be at least 0 and below 1")
+        if self.candidates_per_level < 1:
+            raise ValueError(f"candidates_per_level is {self.candidates_per_level}; it must be at least 1")
+        if self.box_cost_weight < 0:
+            raise ValueError(f"box_cost_weight is {self.box_cost_weight}; it must not be negative")
 
 
 def make_paa(options: PAAOptions, n_levels: int) -> Assigner:
@@ -33,7 +51,7 @@ def make_paa(options: PAAOptions, n_levels: int) -> Assigner:
 def cost(priors: Priors, predictions: Predictions, truth: GroundTruth, *, options: PAAOptions) -> CostTable:
     """Every candidate's loss, were it responsible for its object (spec 4, eq. 2 of the paper).
 
-    cost = Σ_c focal_c + box_cost_weight · (1 - GIoU)
+    cost = Σ_c focal_c + box_cost_weight · (1 - GIoU)         (or IoU: `box_cost`)
 
     summed over all classes, the object's being the positive one. The quality branch has no part in it.
     """
@@ -45,7 +63,8 @@ def cost(priors: Priors, predictions: Predictions, truth: GroundTruth, *, option
     log_p = jnp.take_along_axis(predictions.class_log_p, own, axis=1)[:, 0]
     log_not_p = jnp.take_along_axis(predictions.class_log_not_p, own, axis=1)[:, 0]
     classification = as_background - losses.focal_negative(log_p, log_not_p) + losses.focal_positive(log_p, log_not_p)
-    localisation = 1 - boxes.giou(predictions.boxes, truth.boxes[object_of])
+    overlap = {"giou": boxes.giou, "iou": boxes.iou}[options.box_cost]
+    localisation = 1 - overlap(predictions.boxes, truth.boxes[object_of])
     return CostTable(masked.finite(classification + options.box_cost_weight * localisation), candidate)
 
 
@@ -55,17 +74,18 @@ def partition(
     """Split each object's candidates by a mixture of two Gaussians over their costs (spec 5.1).
 
     The cheapest candidates of every level enter. Positive are those of the cheaper component, in order of cost, up
-    to the one where the mixture is densest. An object with a single candidate gets none, as in the reference.
-    All other valid priors are negative.
+    to the one where the mixture is densest; an object with a single candidate gets none. So the released code;
+    `options` has what others do. All other valid priors are negative.
     """
     index, costs, kept = cheapest_of_each_object(
         table, priors, n_objects=len(truth.labels), n_levels=n_levels, per_level=options.candidates_per_level
     )
     fitted = jax.vmap(mixture.fit)(costs, kept)
-    densest = masked.argmax(fitted.log_density, fitted.foreground)
-    chosen = fitted.foreground & (jnp.arange(costs.shape[1]) <= densest[:, None])
+    chosen = kept & THRESHOLDS[options.threshold](fitted, costs)
+    if options.empty_component == "all":
+        chosen = jnp.where(jnp.any(fitted.foreground, axis=1, keepdims=True), chosen, kept)
     several = jnp.sum(kept, axis=1) > 1
-    chosen &= several[:, None]
+    chosen = jnp.where(several[:, None], chosen, kept & (options.lone_candidate == "positive"))
 
     n_priors = len(table.cost)
     positive = jnp.zeros(n_priors, bool).at[jnp.where(chosen, index, n_priors)].set(True, mode="drop")
@@ -75,6 +95,26 @@ def partition(
         weight=priors.valid.astype(jnp.float32),
         iterations=jnp.max(jnp.where(several, fitted.iterations, 0)),
     )
+
+
+def densest_foreground(fitted: mixture.Mixture, costs: Float[Array, "G S"]) -> Bool[Array, "G S"]:
+    """The cheaper component's candidates, up to the one of them where the mixture is densest (spec 5.1)."""
+    return fitted.foreground & densest_any(fitted, costs)
+
+
+def densest_any(fitted: mixture.Mixture, costs: Float[Array, "G S"]) -> Bool[Array, "G S"]:
+    """Every candidate up to that one; none where the cheaper component has none."""
+    densest = masked.argmax(fitted.log_density, fitted.foreground)
+    upto = jnp.arange(costs.shape[1]) <= densest[:, None]
+    return upto & jnp.any(fitted.foreground, axis=1, keepdims=True)
+
+
+def lower_mean(fitted: mixture.Mixture, costs: Float[Array, "G S"]) -> Bool[Array, "G S"]:
+    """The candidates cheaper than the lower of the two means (the paper, section 3.2)."""
+    return costs < jnp.min(fitted.means, axis=1, keepdims=True)
+
+
+THRESHOLDS = {"densest_foreground": densest_foreground, "densest_any": densest_any, "lower_mean": lower_mean}
 
 
 def cheapest_of_each_object(

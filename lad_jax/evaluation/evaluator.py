@@ -53,7 +53,7 @@ class Evaluator:
         self._dataset, self._data, self._options, self._place = dataset, data, options, place
         self._plan = make_eval_plan(dataset, data, batch_size=options.batch_size)
         self._detectors = {
-            name: make_detector(model.apply, model.options.strides, options.postprocess)
+            name: make_detector(model.apply, model.options.strides, model.options.anchor_scale, options.postprocess)
             for name, model in models.items()
         }
 

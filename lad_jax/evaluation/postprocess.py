@@ -4,7 +4,7 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from lad_jax.boxes import clip
 from lad_jax.errors import InputError
@@ -19,7 +19,7 @@ class PostprocessOptions:
     pre_nms: int = 1000
     """Priors kept of each pyramid level."""
     score_threshold: float = 0.05
-    """Bound of sqrt(p·u), strict."""
+    """Bound of S, strict."""
     nms_iou: float = 0.6
     max_detections: int = 100
     voting: bool = True
@@ -35,6 +35,7 @@ class PostprocessOptions:
 
 def postprocess(
     predictions: Predictions,
+    valid: Bool[Array, " A"],
     image_hw: Int[Array, "2"],
     scale: Float[Array, "2"],
     *,
@@ -43,12 +44,13 @@ def postprocess(
 ) -> Detections:
     """Detections of one image, in pixels of the original picture, by falling score.
 
-    S = sqrt(p·u), with p the class probability and u the predicted IoU. Of each level the priors with the best S
-    stay, whatever they score; their boxes are clipped to the image and taken to the original picture; then
-    threshold, NMS, the best `max_detections`, and voting over all that passed the threshold.
+    S = sqrt(p·u), with p the class probability and u the predicted IoU, or p where the head predicts no IoU. Of each
+    level the priors with the best S stay, whatever they score; their boxes are clipped to the image and taken to the
+    original picture; then threshold, NMS, the best `max_detections`, and voting over all that passed the threshold.
 
     Args:
       predictions: with the boxes decoded, not clipped.
+      valid: the priors that may detect: those within the picture's own extent.
       image_hw: height and width of the content of the canvas [pixels].
       scale: resized / original, for x and y.
       level_sizes: number of priors of each level, in the order of `predictions`.
@@ -62,7 +64,10 @@ def postprocess(
 
     Source: spec 8.
     """
-    log_score = (predictions.class_log_p + jax.nn.log_sigmoid(predictions.quality_logit)[:, None]) / 2
+    log_score = predictions.class_log_p
+    if predictions.quality_logit is not None:
+        log_score = (log_score + jax.nn.log_sigmoid(predictions.quality_logit)[:, None]) / 2
+    log_score = jnp.where(valid[:, None], log_score, -jnp.inf)
     kept = _best_of_each_level(log_score.max(axis=1), level_sizes, options.pre_nms)
 
     boxes = clip(predictions.boxes[kept], image_hw.astype(jnp.float32)) / jnp.tile(scale, 2)

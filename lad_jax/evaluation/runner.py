@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 from lad_jax.evaluation.postprocess import PostprocessOptions, postprocess
-from lad_jax.priors import level_sizes
+from lad_jax.priors import level_sizes, make_priors, within
 from lad_jax.types import Batch, Detections, Predictions
 
 Apply = Callable[..., Any]
@@ -19,22 +19,24 @@ Detector = Callable[[Any, Batch], Detections]
 _log = logging.getLogger(__name__)
 
 
-def make_detector(apply: Apply, strides: tuple[int, ...], options: PostprocessOptions) -> Detector:
+def make_detector(apply: Apply, strides: tuple[int, ...], anchor_scale: float, options: PostprocessOptions) -> Detector:
     """A jitted function from variables and a batch to detections in pixels of the original pictures.
 
     Args:
       apply: the network: `apply(variables, images, image_hw) -> Predictions`, all with the batch axis.
       strides: pixels per cell of each pyramid level of the network.
+      anchor_scale: side of its anchors in strides.
       options: of `postprocess`.
     """
 
     @jax.jit
     def detector(variables: Any, batch: Batch) -> Detections:
         predictions: Predictions = apply(variables, batch.images, batch.image_hw)
-        _, height, width, _ = batch.images.shape
-        sizes = level_sizes((height, width), strides)
-        finish = functools.partial(postprocess, level_sizes=sizes, options=options)
-        return jax.vmap(finish)(predictions, batch.image_hw, batch.scale)
+        canvas = (batch.images.shape[1], batch.images.shape[2])
+        priors = make_priors(canvas, strides, anchor_scale)
+        valid = jax.vmap(lambda hw: within(priors, hw).valid)(batch.image_hw)
+        finish = functools.partial(postprocess, level_sizes=level_sizes(canvas, strides), options=options)
+        return jax.vmap(finish)(predictions, valid, batch.image_hw, batch.scale)
 
     return detector
 

@@ -4,15 +4,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, UInt8
 
 from lad_jax import boxes
 from lad_jax.models.fpn import FPN
-from lad_jax.models.heads import PAAHead
+from lad_jax.models.heads import Objectness, PAAHead
+from lad_jax.models.region import cells
 from lad_jax.models.resnet import ResNet, ResNetOptions
-from lad_jax.priors import make_priors
+from lad_jax.priors import make_priors, own_extent
 from lad_jax.types import Predictions
 
 IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
@@ -37,6 +37,13 @@ class ModelOptions:
     tower_convs: int = 4
     norm_groups: int = 32
     """Groups of the head's group norms."""
+    objectness: Objectness = "none"
+    """What multiplies a class's probability: `none` (PAA), `implicit` (IOP) or `conditional` (COP)."""
+    iou_branch: bool = True
+    """Whether the head predicts each box's IoU with its object, which then counts in the score."""
+    mask_padding: bool = True
+    """Keep what a canvas is padded with out of the features: a picture's predictions do not depend on the size of its
+    canvas. Without it they do a little, as in the references."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """In which the convolutions compute. Parameters, outputs, costs and losses are float32."""
 
@@ -72,16 +79,26 @@ class Detector(nn.Module):
         """
         options, dtype = self.options, jnp.dtype(self.options.dtype)
         x = normalise(images, image_hw, options).astype(dtype)
-        features = ResNet(options.backbone, dtype, name="backbone")(x)[options.first_level - 2 :]
-        features = FPN(options.channels, options.n_levels, dtype, name="neck")(features)
+        # A picture that could not be read has no content, but statistics need some cells.
+        region = own_extent(jnp.maximum(image_hw, 1)) if options.mask_padding else None
+        regions = [cells(region, stride) for stride in options.strides]
+        features = ResNet(options.backbone, dtype, name="backbone")(x, region)[options.first_level - 2 :]
+        features = FPN(options.channels, options.n_levels, dtype, name="neck")(features, regions)
         head = PAAHead(
-            self.n_classes, options.channels, options.tower_convs, options.norm_groups, dtype, name="bbox_head"
+            self.n_classes,
+            options.channels,
+            options.tower_convs,
+            options.norm_groups,
+            options.objectness,
+            options.iou_branch,
+            dtype,
+            name="bbox_head",
         )
-        outputs = head(features)
+        outputs = head(features, regions)
         priors = make_priors((images.shape[1], images.shape[2]), options.strides, options.anchor_scale)
         return Predictions(
-            class_log_p=jax.nn.log_sigmoid(outputs.class_logits),
-            class_log_not_p=jax.nn.log_sigmoid(-outputs.class_logits),
+            class_log_p=outputs.class_log_p,
+            class_log_not_p=outputs.class_log_not_p,
             box_deltas=outputs.box_deltas,
             boxes=boxes.decode(jnp.asarray(priors.boxes), outputs.box_deltas),
             quality_logit=outputs.quality_logit,

@@ -6,6 +6,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from lad_jax.models.region import Region, inside
+
 
 class FPN(nn.Module):
     """Backbone maps, fine to coarse, to `n_levels` maps of equal channels.
@@ -18,14 +20,17 @@ class FPN(nn.Module):
     dtype: jnp.dtype
 
     @nn.compact
-    def __call__(self, features: Sequence[Float[Array, "B _ _ _"]]) -> tuple[Float[Array, "B _ _ _"], ...]:
+    def __call__(
+        self, features: Sequence[Float[Array, "B _ _ _"]], regions: Sequence[Region]
+    ) -> tuple[Float[Array, "B _ _ _"], ...]:
+        """`regions` has one of each output level, whose first are also the features'."""
         maps = [self._conv(1, f"lateral_convs_{i}")(x) for i, x in enumerate(features)]
         for i in reversed(range(len(maps) - 1)):
             # Canvases are multiples of the coarsest backbone stride, so each map is exactly twice the next.
             maps[i] += jnp.repeat(jnp.repeat(maps[i + 1], 2, axis=1), 2, axis=2)
-        outputs = [self._conv(3, f"fpn_convs_{i}")(x) for i, x in enumerate(maps)]
-        while len(outputs) < self.n_levels:
-            outputs.append(self._conv(3, f"fpn_convs_{len(outputs)}", strides=2)(outputs[-1]))
+        outputs = [self._conv(3, f"fpn_convs_{i}")(inside(x, regions[i])) for i, x in enumerate(maps)]
+        for i in range(len(outputs), self.n_levels):
+            outputs.append(self._conv(3, f"fpn_convs_{i}", strides=2)(inside(outputs[-1], regions[i - 1])))
         return tuple(outputs)
 
     def _conv(self, kernel: int, name: str, strides: int = 1) -> nn.Conv:

@@ -2,37 +2,48 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from lad_jax.models import objectness
 from lad_jax.models.norm import make_norm
+from lad_jax.models.region import Region, inside
 
-PRIOR_PROBABILITY = 0.01
-"""Score of every class at the start."""
+Objectness = Literal["none", "implicit", "conditional"]
+"""What multiplies a class's probability: nothing (PAA), IOP, or COP (spec 1.8)."""
+PRIOR_PROBABILITY, BACKGROUND_PROBABILITY = 0.01, 1e-4
+"""Score of every class at the start; what implicit objectness subtracts from it at the start."""
 
 
 class HeadOutputs(NamedTuple):
-    """Raw outputs at every prior, level by level, float32."""
+    """What the head says at every prior, level by level, float32."""
 
-    class_logits: Float[Array, "B A C"]
+    class_log_p: Float[Array, "B A C"]
+    class_log_not_p: Float[Array, "B A C"]
     box_deltas: Float[Array, "B A 4"]
-    quality_logit: Float[Array, "B A"]
+    quality_logit: Float[Array, "B A"] | None
 
 
 class PAAHead(nn.Module):
-    """Two towers of convolutions shared by all levels: one for classes, one for boxes and their quality (spec 1.6)."""
+    """Two towers of convolutions shared by all levels: one for classes, one for boxes and their quality (spec 1.6).
+
+    Objectness is read off the box tower.
+    """
 
     n_classes: int
     channels: int
     tower_convs: int
     norm_groups: int
+    objectness: Objectness
+    iou_branch: bool
     dtype: jnp.dtype
 
     @nn.compact
-    def __call__(self, features: Sequence[Float[Array, "B _ _ _"]]) -> HeadOutputs:
+    def __call__(self, features: Sequence[Float[Array, "B _ _ _"]], regions: Sequence[Region]) -> HeadOutputs:
+        """`regions` has one of each level."""
         norm = make_norm("group", self.dtype, groups=self.norm_groups)
 
         def tower(name: str) -> list[tuple[nn.Module, nn.Module]]:
@@ -42,20 +53,34 @@ class PAAHead(nn.Module):
             ]
 
         class_tower, box_tower = tower("cls_convs"), tower("reg_convs")
-        to_class = self._conv(self.n_classes, "atss_cls", bias=-math.log(1 / PRIOR_PROBABILITY - 1))
-        to_box, to_quality = self._conv(4, "atss_reg"), self._conv(1, "atss_centerness")
+        to_class = self._conv(self.n_classes, "atss_cls", bias=_logit(PRIOR_PROBABILITY))
+        to_box = self._conv(4, "atss_reg")
+        to_quality = self._conv(1, "atss_centerness") if self.iou_branch else None
+        to_probability = self._to_probability()
         levels = []
-        for level, x in enumerate(features):
+        for level, (x, region) in enumerate(zip(features, regions, strict=True)):
             scale = self.param(f"scales_{level}", nn.initializers.ones, ())
-            class_features, box_features = _apply(class_tower, x), _apply(box_tower, x)
-            maps = (
-                to_class(class_features),
-                to_box(box_features) * scale.astype(self.dtype),
-                to_quality(box_features),
-            )
+            class_features, box_features = _apply(class_tower, x, region), _apply(box_tower, x, region)
+            logits = to_class(class_features).astype(jnp.float32)
+            maps = [*to_probability(logits, box_features, region), to_box(box_features) * scale.astype(self.dtype)]
+            if to_quality is not None:
+                maps.append(to_quality(box_features))
             levels.append([y.reshape(y.shape[0], -1, y.shape[-1]).astype(jnp.float32) for y in maps])
-        classes, boxes, quality = (jnp.concatenate(parts, axis=1) for parts in zip(*levels, strict=True))
-        return HeadOutputs(classes, boxes, quality[..., 0])
+        log_p, log_not_p, deltas, *quality = (jnp.concatenate(parts, axis=1) for parts in zip(*levels, strict=True))
+        return HeadOutputs(log_p, log_not_p, deltas, quality[0][..., 0] if quality else None)
+
+    def _to_probability(self):
+        """A function from the class logits, box features and region of a level to (log p, log(1-p))."""
+        if self.objectness == "implicit":
+            present = self._conv(1, "objectness")
+            bias = self._conv(1, "obj_bias", bias=_logit(BACKGROUND_PROBABILITY))
+            return lambda logits, x, _: objectness.implicit(
+                logits, present(x).astype(jnp.float32), bias(x).astype(jnp.float32)
+            )
+        if self.objectness == "conditional":
+            coefficients = self._conv(objectness.NEIGHBOURHOOD, "coeff_conv")
+            return lambda logits, x, region: objectness.conditional(logits, coefficients(x).astype(jnp.float32), region)
+        return lambda logits, _, __: objectness.plain(logits)
 
     def _conv(self, channels: int, name: str, *, use_bias: bool = True, bias: float = 0.0) -> nn.Conv:
         return nn.Conv(
@@ -70,7 +95,15 @@ class PAAHead(nn.Module):
         )
 
 
-def _apply(tower: list[tuple[nn.Module, nn.Module]], x: Float[Array, "B H W C"]) -> Float[Array, "B H W _"]:
+def _logit(p: float) -> float:
+    return -math.log(1 / p - 1)
+
+
+def _apply(
+    tower: list[tuple[nn.Module, nn.Module]], x: Float[Array, "B H W C"], region: Region
+) -> Float[Array, "B H W _"]:
+    """The tower's features, zero outside the region."""
+    x = inside(x, region)
     for conv, norm in tower:
-        x = nn.relu(norm(conv(x)))
+        x = inside(nn.relu(norm(conv(x), region)), region)
     return x

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from lad_jax.models.region import Region, inside
+
 NormName = Literal["frozen_batch", "group"]
 """`frozen_batch` for pretrained backbones, `group` for networks trained from scratch with few images a device."""
 EPSILON = 1e-5
@@ -20,7 +22,8 @@ class FrozenBatchNorm(nn.Module):
     dtype: jnp.dtype
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
+    def __call__(self, x: Float[Array, "B H W C"], region: Region) -> Float[Array, "B H W C"]:
+        """Normalise; every cell by itself, whatever the region."""
         channels = x.shape[-1]
         scale = self.param("scale", nn.initializers.ones, (channels,))
         bias = self.param("bias", nn.initializers.zeros, (channels,))
@@ -30,8 +33,35 @@ class FrozenBatchNorm(nn.Module):
         return x * factor.astype(self.dtype) + (bias - mean * factor).astype(self.dtype)
 
 
+class GroupNorm(nn.Module):
+    """Group norm with statistics of the region alone.
+
+    One factor and one offset a channel, as frozen batch norm: flax's layer works on maps throughout, and takes more
+    than twice the time on a CPU.
+    """
+
+    groups: int
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"], region: Region) -> Float[Array, "B H W C"]:
+        """Normalise by each picture's own mean and variance of a group of channels."""
+        batch, height, width, channels = x.shape
+        scale = self.param("scale", nn.initializers.ones, (channels,))
+        bias = self.param("bias", nn.initializers.zeros, (channels,))
+        cells = height * width if region is None else (region[:, :1] * region[:, 1:]).astype(jnp.float32)
+        inner = inside(x, region).astype(jnp.float32).reshape(batch, height, width, self.groups, -1)
+        count = cells * inner.shape[-1]
+        mean = jnp.sum(inner, axis=(1, 2, 4)) / count
+        variance = jnp.maximum(jnp.sum(inner**2, axis=(1, 2, 4)) / count - mean**2, 0.0)
+        mean, variance = (jnp.repeat(s, channels // self.groups, axis=1) for s in (mean, variance))
+        factor = scale * jax.lax.rsqrt(variance + EPSILON)
+        factor, offset = factor[:, None, None], (bias - mean * factor)[:, None, None]
+        return (x * factor + offset).astype(self.dtype)
+
+
 def make_norm(name: NormName, dtype: jnp.dtype, *, groups: int) -> Callable[..., Any]:
-    """A constructor of norm layers; `groups` counts the groups of group norm."""
+    """A constructor of norm layers `(map, region) -> map`; `groups` counts the groups of group norm."""
     if name == "group":
-        return partial(nn.GroupNorm, num_groups=groups, epsilon=EPSILON, dtype=dtype)
+        return partial(GroupNorm, groups=groups, dtype=dtype)
     return partial(FrozenBatchNorm, dtype=dtype)

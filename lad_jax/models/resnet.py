@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from lad_jax.models.norm import NormName, make_norm
+from lad_jax.models.region import Region, cells, inside
 
 STAGES = {
     10: ("basic", (1, 1, 1, 1)),
@@ -56,12 +57,15 @@ class ResNet(nn.Module):
     dtype: jnp.dtype
 
     @nn.compact
-    def __call__(self, images: Float[Array, "B H W 3"]) -> tuple[Float[Array, "B _ _ _"], ...]:
+    def __call__(self, images: Float[Array, "B H W 3"], region: Region = None) -> tuple[Float[Array, "B _ _ _"], ...]:
+        """The maps of normalised images, zero outside their content; `region` in pixels, multiples of 32."""
         options = self.options
         norm = make_norm(options.norm, self.dtype, groups=options.norm_groups)
         x = _conv(self.dtype)(options.width, 7, strides=2, name="conv1")(images)
-        x = nn.relu(norm(name="bn1")(x))
+        region = cells(region, 2)
+        x = inside(nn.relu(norm(name="bn1")(x, region)), region)
         x = nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
+        region = cells(region, 2)
         x = self._frozen(0, x)
         kind, depths = STAGES[options.depth]
         block = BasicBlock if kind == "basic" else partial(Bottleneck, style=options.style)
@@ -70,7 +74,8 @@ class ResNet(nn.Module):
             for index in range(depth):
                 stride = 2 if stage > 1 and index == 0 else 1
                 planes = options.width * 2 ** (stage - 1)
-                x = block(planes, stride, norm, self.dtype, name=f"layer{stage}_{index}")(x)
+                x = block(planes, stride, norm, self.dtype, name=f"layer{stage}_{index}")(x, region)
+                region = cells(region, stride)
             x = self._frozen(stage, x)
             features.append(x)
         return tuple(features)
@@ -114,11 +119,13 @@ class BasicBlock(nn.Module):
     dtype: jnp.dtype
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B _ _ _"]:
-        conv, norm = _conv(self.dtype), self.norm
-        y = nn.relu(norm(name="bn1")(conv(self.planes, 3, strides=self.stride, name="conv1")(x)))
-        y = norm(name="bn2")(conv(self.planes, 3, name="conv2")(y))
-        return nn.relu(y + _shortcut(x, self.planes, self.stride, conv, norm))
+    def __call__(self, x: Float[Array, "B H W C"], region: Region) -> Float[Array, "B _ _ _"]:
+        """`region` is that of the input."""
+        conv, norm, out = _conv(self.dtype), self.norm, cells(region, self.stride)
+        y = conv(self.planes, 3, strides=self.stride, name="conv1")(inside(x, region))
+        y = nn.relu(norm(name="bn1")(y, out))
+        y = norm(name="bn2")(conv(self.planes, 3, name="conv2")(inside(y, out)), out)
+        return nn.relu(y + _shortcut(x, out, self.planes, self.stride, conv, norm))
 
 
 class Bottleneck(nn.Module):
@@ -131,19 +138,27 @@ class Bottleneck(nn.Module):
     style: Style
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B _ _ _"]:
+    def __call__(self, x: Float[Array, "B H W C"], region: Region) -> Float[Array, "B _ _ _"]:
+        """`region` is that of the input."""
         conv, norm = _conv(self.dtype), self.norm
         first, second = (1, self.stride) if self.style == "pytorch" else (self.stride, 1)
-        y = nn.relu(norm(name="bn1")(conv(self.planes, 1, strides=first, name="conv1")(x)))
-        y = nn.relu(norm(name="bn2")(conv(self.planes, 3, strides=second, name="conv2")(y)))
-        y = norm(name="bn3")(conv(4 * self.planes, 1, name="conv3")(y))
-        return nn.relu(y + _shortcut(x, 4 * self.planes, self.stride, conv, norm))
+        between, out = cells(region, first), cells(region, self.stride)
+        y = nn.relu(norm(name="bn1")(conv(self.planes, 1, strides=first, name="conv1")(x), between))
+        y = conv(self.planes, 3, strides=second, name="conv2")(inside(y, between))
+        y = nn.relu(norm(name="bn2")(y, out))
+        y = norm(name="bn3")(conv(4 * self.planes, 1, name="conv3")(y), out)
+        return nn.relu(y + _shortcut(x, out, 4 * self.planes, self.stride, conv, norm))
 
 
 def _shortcut(
-    x: Float[Array, "B H W C"], channels: int, stride: int, conv: Callable[..., nn.Conv], norm: Callable[..., Any]
+    x: Float[Array, "B H W C"],
+    out: Region,
+    channels: int,
+    stride: int,
+    conv: Callable[..., nn.Conv],
+    norm: Callable[..., Any],
 ) -> Float[Array, "B _ _ _"]:
-    """The input itself, or projected where its shape changes."""
+    """The input itself, or projected where its shape changes; `out` is the region of what comes out."""
     if stride == 1 and x.shape[-1] == channels:
         return x
-    return norm(name="downsample_1")(conv(channels, 1, strides=stride, name="downsample_0")(x))
+    return norm(name="downsample_1")(conv(channels, 1, strides=stride, name="downsample_0")(x), out)

@@ -10,7 +10,7 @@ from lad_jax.convert import load_arrays, load_torchvision_resnet
 from lad_jax.data import DataSet
 from lad_jax.errors import InputError
 from lad_jax.models import Detector
-from lad_jax.options import RunOptions
+from lad_jax.options import RunOptions, TeacherOptions
 from lad_jax.train import checkpoint
 from lad_jax.train.state import Variables, init_variables
 from lad_jax.types import Network
@@ -46,18 +46,13 @@ def make_networks(options: RunOptions, dataset: DataSet, *, resuming: bool) -> N
     models = {name: Detector(options.model_of(name), len(dataset.class_names)) for name in names}
     start: dict[Network, Variables] = {}
     teacher: dict[str, str] = {}
-    # The student draws from the seed itself, whatever the method: so its starting weights can be compared.
-    for number, name in enumerate(["student", "teacher"]):
-        if name not in names:
-            continue
+    # The student comes first and draws from the seed itself, whatever the method: its starting weights are the same.
+    for number, name in enumerate(names):
         frozen = name in options.policy.frozen
-        if frozen or (name == "teacher" and options.teacher.path and not resuming):
+        origin = TeacherOptions() if name == "student" else options.origin_of(name)
+        if frozen or (origin.path and not resuming):
             start[name] = checkpoint.load_network(
-                options.teacher.path,
-                options.teacher.network,
-                models[name],
-                dataset.class_names,
-                "config.teacher.model",
+                origin.path, origin.network, models[name], dataset.class_names, options.key_of(name)
             )
             if frozen:
                 teacher = {"path": options.teacher.path, "digest": checkpoint.digest(start[name])}

@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from lad_jax import losses, masked
 from lad_jax.assign import Assigner
-from lad_jax.distill import Method, policy
+from lad_jax.distill import Method, SwitchOptions, policy
 from lad_jax.models import Detector
 from lad_jax.priors import make_priors, within
 from lad_jax.train.sharding import replicated
@@ -22,6 +22,7 @@ from lad_jax.types import Assignment, Batch, GroundTruth, Network, Predictions, 
 
 _log = logging.getLogger(__name__)
 Scalars = dict[str, Float[Array, ""]]
+OBJECT_LEVEL, SOLAD = SwitchOptions(), losses.SoftOptions()
 
 
 class StepOutput(NamedTuple):
@@ -39,7 +40,8 @@ class Assigned(NamedTuple):
 
     assignment: Assignment
     candidates: Int[Array, "B A"]
-    from_teacher: Bool[Array, "B A"]
+    teaches: Int[Array, "B A"]
+    """Which network a candidate's cost is from: its index in `Method.costs_from`; -1 for no candidate."""
     broken: Bool[Array, " B"]
 
 
@@ -51,6 +53,7 @@ def assign_batch(
     method: Method,
     assigner: Assigner,
     n_levels: int,
+    switch: SwitchOptions = OBJECT_LEVEL,
 ) -> Assigned:
     """Costs of each network that supplies them, the policy's choice, one partition.
 
@@ -63,13 +66,14 @@ def assign_batch(
       method: whose costs count.
       assigner: what costs are, and how they part the priors.
       n_levels: number of pyramid levels.
+      switch: how networks are compared, where several supply costs.
     """
     predictions = jax.lax.stop_gradient(predictions)
     tables = {name: jax.vmap(assigner.cost)(priors, predictions[name], truth) for name in method.costs_from}
-    table, from_teacher = policy(tables, priors, truth, n_levels=n_levels)
+    table, teaches = policy(tables, priors, truth, n_levels=n_levels, options=switch)
     assignment = jax.vmap(assigner.partition)(table, priors, truth)
     not_finite = [jnp.any((t.object >= 0) & ~masked.is_finite(t.cost), axis=1) for t in tables.values()]
-    return Assigned(assignment, table.object, from_teacher, jnp.any(jnp.stack(not_finite), axis=0))
+    return Assigned(assignment, table.object, teaches, jnp.any(jnp.stack(not_finite), axis=0))
 
 
 def make_train_step(
@@ -79,8 +83,10 @@ def make_train_step(
     assigner: Assigner,
     optimizer: optax.GradientTransformation,
     schedule: optax.Schedule,
-    pad_multiple: int,
-    ema_decay: float,
+    ema_decay: float = 0.0,
+    switch: SwitchOptions = OBJECT_LEVEL,
+    soft: losses.SoftOptions = SOLAD,
+    normaliser_pictures: int = 0,
 ) -> Callable[[TrainState, Mapping[Network, Variables], Batch], tuple[TrainState, StepOutput]]:
     """The step `(state, frozen variables, batch) -> (state, output)`, to be jitted.
 
@@ -91,7 +97,7 @@ def make_train_step(
     def step(state: TrainState, frozen: Mapping[Network, Variables], batch: Batch) -> tuple[TrainState, StepOutput]:
         canvas = make_priors((batch.images.shape[1], batch.images.shape[2]), geometry.strides, geometry.anchor_scale)
         image_hw = jnp.where(batch.valid[:, None], batch.image_hw, 0)  # a picture that could not be read weighs nothing
-        priors = jax.vmap(lambda hw: jax.tree.map(jnp.asarray, within(canvas, hw, pad_multiple)))(image_hw)
+        priors = jax.vmap(lambda hw: jax.tree.map(jnp.asarray, within(canvas, hw)))(image_hw)
 
         def predict(name: Network, variables: Variables) -> Any:
             return models[name].apply(variables, batch.images, batch.image_hw)
@@ -102,20 +108,40 @@ def make_train_step(
             variables = with_params(state.variables, params)
             predictions = from_frozen | {name: predict(name, variables[name]) for name in method.trained}
             assigned = assign_batch(
-                predictions, priors, batch.truth, method=method, assigner=assigner, n_levels=geometry.n_levels
+                predictions,
+                priors,
+                batch.truth,
+                method=method,
+                assigner=assigner,
+                n_levels=geometry.n_levels,
+                switch=switch,
             )
-
-            def sums(p: Predictions, a: Assignment, t: GroundTruth) -> losses.LossSums:
-                return losses.image_sums(p, a, t, box_weighting=method.box_weighting)
-
-            terms = {
-                name: losses.normalise(
-                    jax.vmap(sums)(predictions[name], assigned.assignment, batch.truth), jnp.sum(batch.valid)
-                )
-                for name in method.trained
-            }
-            total = sum((t["total"] for t in terms.values()), start=jnp.zeros(()))
-            scalars = {f"{name}/loss_{term}": value for name, t in terms.items() for term, value in t.items()}
+            total, scalars = jnp.zeros(()), Scalars()
+            for name in method.trained:
+                terms = Scalars()
+                if "detection" in method.losses:
+                    terms |= losses.detection_terms(
+                        predictions[name],
+                        assigned.assignment,
+                        batch.truth,
+                        batch.valid,
+                        box_weighting=method.box_weighting,
+                        pictures=normaliser_pictures,
+                    )
+                if "soft" in method.losses:
+                    terms |= losses.soft_terms(
+                        predictions[name],
+                        predictions["teacher"],
+                        priors,
+                        batch.truth,
+                        image_hw,
+                        batch.valid,
+                        options=soft,
+                        bounded=models[name].options.objectness != "none",
+                        pictures=normaliser_pictures,
+                    )
+                total += sum(terms.values())
+                scalars |= {f"{name}/loss_{term}": value for term, value in terms.items()}
             return total, (scalars | {"loss": total}, assigned)
 
         params = params_of(state.variables)
@@ -123,7 +149,7 @@ def make_train_step(
         updates, optimizer_state = optimizer.update(gradients, state.optimizer, params)
         params = optax.apply_updates(params, updates)
         ema = optax.incremental_update(params, state.ema, 1 - ema_decay) if state.ema else state.ema
-        scalars |= describe(assigned, priors, batch.truth, geometry.n_levels)
+        scalars |= describe(assigned, priors, batch.truth, geometry.n_levels, method.costs_from)
         scalars |= {"gradient_norm": optax.global_norm(gradients), "learning_rate": jnp.asarray(schedule(state.step))}
         new_state = TrainState(state.step + 1, with_params(state.variables, params), optimizer_state, ema)
         return new_state, StepOutput(scalars, assigned.broken, batch.position, batch.valid)
@@ -153,21 +179,24 @@ def compile_once(
     return run
 
 
-def describe(assigned: Assigned, priors: Priors, truth: GroundTruth, n_levels: int) -> Scalars:
+def describe(
+    assigned: Assigned, priors: Priors, truth: GroundTruth, n_levels: int, costs_from: tuple[Network, ...]
+) -> Scalars:
     """Figures about an assignment that tell whether it is healthy."""
     assignment, positive = assigned.assignment, assigned.assignment.positive
     objects = truth.objects
     n_objects = jnp.maximum(jnp.sum(objects), 1)
     owner = jnp.where(positive, assignment.object, objects.shape[1])
     has_positive = jax.vmap(lambda o, kept: jnp.zeros_like(kept).at[o].set(True, mode="drop") & kept)(owner, objects)
-    is_candidate = assigned.candidates >= 0
+    n_candidates = jnp.maximum(jnp.sum(assigned.candidates >= 0), 1)
     scalars = {
         "objects": jnp.sum(objects),
         "positives_per_object": jnp.sum(positive) / n_objects,
         "objects_without_positives": jnp.sum(objects & ~has_positive) / n_objects,
-        "teacher_share": jnp.sum(assigned.from_teacher) / jnp.maximum(jnp.sum(is_candidate), 1),
         "mixture_iterations": jnp.max(assignment.iterations),
     }
+    for index, name in enumerate(costs_from):
+        scalars[f"teaches/{name}"] = jnp.sum(assigned.teaches == index) / n_candidates
     for level in range(n_levels):
         scalars[f"positives/level_{level}"] = jnp.sum(positive & (priors.level == level))
     return {name: jnp.asarray(value, jnp.float32) for name, value in scalars.items()}

@@ -85,8 +85,8 @@ def test_worked_losses_and_gradients(worked):
     @jax.value_and_grad
     def loss(raw):
         predictions = predictions_of(*raw, PRIORS.boxes)
-        sums = jax.vmap(lambda p, a, t: losses.image_sums(p, a, t, box_weighting="iou"))(predictions, assignment, truth)
-        return losses.normalise(sums, jnp.array(2))["total"]
+        terms = losses.detection_terms(predictions, assignment, truth, jnp.ones(2, bool), box_weighting="iou")
+        return sum(terms.values())
 
     total, gradients = loss(tuple(map(jnp.asarray, outputs(0.0))))
     np.testing.assert_allclose(total, 0.38118914 + 0.66529632 + 0.35512516, rtol=1e-5)

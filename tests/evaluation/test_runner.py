@@ -59,7 +59,7 @@ EXPECTED = [(11, [2, 4, 10, 8]), (90, [30, 20, 10, 8])]
 
 @pytest.fixture(scope="module")
 def detector():
-    return make_detector(apply, STRIDES, PostprocessOptions(max_detections=5))
+    return make_detector(apply, STRIDES, 1.0, PostprocessOptions(max_detections=5))
 
 
 def run(detector, batches):

@@ -55,6 +55,7 @@ def _options(weights, side_of_first_anchor) -> ModelOptions:
         channels=channels,
         tower_convs=sum(re.match(r"bbox_head\.cls_convs\.\d\.conv\.weight", name) is not None for name in weights),
         norm_groups=min(32, channels // 4),
+        mask_padding=False,  # the reference does not
     )
 
 
@@ -148,12 +149,9 @@ def run(model: Detector, variables, batch: Batch, assignment: Assignment, box_we
             batch.image_hw,
             capture_intermediates=lambda module, _: module.name in ("backbone", "neck", "bbox_head"),
         )
-        sums = jax.vmap(lambda p, a, t: losses.image_sums(p, a, t, box_weighting=box_weighting))(
-            predictions, assignment, batch.truth
-        )
-        terms = losses.normalise(sums, jnp.sum(batch.valid))
+        terms = losses.detection_terms(predictions, assignment, batch.truth, batch.valid, box_weighting=box_weighting)
         features = {name: value["__call__"][0] for name, value in state["intermediates"].items() if name != "__call__"}
-        return terms["total"], (features, predictions, terms)
+        return sum(terms.values()), (features, predictions, terms)
 
     compiled = jax.jit(jax.grad(loss, has_aux=True))
 

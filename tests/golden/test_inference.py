@@ -28,6 +28,7 @@ def detect(arrays, image, *, rescale, voting):
     )
     return run(
         predictions,
+        jnp.ones(len(logits), bool),  # the reference looks at the padding too
         jnp.asarray(arrays["image_hw"][image]),
         jnp.asarray(arrays["scale_wh"][image]) if rescale else jnp.ones(2),
         level_sizes=level_sizes(canvas, STRIDES),

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lad_jax.distill import METHODS, policy
+from lad_jax.distill import METHODS, SwitchOptions, policy
 from lad_jax.train.step import assign_batch
 from lad_jax.types import CostTable
 from tests.golden import network
@@ -40,7 +40,7 @@ def test_outputs(case):
     _, arrays, _, _, _, _, runs = case
     for n in NAMES:
         head = runs[n].features["bbox_head"]
-        assert_close(head.class_logits, arrays[f"{n}_cls_logits"], n)
+        assert_close(head.class_log_p - head.class_log_not_p, arrays[f"{n}_cls_logits"], n)
         assert_close(head.box_deltas, arrays[f"{n}_box_deltas"], n)
         assert_close(head.quality_logit, arrays[f"{n}_iou_logits"].reshape(head.quality_logit.shape), n)
 
@@ -71,14 +71,15 @@ def test_switch_of_the_references_costs(case):
     name, arrays, models, batch, priors, _, _ = case
     if name != "colad":
         pytest.skip("LAD has no switch")
-    table, from_teacher = policy(tables_of(arrays), priors, batch.truth, n_levels=models["student"].options.n_levels)
-    seen = np.zeros(from_teacher.shape, bool)
+    n_levels = models["student"].options.n_levels
+    table, teaches = policy(tables_of(arrays), priors, batch.truth, n_levels=n_levels, options=SwitchOptions())
+    seen = np.zeros(teaches.shape, bool)
     for image, g, level, count, _, _, _, _, chosen in arrays["colad_switch"]:
         cell = np.zeros_like(seen)
         image = int(image)
         cell[image] = (arrays["colad_candidate_gt"][image] == g) & (np.asarray(priors.level[image]) == level)
         assert cell.sum() == count
-        assert (np.asarray(from_teacher)[cell] == bool(chosen)).all()
+        assert (np.asarray(teaches)[cell] == chosen).all()
         seen |= cell
     is_candidate = arrays["colad_candidate_gt"] >= 0
     np.testing.assert_array_equal(seen, is_candidate)

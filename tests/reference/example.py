@@ -54,7 +54,7 @@ def truth_of(objects, size=None):
 def priors_of(canvas, image_hw, strides=STRIDES, scale=8.0):
     """Batched priors of pictures on a canvas, sizes rounded up to 32."""
     priors = make_priors(canvas, strides, scale)
-    return jax.vmap(lambda hw: Priors(*map(jnp.asarray, within(priors, hw, 32))))(jnp.asarray(image_hw))
+    return jax.vmap(lambda hw: Priors(*map(jnp.asarray, within(priors, hw))))(jnp.asarray(image_hw))
 
 
 def numpy_objects(truth, i):

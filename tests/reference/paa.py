@@ -132,6 +132,14 @@ def partition(candidate, cost, level, n_objects):
     return owner
 
 
+def score(costs, criterion):
+    """How well a network tells several candidates apart (eq. 3)."""
+    if criterion == "std_over_mean":
+        return costs.std(ddof=1) / costs.mean()
+    fitted = mixture(np.sort(costs))
+    return (fitted.means_[1, 0] - fitted.means_[0, 0]) ** 2 / fitted.covariances_.sum()
+
+
 def switch(student, teacher, candidate, level, n_objects):
     """CoLAD: which anchors take their cost from the teacher."""
     from_teacher = np.zeros(len(candidate), bool)

@@ -71,7 +71,7 @@ def test_run_writes_what_it_says(paa_workdir: Path) -> None:
         assert min(line["positives_per_object"], line["gradient_norm"]) > 0 and line["mixture_iterations"] >= 2
         per_level = sum(line[f"positives/level_{level}"] for level in range(4))
         assert per_level == pytest.approx(line["positives_per_object"] * max(line["objects"], 1), rel=1e-5)
-        assert line["teacher_share"] == 0
+        assert line["teaches/student"] == 1
     assert [line["step"] for line in metrics if "evaluation" in line] == [3, 6]
     # The warm-up, and the scaling of the learning rate by batch / 16.
     assert [line["learning_rate"] for line in steps[:3]] == pytest.approx(
@@ -142,7 +142,11 @@ def test_finished_run_is_left_alone(paa_workdir: Path, tmp_path: Path) -> None:
 def test_lad_run_learns_from_the_workdir_of_another(paa_workdir: Path, tmp_path: Path) -> None:
     options = tiny(method="lad", teacher__path=str(paa_workdir), train__epochs=1)
     train(options, tmp_path / "lad")
-    assert [line["teacher_share"] for line in lines(tmp_path / "lad" / "metrics.jsonl") if "loss" in line] == [1, 1, 1]
+    assert [line["teaches/teacher"] for line in lines(tmp_path / "lad" / "metrics.jsonl") if "loss" in line] == [
+        1,
+        1,
+        1,
+    ]
     meta = checkpoint.read_meta(newest(tmp_path / "lad"))
     _, teacher, _ = lad_jax.load(paa_workdir)
     assert meta.teacher == {"path": str(paa_workdir), "digest": checkpoint.digest(teacher)}
@@ -162,7 +166,7 @@ def test_lad_run_learns_from_the_workdir_of_another(paa_workdir: Path, tmp_path:
 
 def test_colad_saves_both_networks(tmp_path: Path) -> None:
     train(tiny(method="colad", train__epochs=1), tmp_path)
-    shares = [line["teacher_share"] for line in lines(tmp_path / "metrics.jsonl") if "loss" in line]
+    shares = [line["teaches/teacher"] for line in lines(tmp_path / "metrics.jsonl") if "loss" in line]
     assert all(0 < share < 1 for share in shares), "two networks from different seeds: each is the better somewhere"
     (_, student, _), (_, teacher, _) = lad_jax.load(tmp_path, "student"), lad_jax.load(tmp_path, "teacher")
     assert checkpoint.digest(student) != checkpoint.digest(teacher)

@@ -1,7 +1,4 @@
-"""Losses of one network, given an assignment (spec 6).
-
-Per image come *sums*; they are divided by sums over the whole batch, on whatever devices it lies, in `normalise`.
-"""
+"""The detection loss of one network, given an assignment (spec 6)."""
 
 from typing import Literal, NamedTuple
 
@@ -10,24 +7,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from lad_jax import boxes
+from lad_jax.losses.focal import focal_negative, focal_positive
 from lad_jax.types import Assignment, GroundTruth, Predictions
 
-ALPHA = 0.25
-"""Focal loss: weight of the positive class. The exponent gamma is 2."""
 CLASS_WEIGHT, BOX_WEIGHT, QUALITY_WEIGHT = 1.0, 1.3, 0.5
 
 BoxWeighting = Literal["iou", "uniform"]
 """`iou`: a positive's box loss counts by its own IoU with the object (PAA). `uniform`: all alike (the LAD family)."""
-
-
-def focal_positive(log_p: Float[Array, "..."], log_not_p: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Focal loss of an entry whose class is present: -α (1-p)² ln p."""
-    return -ALPHA * jnp.exp(2 * log_not_p) * log_p
-
-
-def focal_negative(log_p: Float[Array, "..."], log_not_p: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Focal loss of an entry whose class is absent: -(1-α) p² ln(1-p)."""
-    return -(1 - ALPHA) * jnp.exp(2 * log_p) * log_not_p
 
 
 class LossSums(NamedTuple):
@@ -47,6 +33,7 @@ def image_sums(
 ) -> LossSums:
     """Focal loss of all priors; GIoU loss and quality (IoU prediction) loss of the positives (spec 6.1 and 6.3).
 
+    Without an IoU branch the quality loss is 0.
     The quality's target, and PAA's weight of a box, is the IoU of the predicted box with the object, without
     gradient. Source: paper section 3, spec 6.
     """
@@ -58,8 +45,9 @@ def image_sums(
 
     iou = jax.lax.stop_gradient(boxes.iou(predictions.boxes, target))
     box_weight = _over(assignment.positive, jnp.maximum(iou, 1e-12) if box_weighting == "iou" else jnp.ones_like(iou))
-    logit = predictions.quality_logit
-    quality = -(iou * jax.nn.log_sigmoid(logit) + (1 - iou) * jax.nn.log_sigmoid(-logit))
+    quality = jnp.zeros_like(iou)
+    if (logit := predictions.quality_logit) is not None:
+        quality = -(iou * jax.nn.log_sigmoid(logit) + (1 - iou) * jax.nn.log_sigmoid(-logit))
     return LossSums(
         class_=jnp.sum(focal * assignment.weight[:, None]),
         box=jnp.sum(box_weight * _over(assignment.positive, 1 - boxes.giou(predictions.boxes, target))),
@@ -81,13 +69,12 @@ def normalise(sums: LossSums, n_images: Int[Array, ""]) -> dict[str, Float[Array
       n_images: number of real images of the batch.
 
     Returns:
-      `class`, `box`, `quality` and their sum `total`. Without positives `box` and `quality` are 0.
+      `class`, `box` and `quality`. Without positives the last two are 0.
     """
     total = jax.tree.map(lambda x: jnp.sum(x, axis=0), sums)
     positives = jnp.maximum(total.positives, 1.0)
-    terms = {
+    return {
         "class": CLASS_WEIGHT * total.class_ / jnp.maximum(jnp.maximum(total.positives, n_images), 1.0),
         "box": BOX_WEIGHT * total.box / jnp.where(total.box_weight > 0, total.box_weight, 1.0),
         "quality": QUALITY_WEIGHT * total.quality / positives,
     }
-    return terms | {"total": sum(terms.values(), start=jnp.zeros(()))}

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lad_jax import losses, masked
+from lad_jax import losses
 from lad_jax.assign import AssignerOptions, make_assigner
-from lad_jax.distill import METHODS, policy, teacher_is_better
+from lad_jax.distill import METHODS, SwitchOptions, policy
 from tests.reference import paa as twin
 from tests.reference.example import (
     CANVAS,
@@ -24,25 +24,22 @@ from tests.reference.example import (
 )
 
 PRIORS = priors_of(CANVAS, IMAGE_HW)
-ASSIGNER = make_assigner(AssignerOptions(), N_LEVELS)
+ASSIGNER, OBJECT_LEVEL = make_assigner(AssignerOptions(), N_LEVELS), SwitchOptions()
 PREDICTIONS = {
     name: predictions_of(*outputs(phase), PRIORS.boxes) for name, phase in [("student", 0.0), ("teacher", 0.8)]
 }
 
 
-@partial(jax.jit, static_argnames="method")
-def assign(predictions, truth, *, method):
+@partial(jax.jit, static_argnames=("method", "switch"))
+def assign(predictions, truth, *, method, switch=OBJECT_LEVEL):
     tables = {n: jax.vmap(ASSIGNER.cost)(PRIORS, predictions[n], truth) for n in METHODS[method].costs_from}
-    table, from_teacher = policy(tables, PRIORS, truth, n_levels=N_LEVELS)
-    return tables, table, from_teacher, jax.vmap(ASSIGNER.partition)(table, PRIORS, truth)
+    table, teaches = policy(tables, PRIORS, truth, n_levels=N_LEVELS, options=switch)
+    return tables, table, teaches, jax.vmap(ASSIGNER.partition)(table, PRIORS, truth)
 
 
 @partial(jax.jit, static_argnames="weighting")
 def loss(predictions, assignment, truth, *, weighting="uniform"):
-    def sums(p, a, t):
-        return losses.image_sums(p, a, t, box_weighting=weighting)
-
-    return losses.normalise(jax.vmap(sums)(predictions, assignment, truth), jnp.array(2))
+    return losses.detection_terms(predictions, assignment, truth, jnp.ones(2, bool), box_weighting=weighting)
 
 
 def positives(assignment):
@@ -82,7 +79,7 @@ SWITCH = [
 
 def test_colad_worked():
     truth = truth_of(OBJECTS)
-    tables, table, from_teacher, assignment = assign(PREDICTIONS, truth, method="colad")
+    tables, table, teaches, assignment = assign(PREDICTIONS, truth, method="colad")
     seen = 0
     for image, g, level, count, student, teacher, choice in SWITCH:
         cell = np.asarray((table.object[image] == g) & (PRIORS.level[image] == level))
@@ -90,12 +87,12 @@ def test_colad_worked():
         for name, expected in (("student", student), ("teacher", teacher)):
             cost = np.asarray(tables[name].cost[image])[cell]
             np.testing.assert_allclose(cost.std(ddof=1) / cost.mean(), expected, atol=5.1e-5)
-        assert (np.asarray(from_teacher[image])[cell] == (choice == "T")).all()
+        assert (np.asarray(teaches[image])[cell] == int(choice == "T")).all()
         chosen = tables["teacher" if choice == "T" else "student"]
         np.testing.assert_array_equal(np.asarray(table.cost[image])[cell], np.asarray(chosen.cost[image])[cell])
         seen += count
     assert seen == (table.object >= 0).sum()  # no other cell has candidates
-    assert not from_teacher[table.object < 0].any()
+    assert (teaches[table.object < 0] == -1).all()
 
     first = "15 16 33 51 96 125 126 144 145 146 153 172 196 214 215 232 233 234 252 368 377 386 387"
     second = "23 41 104 108 125 126 144 151 152 169 170 171 333 343"
@@ -116,62 +113,52 @@ def test_no_objects_in_one_picture_worked():
     np.testing.assert_allclose(terms(PREDICTIONS["student"], assignment, truth, "iou"), expected, rtol=1e-5)
 
 
-def random_cells(seed, n_cells, spread):
-    rng = np.random.default_rng(seed)
-    cell = rng.integers(0, n_cells + 1, 200).astype(np.int32)
-    return cell, *(rng.normal(2, spread, (2, 200)).clip(0.1).astype(np.float32))
+@pytest.mark.parametrize("criterion", ["std_over_mean", "fisher"])
+@pytest.mark.parametrize("scope", ["object_level", "object", "image", "batch"])
+def test_scopes(scope, criterion):
+    """Each scope's own cells, picked out by hand and compared by the definition of the score."""
+    truth = truth_of(OBJECTS)
+    options = SwitchOptions(criterion=criterion, scope=scope)
+    tables, table, teaches, _ = assign(PREDICTIONS, truth, method="colad", switch=options)
+    candidate, level = np.asarray(table.object), np.asarray(PRIORS.level)
+    image = np.broadcast_to(np.arange(2)[:, None], candidate.shape)
+    keys = {"object_level": (image, candidate, level), "object": (image, candidate), "image": (image,), "batch": ()}
+    cell = np.zeros(candidate.shape, np.int64)
+    for key in keys[scope]:
+        cell = cell * 100 + key
+    choices = []
+    for number in np.unique(cell[candidate >= 0]):
+        inside = (cell == number) & (candidate >= 0)
+        scores = [twin.score(np.asarray(tables[n].cost, np.float64)[inside], criterion) for n in tables]
+        choices.append(int(scores[1] >= scores[0]))
+        np.testing.assert_array_equal(np.asarray(teaches)[inside], choices[-1])
+    assert len(choices) == {"object_level": 11, "object": 6, "image": 2, "batch": 1}[scope]
+    if scope == "object_level":
+        assert 0 < np.mean(choices) < 1
 
 
-better = jax.jit(teacher_is_better, static_argnames="n_cells")
-
-
-@pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("n_cells", [15, 150])  # the latter mostly lone candidates
-def test_switch_equals_the_twin(seed, n_cells):
-    cell, student, teacher = random_cells(seed, n_cells, 0.3)
-    decision = np.asarray(better(*map(jnp.asarray, (student, teacher, cell)), n_cells=n_cells))
-    expected = twin.switch(
-        student.astype(np.float64), teacher.astype(np.float64), np.where(cell < n_cells, cell, -1), 0 * cell, n_cells
-    )
-    ours = decision[cell] & (cell < n_cells)
-    np.testing.assert_array_equal(ours, expected)
-    assert 0 < expected.mean() < 1
-
-
-def decide(student, teacher):
-    cell = jnp.zeros(len(student), jnp.int32)
-    return bool(better(jnp.array(student), jnp.array(teacher), cell, n_cells=1)[0])
-
-
-def test_ties_and_lone_candidates():
-    assert decide([1.0, 2, 3], [1.0, 2, 3])  # a tie goes to the teacher
-    assert decide([1.0, 2, 3], [3.0, 1, 2])
-    assert decide([1.0, 1, 1], [2.0, 2, 2])  # no deviation in either: also a tie
-    assert not decide([1.5], [1.5])  # of lone candidates to the student
-    assert decide([1.5], [1.4]) and not decide([1.4], [1.5])
-
-
-def test_scale_does_not_matter_to_the_switch():
-    cell, student, teacher = random_cells(9, 15, 0.3)
-    plain = better(*map(jnp.asarray, (student, teacher, cell)), n_cells=15)
-    scaled = better(*map(jnp.asarray, (student, 8 * teacher, cell)), n_cells=15)
-    lone = np.bincount(cell, minlength=16) == 1
-    np.testing.assert_array_equal(np.asarray(plain)[~lone], np.asarray(scaled)[~lone])
-
-
-def test_a_network_without_finite_costs_does_not_teach():
-    worst = masked.WORST
-    assert not decide([1.0, 1.1, 1.2], [1.0, worst, 2.0])
-    assert decide([1.0, worst, 2.0], [1.0, 1.1, 1.2])
-    assert decide([worst], [2.0]) and not decide([2.0], [worst])
+def test_a_cohort_of_three_takes_the_best_of_each_cell():
+    """Its third network: the teacher's costs where they would be chosen, made certain to be chosen in picture 0."""
+    truth = truth_of(OBJECTS)
+    tables, _, of_two, _ = assign(PREDICTIONS, truth, method="colad")
+    third = tables["teacher"]._replace(cost=tables["teacher"].cost.at[0].power(6.0).at[1].set(1.0))
+    table, of_three = policy({**tables, "peer_1": third}, PRIORS, truth, n_levels=N_LEVELS, options=SwitchOptions())
+    is_candidate = np.asarray(table.object) >= 0
+    np.testing.assert_array_equal(of_three[0], np.where(is_candidate[0], 2, -1))  # the most spread costs
+    np.testing.assert_array_equal(of_three[1], of_two[1])  # costs without spread
+    np.testing.assert_array_equal(np.asarray(table.cost[0])[is_candidate[0]], third.cost[0][is_candidate[0]])
 
 
 def test_methods():
     """The table of design 1."""
+    soft = {name for name, m in METHODS.items() if "soft" in m.losses}
     assert {name: (m.trained, m.costs_from, m.frozen) for name, m in METHODS.items()} == {
         "paa": (("student",), ("student",), ()),
+        "soft_label": (("student",), ("student",), ("teacher",)),
         "lad": (("student",), ("teacher",), ("teacher",)),
+        "solad": (("student",), ("teacher",), ("teacher",)),
         "dynamic_lad": (("student",), ("student", "teacher"), ("teacher",)),
         "colad": (("student", "teacher"), ("student", "teacher"), ()),
     }
-    assert {name for name, m in METHODS.items() if m.box_weighting == "iou"} == {"paa"}
+    assert soft == {"soft_label", "solad"} and METHODS["soft_label"].losses == ("soft",)
+    assert {name for name, m in METHODS.items() if m.box_weighting == "iou"} == {"paa", "soft_label"}

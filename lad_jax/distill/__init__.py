@@ -1,0 +1,7 @@
+"""Distillation: whose costs decide, and what else a student takes from its teacher (design 1)."""
+
+from lad_jax.distill.methods import METHODS, Method
+from lad_jax.distill.policy import policy
+from lad_jax.distill.switch import SwitchOptions
+
+__all__ = ["METHODS", "Method", "SwitchOptions", "policy"]

@@ -1,0 +1,40 @@
+"""Every method of the paper as a row of one table."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from lad_jax.losses import BoxWeighting
+from lad_jax.types import Network
+
+
+@dataclass(frozen=True)
+class Method:
+    """Which networks learn, whose cost tables count, and what is learned."""
+
+    trained: tuple[Network, ...]
+    costs_from: tuple[Network, ...]
+    """One network: its table. Several: the switch decides, cell by cell."""
+    losses: tuple[Literal["detection", "soft"], ...]
+    """`detection`: on the assignment. `soft`: on the teacher's predictions."""
+    box_weighting: BoxWeighting
+    """Of the detection loss."""
+
+    @property
+    def frozen(self) -> tuple[Network, ...]:
+        """Networks that only teach."""
+        teachers = (*self.costs_from, *(["teacher"] if "soft" in self.losses else []))
+        return tuple(dict.fromkeys(name for name in teachers if name not in self.trained))
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        return (*self.trained, *self.frozen)
+
+
+METHODS = {
+    "paa": Method(("student",), ("student",), ("detection",), "iou"),
+    "soft_label": Method(("student",), ("student",), ("soft",), "iou"),
+    "lad": Method(("student",), ("teacher",), ("detection",), "uniform"),
+    "solad": Method(("student",), ("teacher",), ("detection", "soft"), "uniform"),
+    "dynamic_lad": Method(("student",), ("student", "teacher"), ("detection",), "uniform"),
+    "colad": Method(("student", "teacher"), ("student", "teacher"), ("detection",), "uniform"),
+}

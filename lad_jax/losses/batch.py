@@ -1,0 +1,86 @@
+"""The losses of a batch: sums over its images, divided by sums over them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from lad_jax.losses.detection import BoxWeighting, image_sums, normalise
+from lad_jax.losses.soft import SoftOptions, normalise_soft, soft_sums
+from lad_jax.types import Assignment, GroundTruth, Predictions, Priors
+
+Terms = dict[str, Float[Array, ""]]
+
+
+@dataclass(frozen=True)
+class LossOptions:
+    """Where the references differ about the losses."""
+
+    box_weighting: Literal["method", "iou", "uniform"] = "method"
+    """How much each positive's box loss counts: by its IoU with the object, or all alike. `method`: as released, by
+    IoU for PAA with an IoU branch, else alike."""
+    normaliser_pictures: int = 0
+    """Losses are divided by sums over this many consecutive pictures of the batch and then averaged, as where each
+    device normalises for itself; 0: by sums over the whole batch."""
+
+    def __post_init__(self) -> None:
+        if self.normaliser_pictures < 0:
+            raise ValueError(f"normaliser_pictures is {self.normaliser_pictures}; it must not be negative")
+
+
+def detection_terms(
+    predictions: Predictions,
+    assignment: Assignment,
+    truth: GroundTruth,
+    valid: Bool[Array, " B"],
+    *,
+    box_weighting: BoxWeighting,
+    pictures: int = 0,
+) -> Terms:
+    """The weighted terms `class`, `box` and `quality` of one network's detection loss.
+
+    Args:
+      predictions, assignment, truth: with a leading batch axis.
+      valid: which images are real.
+      box_weighting: see `image_sums`.
+      pictures: `LossOptions.normaliser_pictures`.
+    """
+    sums = jax.vmap(partial(image_sums, box_weighting=box_weighting))(predictions, assignment, truth)
+    return _by_group(normalise, sums, valid, pictures)
+
+
+def soft_terms(
+    student: Predictions,
+    teacher: Predictions,
+    priors: Priors,
+    truth: GroundTruth,
+    image_hw: Int[Array, "B 2"],
+    valid: Bool[Array, " B"],
+    *,
+    options: SoftOptions,
+    bounded: bool = False,
+    pictures: int = 0,
+) -> Terms:
+    """The weighted terms `soft_class`, `soft_box` and `soft_quality` of one network's soft-label loss.
+
+    Args:
+      student, teacher, priors, truth, image_hw: see `soft_sums`; with a leading batch axis.
+      valid: which images are real.
+      options, bounded: see `soft_sums`.
+      pictures: `LossOptions.normaliser_pictures`.
+    """
+    per_image = partial(soft_sums, options=options, bounded=bounded)
+    sums = jax.vmap(per_image)(student, teacher, priors, truth, image_hw)
+    return _by_group(partial(normalise_soft, options=options), sums, valid, pictures)
+
+
+def _by_group(normalise: Callable[..., Terms], sums: Any, valid: Bool[Array, " B"], pictures: int) -> Terms:
+    """The terms of each group of `pictures` images, averaged over the groups."""
+    size = pictures or len(valid)
+    groups = jax.tree.map(lambda x: x.reshape(-1, size), (sums, valid))
+    terms = jax.vmap(lambda s, real: normalise(s, jnp.sum(real)))(*groups)
+    return {name: jnp.mean(value) for name, value in terms.items()}

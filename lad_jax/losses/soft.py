@@ -1,0 +1,166 @@
+"""Soft-label distillation: a teacher's predictions as targets (paper 3.1, spec 7.3)."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from lad_jax import boxes
+from lad_jax.types import GroundTruth, Predictions, Priors
+
+BOUNDS = (1e-4, 0.9999)
+"""Between these the probabilities of a head without logits, and its targets, are kept."""
+
+LogPair = tuple[Float[Array, "*S"], Float[Array, "*S"]]
+"""(ln p, ln(1-p))"""
+
+
+@dataclass(frozen=True)
+class SoftOptions:
+    """What of the teacher's predictions is a target, and how much it counts."""
+
+    divergence: Literal["kl", "l1", "l2"] = "kl"
+    """Between class probabilities."""
+    gamma: float = 0.5
+    """Exponent of the focal factor |p_t - p_s|^γ of KL; 0: none."""
+    class_weight: float = 2.0
+    quality_weight: float = 10.0
+    """Of the KL of the IoU branches."""
+    box_weight: float = 1.3
+    """Of 1 - GIoU of the two networks' boxes."""
+    min_iou: float = 0.5
+    """Boxes and IoU branches are compared where the teacher's box overlaps an object more than this."""
+    priors: Literal["own", "all"] = "own"
+    """Whose class probabilities are compared: those within the picture's own extent, or also those in the canvas's
+    padding, as in the released code."""
+
+    def __post_init__(self) -> None:
+        for name in ("gamma", "class_weight", "quality_weight", "box_weight"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must not be negative")
+        if not 0 <= self.min_iou < 1:
+            raise ValueError(f"min_iou is {self.min_iou}; it must be at least 0 and below 1")
+
+
+class SoftSums(NamedTuple):
+    """Unnormalised sums over one image's priors."""
+
+    class_: Float[Array, ""]
+    box: Float[Array, ""]
+    quality: Float[Array, ""]
+    overlap: Float[Array, ""]
+    """Sum of the IoUs, with their objects, of the teacher's boxes that are compared."""
+
+
+def focal_kl(student: LogPair, teacher: LogPair, gamma: float) -> Float[Array, "*S"]:
+    """Focal Kullback-Leibler divergence of two Bernoulli distributions (eq. 1 of the paper).
+
+    ((t - p)² + 1e-6)^(γ/2) · (t ln(t/p) + (1-t) ln((1-t)/(1-p)))
+
+    The factor is differentiated too.
+    """
+    (log_p, log_not_p), (log_t, log_not_t) = student, teacher
+    t = jnp.exp(log_t)
+    divergence = t * (log_t - log_p) + (1 - t) * (log_not_t - log_not_p)
+    return ((t - jnp.exp(log_p)) ** 2 + 1e-6) ** (gamma / 2) * divergence
+
+
+def absolute(student: LogPair, teacher: LogPair, gamma: float) -> Float[Array, "*S"]:
+    """|t - p|"""
+    return jnp.abs(jnp.exp(teacher[0]) - jnp.exp(student[0]))
+
+
+def squared(student: LogPair, teacher: LogPair, gamma: float) -> Float[Array, "*S"]:
+    """(t - p)²"""
+    return (jnp.exp(teacher[0]) - jnp.exp(student[0])) ** 2
+
+
+DIVERGENCES: dict[str, Callable[[LogPair, LogPair, float], Any]] = {"kl": focal_kl, "l1": absolute, "l2": squared}
+
+
+def soft_sums(
+    student: Predictions,
+    teacher: Predictions,
+    priors: Priors,
+    truth: GroundTruth,
+    image_hw: Int[Array, "2"],
+    *,
+    options: SoftOptions,
+    bounded: bool,
+) -> SoftSums:
+    """How far a student's predictions for one image are from its teacher's.
+
+    Classes at every prior. Boxes, clipped to the image, and IoU branches where q > min_iou, q being the largest IoU
+    of the teacher's box with an object; boxes weighted by q.
+
+    Args:
+      student, teacher: on the same priors. No gradient reaches the teacher.
+      priors: of the image.
+      truth: its objects.
+      image_hw: height and width of its content [pixels].
+      options: see `SoftOptions`.
+      bounded: keep class probabilities within `BOUNDS`: for a student whose head has no logits.
+    """
+    teacher = jax.lax.stop_gradient(teacher)
+    ours, theirs = ((p.class_log_p, p.class_log_not_p) for p in (student, teacher))
+    if bounded:
+        ours, theirs = _bounded(ours), _bounded(theirs)
+    counted = priors.valid if options.priors == "own" else jnp.full_like(priors.valid, jnp.any(priors.valid))
+    divergence = jnp.sum(DIVERGENCES[options.divergence](ours, theirs, options.gamma), axis=1)
+
+    limit = image_hw.astype(jnp.float32)
+    student_boxes, teacher_boxes = boxes.clip(student.boxes, limit), boxes.clip(teacher.boxes, limit)
+    overlap = jnp.where(truth.objects, boxes.pairwise_iou(teacher_boxes, truth.boxes), 0.0)
+    q = jnp.max(overlap, axis=1, initial=0.0)
+    near = priors.valid & (q > options.min_iou)
+    quality = jnp.zeros_like(q)
+    if student.quality_logit is not None and teacher.quality_logit is not None:
+        quality = focal_kl(_logs(student.quality_logit), _logs(teacher.quality_logit), options.gamma)
+    return SoftSums(
+        class_=_sum(counted, divergence),
+        box=_sum(near, q * (1 - boxes.giou(student_boxes, teacher_boxes))),
+        quality=_sum(near, quality),
+        overlap=_sum(near, q),
+    )
+
+
+def _bounded(pair: LogPair) -> LogPair:
+    """The pair of a probability kept within `BOUNDS`."""
+    low, high = (math.log(bound) for bound in BOUNDS)
+    log_p, log_not_p = pair
+    return jnp.clip(log_p, low, high), jnp.clip(log_not_p, low, high)
+
+
+def _logs(logit: Float[Array, "*S"]) -> LogPair:
+    return jax.nn.log_sigmoid(logit), jax.nn.log_sigmoid(-logit)
+
+
+def _sum(mask: Bool[Array, " A"], values: Float[Array, " A"]) -> Float[Array, ""]:
+    return jnp.sum(jnp.where(mask, values, 0.0))
+
+
+def normalise_soft(sums: SoftSums, n_images: Int[Array, ""], *, options: SoftOptions) -> dict[str, Float[Array, ""]]:
+    """The weighted terms of a batch, each divided by the sum of IoUs over the whole batch.
+
+    Where no box of the teacher comes near an object that sum is 0, and the reference divides by it; here the number
+    of images takes its place.
+
+    Args:
+      sums: with a leading batch axis.
+      n_images: number of real images of the batch.
+      options: gives the weights.
+
+    Returns:
+      `soft_class`, `soft_box`, `soft_quality`.
+    """
+    total = jax.tree.map(lambda x: jnp.sum(x, axis=0), sums)
+    divisor = jnp.where(total.overlap > 0, total.overlap, jnp.maximum(n_images, 1))
+    return {
+        "soft_class": options.class_weight * total.class_ / divisor,
+        "soft_box": options.box_weight * total.box / divisor,
+        "soft_quality": options.quality_weight * total.quality / divisor,
+    }
