@@ -1,0 +1,118 @@
+"""A picture's predictions depend neither on how far its canvas is padded nor on its neighbours in the batch."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lad_jax.evaluation.postprocess import PostprocessOptions
+from lad_jax.evaluation.runner import make_detector
+from lad_jax.models import Detector, ModelOptions, ResNetOptions
+from lad_jax.priors import level_shapes
+from lad_jax.types import Batch
+from tests.reference.example import NO_OBJECTS, truth_of
+
+SMALL = ModelOptions(channels=8, tower_convs=2, norm_groups=4, n_levels=5)
+MODELS = {
+    "basic blocks, group norm, IOP without IoU branch": replace(
+        SMALL,
+        backbone=ResNetOptions(depth=10, width=8, norm="group", norm_groups=4),
+        objectness="implicit",
+        iou_branch=False,
+    ),
+    "bottlenecks, caffe style, COP": replace(
+        SMALL, backbone=ResNetOptions(depth=50, width=4, style="caffe"), objectness="conditional"
+    ),
+}
+SIZES, CANVAS = [(50, 70), (96, 128), (64, 96)], (160, 192)
+
+
+def variables_of(model):
+    """Random, the statistics of batch norms and all biases too: what is zero would hide what leaks."""
+    variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 64, 64, 3), jnp.uint8), jnp.full((1, 2), 64))
+    leaves, tree = jax.tree.flatten(variables)
+    rng = np.random.default_rng(0)
+    noisy = [x + jnp.asarray(0.05 * rng.standard_normal(x.shape), x.dtype) for x in leaves]
+    return jax.tree.unflatten(tree, noisy)
+
+
+def pictures():
+    rng = np.random.default_rng(1)
+    return [rng.integers(0, 256, (*hw, 3), np.uint8) for hw in SIZES]
+
+
+def batch_of(images, canvas):
+    n = len(images)
+    padded = np.full((n, *canvas, 3), 200, np.uint8)
+    for row, image in zip(padded, images, strict=True):
+        row[: image.shape[0], : image.shape[1]] = image
+    hw = jnp.asarray([image.shape[:2] for image in images], jnp.int32)
+    truth = truth_of([NO_OBJECTS] * n)
+    return Batch(jnp.asarray(padded), truth, hw, hw, jnp.ones((n, 2)), jnp.arange(n), jnp.ones(n, bool))
+
+
+def tight(hw):
+    return tuple(-(-side // 32) * 32 for side in hw)
+
+
+def corner(values, canvas, smaller, strides):
+    """Of the values at a canvas's priors, those at the priors of a smaller canvas in its corner."""
+    parts, start = [], 0
+    for (h, w), (rows, columns) in zip(level_shapes(canvas, strides), level_shapes(smaller, strides), strict=True):
+        level = np.asarray(values[start : start + h * w]).reshape(h, w, -1)
+        parts.append(level[:rows, :columns].reshape(rows * columns, -1))
+        start += h * w
+    return np.concatenate(parts)
+
+
+@pytest.fixture(scope="module", params=sorted(MODELS))
+def case(request):
+    """The model, and the predictions of all pictures together, and of each on the canvas that fits it."""
+    model = Detector(MODELS[request.param], 3)
+    variables, apply = variables_of(model), jax.jit(model.apply)
+    batches = [batch_of(pictures(), CANVAS), *(batch_of([p], tight(p.shape[:2])) for p in pictures())]
+    together, *alone = ((batch, apply(variables, batch.images, batch.image_hw)) for batch in batches)
+    return model.options, variables, together, alone
+
+
+def test_predictions_are_those_of_a_canvas_that_fits(case):
+    options, _, (_, together), alone = case
+    for i, (one, predictions) in enumerate(alone):
+        for name in ("class_log_p", "class_log_not_p", "box_deltas", "quality_logit"):
+            if getattr(predictions, name) is None:
+                assert not options.iou_branch and name == "quality_logit"
+                continue
+            ours = corner(getattr(together, name)[i], CANVAS, one.images.shape[1:3], options.strides)
+            expected = np.asarray(getattr(predictions, name)[0]).reshape(ours.shape)
+            np.testing.assert_allclose(ours, expected, rtol=2e-4, atol=2e-5 * np.abs(expected).max(), err_msg=name)
+
+
+def test_without_the_option_they_are_not(case):
+    """As in the references; so the test above says something."""
+    options, variables, (batch, _), [(one, masked), *_] = case
+    apply = jax.jit(Detector(replace(options, mask_padding=False), 3).apply)
+    together = apply(variables, batch.images, batch.image_hw).box_deltas[0]
+    ours, expected = corner(together, CANVAS, one.images.shape[1:3], options.strides), np.asarray(masked.box_deltas[0])
+    assert np.abs(ours - expected).max() > 1e-2 * np.abs(expected).max()
+
+
+def test_detections_are_the_same(case):
+    options, _, (batch, together), alone = case
+    post = PostprocessOptions(score_threshold=0.0, max_detections=20)
+    detect = make_detector(lambda predictions, *_: predictions, options.strides, options.anchor_scale, post)
+    found = detect(together, batch)
+    for i, (one, predictions) in enumerate(alone):
+        expected = detect(predictions, one)
+        np.testing.assert_array_equal(found.classes[i], expected.classes[0])
+        np.testing.assert_allclose(found.scores[i], expected.scores[0], rtol=1e-4)
+        np.testing.assert_allclose(found.boxes[i], expected.boxes[0], atol=0.01)
+
+
+def test_a_picture_that_could_not_be_read_breaks_nothing(case):
+    options, variables, (batch, together), _ = case
+    hw = batch.image_hw.at[1].set(0)
+    predictions = jax.jit(Detector(options, 3).apply)(variables, batch.images, hw)
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(predictions))
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a[::2], b[::2]), predictions, together)
