@@ -105,7 +105,7 @@ def test_every_misfit_is_listed(template):
     assert "some.npz" in message
     assert "missing: layer3.0.bn2.running_var" in message
     assert "unexpected: layer9.0.conv1.weight" in message
-    assert "shape of layer1.1.conv2.weight: (1, 1, 4, 4), expected (3, 3, 4, 4)" in message
+    assert "shape of layer1.1.conv2.weight: (4, 4, 1, 1), expected (4, 4, 3, 3)" in message
 
 
 def test_load_arrays(tmp_path):
