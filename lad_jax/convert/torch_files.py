@@ -32,11 +32,9 @@ def read_torch(path: Path) -> dict[str, np.ndarray]:
             content = content[wrapper]
     if not isinstance(content, Mapping):
         raise InputError(f"{path} holds no state dict (tensors by name), but a {type(content).__name__}.")
-    strange = [name for name, value in content.items() if not isinstance(value, torch.Tensor)]
+    strange = [k for k, value in content.items() if not (isinstance(k, str) and isinstance(value, torch.Tensor))]
     if strange:
-        raise InputError(
-            f"{path} holds no state dict (tensors by name): these entries are no tensors: {some(strange)}."
-        )
+        raise InputError(f"{path} holds no state dict (tensors by name): these entries are none: {some(strange)}.")
     return {  # through torch's own float32: numpy has no bfloat16
         name: (value.float() if value.is_floating_point() else value).detach().numpy()
         for name, value in content.items()
