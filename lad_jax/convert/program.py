@@ -12,6 +12,7 @@ from lad_jax.convert.classes import read_classes
 from lad_jax.convert.files import load_arrays, save_arrays
 from lad_jax.convert.weights import is_detector, load_networks, to_mmdet
 from lad_jax.data import open_dataset
+from lad_jax.errors import InputError
 from lad_jax.models import Detector
 from lad_jax.options import RunOptions
 from lad_jax.train import checkpoint
@@ -37,11 +38,7 @@ def into_workdir(source: Path, options: RunOptions, workdir: Path, classes: str 
     Raises:
       InputError: the source cannot be read or does not fit, or the workdir is taken.
     """
-    if classes:
-        class_names, category_ids = read_classes(classes)
-    else:
-        dataset = open_dataset(options.data, "val")
-        class_names, category_ids = dataset.class_names, dataset.category_ids
+    class_names, category_ids = read_classes(classes) if classes else _classes_of_data(options)
     arrays = load_arrays(source, key="the path")
     models = {name: Detector(options.model_of(name), len(class_names)) for name in options.policy.networks}
     if is_detector(arrays):
@@ -70,6 +67,14 @@ def into_mmdet(workdir: Path, output: Path, network: Network | None = None) -> N
     class_names = checkpoint.read_meta(folder).class_names
     save_arrays(output, to_mmdet(variables), class_names)
     _log.info("saved the %s of %s in %s", network or options.evaluation.network, folder, output)
+
+
+def _classes_of_data(options: RunOptions) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    try:
+        dataset = open_dataset(options.data, "val")
+    except InputError as error:
+        raise InputError(f"{error} Or, without data, give the classes by --classes.") from None
+    return dataset.class_names, dataset.category_ids
 
 
 def _with_bare_backbone(

@@ -14,7 +14,7 @@ import pytest
 
 import lad_jax
 from lad_jax import run
-from lad_jax.convert import load_arrays
+from lad_jax.convert import load_arrays, save_arrays, to_mmdet
 from lad_jax.convert.classes import read_classes
 from lad_jax.convert.program import into_mmdet, into_workdir
 from lad_jax.data import open_dataset
@@ -138,6 +138,23 @@ def test_both_networks_of_the_references_colad(golden: Path, tmp_path: Path, tor
         means = [key for key in back if key.endswith("running_mean")]
         assert set(counters) == {key.replace("running_mean", "num_batches_tracked") for key in means}
         assert all(a.dtype == np.int64 and a == 0 for a in counters.values())
+
+
+def test_pretrained_backbone_of_a_run(tmp_path: Path) -> None:
+    """Training takes the same kinds of files."""
+    weights = {name: a for name, a in state_dict(width=8).items() if not name.endswith("num_batches_tracked")}
+    file = tmp_path / "resnet.safetensors"
+    save_arrays(file, weights, ())
+    options = frozen_norm(model__backbone__depth=18, model__backbone__pretrained=str(file))
+    student = make_networks(options, open_dataset(options.data, "train"), resuming=False).trained["student"]
+    ours = to_mmdet(student)
+    for name in [name for name in weights if not name.startswith("fc.")]:
+        np.testing.assert_array_equal(ours[f"backbone.{name}"], weights[name], err_msg=name)
+
+
+def test_classes_of_data_that_is_not_there(converted: SimpleNamespace, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"config\.data\.val\.images is empty.*--classes"):
+        into_workdir(converted.file, frozen_norm(data__source="coco"), tmp_path / "run")
 
 
 def test_other_classes_than_the_datas(converted: SimpleNamespace, tmp_path: Path) -> None:
