@@ -11,7 +11,7 @@ BIN = .venv/bin
 	touch $@
 
 .venv/test: .venv/run pyproject.toml
-	$(BIN)/python -m pip install --quiet -e '.[test]'
+	$(BIN)/python -m pip install --quiet -e '.[test,torch]'
 	touch $@
 
 demo: .venv/run

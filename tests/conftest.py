@@ -1,7 +1,9 @@
 """Fixtures of the whole suite, and the settings under which it runs."""
 
+import importlib
 import os
 from pathlib import Path
+from typing import Any, NoReturn
 
 # Before jax is imported: 8 virtual devices for the sharding tests, and no accelerator.
 os.environ["JAX_PLATFORMS"] = "cpu"
@@ -17,12 +19,16 @@ from jaxtyping import install_import_hook
 install_import_hook("lad_jax", "beartype.beartype")
 
 
+def _absent(reason: str) -> NoReturn:
+    """Skip the test; where CI runs, everything has to be there."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
 def _need(path: Path, what: str) -> Path:
     if not path.is_dir():
-        reason = f"{what} not found at {path}: set LAD_SHARED or LAD_GOLDEN"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        _absent(f"{what} not found at {path}: set LAD_SHARED or LAD_GOLDEN")
     return path
 
 
@@ -38,3 +44,12 @@ def golden(request: pytest.FixtureRequest) -> Path:
     if "LAD_GOLDEN" in os.environ:
         return _need(Path(os.environ["LAD_GOLDEN"]), "golden arrays")
     return request.getfixturevalue("shared") / "golden"
+
+
+@pytest.fixture(scope="session")
+def torch() -> Any:
+    """The module, which only files of torch need."""
+    try:
+        return importlib.import_module("torch")
+    except ImportError:
+        _absent("torch is not installed: pip install -e '.[torch]'")

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from lad_jax.cli import message_of
 from lad_jax.errors import InputError
-from main import message_of
 
 
 def test_too_little_memory_is_explained() -> None:

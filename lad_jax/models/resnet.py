@@ -41,7 +41,7 @@ class ResNetOptions:
     frozen_stages: int = 1
     """-1: everything is trained; 0: the stem is frozen; n: also stages 1 to n."""
     pretrained: str = ""
-    """Path of ImageNet weights (`.npz` with torchvision's names); empty: from scratch."""
+    """Path of ImageNet weights with torchvision's names (`.npz`, `.safetensors`, `.pth`); empty: from scratch."""
 
     def __post_init__(self) -> None:
         if self.norm == "group" and self.width % self.norm_groups:

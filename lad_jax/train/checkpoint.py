@@ -4,7 +4,7 @@ The items of a checkpoint, each readable with plain orbax:
 
     variables   {network: {"params": ..., "batch_stats": ...}} of every network that learns
     ema         {network: params}, the moving average; only where there is one
-    optimizer   the state of the optax transformation
+    optimizer   the state of the optax transformation; not where the weights were converted
     meta        JSON: `config`, `class_names`, `category_ids`, a fingerprint of the training `data`, and of a frozen
                 `teacher` its `path` and `digest`
     metrics     JSON: `AP` of `config.evaluation.network`; only where the checkpoint was evaluated
@@ -21,9 +21,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
+from flax.traverse_util import flatten_dict
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
 from lad_jax.config import from_config
+from lad_jax.convert import not_finite
 from lad_jax.errors import InputError, some
 from lad_jax.models import Detector
 from lad_jax.options import RunOptions
@@ -82,6 +84,23 @@ def save(manager: ocp.CheckpointManager, state: TrainState, meta: Meta, ap: floa
         items["ema"] = ocp.args.StandardSave(state.ema)
     metrics = None if ap is None else {"AP": ap}
     manager.save(int(state.step), args=ocp.args.Composite(**items), metrics=metrics)
+
+
+def save_weights(workdir: Path, variables: Mapping[Network, Variables], meta: Meta) -> Path:
+    """Save networks that no run here has trained, as step 0 of a workdir; returns the checkpoint's folder.
+
+    Raises:
+      InputError: the workdir holds a checkpoint.
+    """
+    with make_manager(workdir) as manager:
+        if manager.latest_step() is not None:
+            raise InputError(f"{workdir} holds checkpoints: nothing is overwritten. Take another workdir.")
+        items = {
+            "variables": ocp.args.StandardSave(dict(variables)),
+            "meta": ocp.args.JsonSave(dataclasses.asdict(meta)),
+        }
+        manager.save(0, args=ocp.args.Composite(**items))
+    return workdir / "checkpoints" / "0"
 
 
 def restore(manager: ocp.CheckpointManager, template: TrainState) -> TrainState:
@@ -187,7 +206,8 @@ def load_network(
       key: config key of the model's options, for messages.
 
     Raises:
-      InputError: no checkpoint, other classes, or another architecture (the message lists the keys).
+      InputError: no checkpoint, other classes, another architecture (the message lists the keys), or weights that
+        are not finite.
     """
     folder = find(path)
     meta = read_meta(folder)
@@ -202,7 +222,13 @@ def load_network(
     if changes:
         lines = "\n  ".join(f"{key}.{name}: checkpoint {old!r}, config {new!r}" for name, old, new in changes)
         raise InputError(f"the network in {folder} is another than the config's; set these keys:\n  {lines}")
-    return read_variables(folder, network)
+    variables = read_variables(folder, network)
+    if broken := not_finite(flatten_dict(variables, sep=".")):
+        raise InputError(
+            f"the {network} in {folder} cannot be used: there are NaN or infinite values in {some(broken)}. Take "
+            "another checkpoint."
+        )
+    return variables
 
 
 def as_json(options: RunOptions) -> dict[str, Any]:

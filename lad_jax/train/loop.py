@@ -14,6 +14,7 @@ from jax.sharding import Mesh
 
 from lad_jax.assign import make_assigner
 from lad_jax.data import Plan, fingerprint, make_plan, open_datasets, train_batches
+from lad_jax.errors import InputError
 from lad_jax.evaluation.coco import write_detections, write_metrics
 from lad_jax.evaluation.evaluator import Evaluator
 from lad_jax.options import RunOptions
@@ -142,7 +143,13 @@ def _resume(manager: ocp.CheckpointManager, state: TrainState, meta: checkpoint.
     """The newest checkpoint of the workdir, or `state` where there is none."""
     if manager.latest_step() is None:
         return state
-    saved = checkpoint.read_meta(Path(manager.directory) / str(manager.latest_step()))
+    folder = Path(manager.directory) / str(manager.latest_step())
+    if not (folder / "optimizer").is_dir():
+        raise InputError(
+            f"{workdir} holds converted weights and no run to go on with: they are there to evaluate, to predict with "
+            f"and to teach. Take another workdir; as a teacher they are used by config.teacher.path={workdir}."
+        )
+    saved = checkpoint.read_meta(folder)
     checkpoint.check_same_run(saved, meta, workdir)
     return checkpoint.restore(manager, state)
 

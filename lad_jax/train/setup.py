@@ -1,6 +1,7 @@
 """From options to everything that a run needs, checked before the first step."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import jax
@@ -58,8 +59,9 @@ def make_networks(options: RunOptions, dataset: DataSet, *, resuming: bool) -> N
                 teacher = {"path": options.teacher.path, "digest": checkpoint.digest(start[name])}
         else:
             start[name] = init_variables(models[name], options.seed + number)
-            if not resuming:
-                start[name] = _with_pretrained_backbone(start[name], models[name])
+            pretrained = models[name].options.backbone.pretrained
+            if pretrained and not resuming:
+                start[name] = with_backbone(start[name], load_arrays(pretrained), pretrained)
         count = sum(x.size for x in jax.tree.leaves(start[name]["params"]))
         _log.info("%s: %.2f M parameters%s", name, count / 1e6, " (frozen)" if frozen else "")
     return Networks(
@@ -70,10 +72,12 @@ def make_networks(options: RunOptions, dataset: DataSet, *, resuming: bool) -> N
     )
 
 
-def _with_pretrained_backbone(variables: Variables, model: Detector) -> Variables:
-    source = model.options.backbone.pretrained
-    if not source:
-        return variables
-    template = {collection: jax.tree.map(np.asarray, tree["backbone"]) for collection, tree in variables.items()}
-    loaded = load_torchvision_resnet(load_arrays(source), template, source)
+def with_backbone(variables: Variables, arrays: Mapping[str, np.ndarray], source: str) -> Variables:
+    """`variables` of a detector, with the backbone of a state dict with torchvision's names.
+
+    Raises:
+      InputError: it does not fit.
+    """
+    template = {collection: tree["backbone"] for collection, tree in variables.items()}
+    loaded = load_torchvision_resnet(arrays, template, source)
     return {collection: {**tree, "backbone": loaded[collection]} for collection, tree in variables.items()}

@@ -12,7 +12,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from lad_jax import losses
 from lad_jax.assign import AssignerOptions, make_assigner
-from lad_jax.convert import _torch_name
+from lad_jax.convert.names import reference_name
 from lad_jax.models import Detector, ModelOptions, ResNetOptions
 from lad_jax.models.detector import IMAGENET_MEAN, IMAGENET_STD, normalise
 from lad_jax.models.resnet import STAGES
@@ -28,14 +28,6 @@ def load(path: Path) -> dict[str, np.ndarray]:
 def group(arrays, prefix):
     """The arrays `prefix/NAME`, by NAME."""
     return {name.removeprefix(f"{prefix}/"): a for name, a in arrays.items() if name.startswith(f"{prefix}/")}
-
-
-def reference_name(path: tuple[str, ...]) -> str:
-    """`('bbox_head', 'cls_convs_0_gn', 'scale')` as `bbox_head.cls_convs.0.gn.weight`."""
-    if path[-1].startswith("scales_"):
-        return f"bbox_head.scales.{path[-1].removeprefix('scales_')}.scale"
-    name = re.sub(r"convs_(\d)_(conv|gn)", r"convs.\1.\2", _torch_name(path))
-    return re.sub(r"(lateral|fpn)_convs\.(\d)", r"\1_convs.\2.conv", name)
 
 
 def _options(weights, side_of_first_anchor) -> ModelOptions:

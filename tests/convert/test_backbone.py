@@ -5,41 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lad_jax.convert import load_arrays, load_torchvision_resnet
+from lad_jax.convert import load_torchvision_resnet
 from lad_jax.errors import InputError
 from lad_jax.models import ResNetOptions
 from lad_jax.models.resnet import ResNet
-
-
-def norm(rng, name, channels):
-    return {
-        f"{name}.weight": rng.normal(1, 0.1, channels),
-        f"{name}.bias": rng.normal(0, 0.1, channels),
-        f"{name}.running_mean": rng.normal(0, 0.1, channels),
-        f"{name}.running_var": rng.uniform(0.5, 2, channels),
-        f"{name}.num_batches_tracked": np.array(7),
-    }
-
-
-def state_dict(seed=0, width=4):
-    """A ResNet-18 with few channels, by torchvision's names, as its own module tree would list them."""
-    rng = np.random.default_rng(seed)
-    arrays = {"conv1.weight": rng.normal(0, 0.1, (width, 3, 7, 7)), **norm(rng, "bn1", width)}
-    arrays |= {"fc.weight": rng.normal(0, 1, (10, 8 * width)), "fc.bias": np.zeros(10)}
-    inputs = width
-    for stage in range(1, 5):
-        planes = width * 2 ** (stage - 1)
-        for block in range(2):
-            name = f"layer{stage}.{block}"
-            for conv, channels in (("1", inputs), ("2", planes)):
-                arrays[f"{name}.conv{conv}.weight"] = rng.normal(0, 0.2, (planes, channels, 3, 3))
-                arrays |= norm(rng, f"{name}.bn{conv}", planes)
-            if inputs != planes:
-                arrays[f"{name}.downsample.0.weight"] = rng.normal(0, 0.2, (planes, inputs, 1, 1))
-                arrays |= norm(rng, f"{name}.downsample.1", planes)
-            inputs = planes
-    return {name: np.asarray(a, np.float32) for name, a in arrays.items()}
-
+from tests.convert.torchvision import state_dict
 
 MODEL = ResNet(ResNetOptions(depth=18, width=4), jnp.dtype("float32"))
 
@@ -105,17 +75,4 @@ def test_every_misfit_is_listed(template):
     assert "some.npz" in message
     assert "missing: layer3.0.bn2.running_var" in message
     assert "unexpected: layer9.0.conv1.weight" in message
-    assert "shape of layer1.1.conv2.weight: (1, 1, 4, 4), expected (3, 3, 4, 4)" in message
-
-
-def test_load_arrays(tmp_path):
-    arrays = state_dict()
-    np.savez(tmp_path / "w.npz", **arrays)
-    loaded = load_arrays(str(tmp_path / "w.npz"))
-    assert set(loaded) == set(arrays)
-    np.testing.assert_array_equal(loaded["conv1.weight"], arrays["conv1.weight"])
-    with pytest.raises(InputError, match="not found"):
-        load_arrays(str(tmp_path / "none.npz"))
-    (tmp_path / "bad.npz").write_bytes(b"no archive")
-    with pytest.raises(InputError, match=r"bad\.npz"):
-        load_arrays(str(tmp_path / "bad.npz"))
+    assert "shape of layer1.1.conv2.weight: (4, 4, 1, 1), expected (4, 4, 3, 3)" in message

@@ -1,0 +1,50 @@
+"""What the command lines share: logging, and what is said of errors. Imports no jax, so that `--help` is quick."""
+
+import logging
+import sys
+from collections.abc import Callable
+from functools import partial
+
+from absl import app
+
+from lad_jax.errors import InputError
+
+
+def start(program: Callable[[list[str]], None]) -> None:
+    """Run `program` on the command line's arguments; an error that the user can put right becomes one message."""
+    app.run(partial(_run, program), flags_parser=_parse_flags)
+
+
+def message_of(error: Exception) -> str | None:
+    """What to tell the user of an error that they can put right; None for any other."""
+    if isinstance(error, InputError):
+        return str(error)
+    if "RESOURCE_EXHAUSTED" in str(error):
+        return (
+            "the device has not enough memory. Lower config.train.batch_size, config.evaluation.batch_size or "
+            f"config.data.short_side, or set config.model.dtype=bfloat16. Reason: {str(error)[:300]}"
+        )
+    return None
+
+
+def _run(program: Callable[[list[str]], None], arguments: list[str]) -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True)
+    for noisy in ("absl", "jax"):  # orbax warns through absl of every checkpoint that is saved without an evaluation
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    try:
+        program(arguments)
+    except Exception as error:
+        message = message_of(error)
+        if message is None:
+            raise
+        print(f"error: {message}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _parse_flags(arguments: list[str]) -> list[str]:
+    """absl's parser; what ml_collections says of a key that the config does not have becomes one line."""
+    try:
+        return app.parse_flags_with_usage(arguments)
+    except (AttributeError, KeyError) as error:
+        print(f"error: unknown config key on the command line: {error.args[0]}", file=sys.stderr)
+        sys.exit(2)

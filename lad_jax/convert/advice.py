@@ -1,0 +1,92 @@
+"""What to change in a config so that it fits a state dict: what the names and shapes of one say."""
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from lad_jax.distill import METHODS
+from lad_jax.models.resnet import STAGES
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""Names and shapes of a network, as mmdet has them."""
+_OBJECTNESS = {"conditional": "coeff_conv", "implicit": "obj_bias"}
+"""The convolution that only a head with this kind of objectness has."""
+
+
+def advise(given: Shapes, wanted: Shapes, key: str) -> list[str]:
+    """A line for each option in which the source's network is another than the config's.
+
+    Args:
+      given: of the source.
+      wanted: of the config's network.
+      key: config key of the network's options.
+    """
+    theirs, ours = _architecture(given), _architecture(wanted)
+    lines = [
+        f"set {key}.{name}={theirs[name]!r} (now {ours[name]!r})"
+        for name in theirs
+        if name in ours and theirs[name] != ours[name]
+    ]
+    classes = [shapes.get("bbox_head.atss_cls.weight", (None,))[0] for shapes in (given, wanted)]
+    if None not in classes and classes[0] != classes[1]:
+        lines.append(
+            f"it tells {classes[0]} classes apart, and {classes[1]} are given: by --classes, else by the "
+            "validation data of the config"
+        )
+    return lines
+
+
+def advise_networks(given: Collection[str], known: Collection[str], needed: Collection[str]) -> list[str]:
+    """A line for each network that the source has too many or too few.
+
+    Args:
+      given: those in the source.
+      known: those of the config's method.
+      needed: those that must be in the source.
+    """
+    lines = []
+    for network in [name for name in given if name not in known]:
+        methods = [repr(name) for name, method in METHODS.items() if network in method.networks]
+        if methods:
+            lines.append(f"it has a {network} too: set config.method to one that has ({', '.join(methods)})")
+    for network in [name for name in needed if name not in given]:
+        methods = [repr(name) for name, method in METHODS.items() if set(method.trained) <= set(given)]
+        lines.append(
+            f"it has no {network}, which the config's method trains"
+            + (f": set config.method to one that does not ({', '.join(methods)})" if methods else "")
+        )
+    return lines
+
+
+def _architecture(shapes: Shapes) -> dict[str, Any]:
+    """Options of a network by key, as far as names and shapes tell them."""
+    result: dict[str, Any] = {}
+
+    def count(pattern: str) -> int:
+        """How many different numbers stand at the pattern's group."""
+        return len({match[1] for name in shapes if (match := re.match(pattern, name))})
+
+    def has(prefix: str) -> bool:
+        return any(name.startswith(prefix) for name in shapes)
+
+    if has("backbone."):
+        kind = "bottleneck" if has("backbone.layer1.0.conv3.") else "basic"
+        blocks = tuple(count(rf"backbone\.layer{stage}\.(\d+)\.") for stage in range(1, 5))
+        depths = [depth for depth, stages in STAGES.items() if stages == (kind, blocks)]
+        if depths:
+            result["backbone.depth"] = depths[0]
+        is_batch_norm = any(name.endswith("running_mean") for name in shapes)
+        result["backbone.norm"] = "frozen_batch" if is_batch_norm else "group"
+    if "backbone.conv1.weight" in shapes:
+        result["backbone.width"] = shapes["backbone.conv1.weight"][0]
+    if has("neck."):
+        result["first_level"] = 6 - count(r"neck\.lateral_convs\.(\d+)\.")
+        result["n_levels"] = count(r"neck\.fpn_convs\.(\d+)\.")
+    if has("bbox_head."):
+        result["tower_convs"] = count(r"bbox_head\.cls_convs\.(\d+)\.")
+        kinds = [kind for kind, conv in _OBJECTNESS.items() if has(f"bbox_head.{conv}.")]
+        result["objectness"] = kinds[0] if kinds else "none"
+        result["iou_branch"] = has("bbox_head.atss_centerness.")
+    if "bbox_head.atss_cls.weight" in shapes:
+        result["channels"] = shapes["bbox_head.atss_cls.weight"][1]
+    return result

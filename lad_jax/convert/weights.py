@@ -1,0 +1,184 @@
+"""State dicts of other programs as variables of ours, and back (spec 1.7)."""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from lad_jax.convert.advice import advise, advise_networks
+from lad_jax.convert.names import (
+    Path,
+    from_torch_layout,
+    reference_name,
+    to_torch_layout,
+    torch_name,
+    torch_shape,
+)
+from lad_jax.errors import InputError
+from lad_jax.types import Network
+
+Arrays = Mapping[str, np.ndarray]
+_PART_OF_NETWORK = re.compile(r"(?:(?P<network>\w+)_)?(?P<name>(?:backbone|neck|bbox_head)\..+)")
+
+
+def load_torchvision_resnet(arrays: Arrays, variables: Mapping[str, Any], source: str) -> Any:
+    """Backbone variables filled from a state dict with torchvision's ResNet names.
+
+    Args:
+      arrays: name to array; convolutions as OIHW. A classifier (`fc.`) and `num_batches_tracked` are ignored.
+      variables: `params` and `batch_stats` of our backbone (or their shapes); they give names, shapes and dtypes.
+      source: name of the file, for messages.
+
+    Raises:
+      InputError: lists every name that is missing, unexpected, of another shape or not finite.
+    """
+    given = {name: array for name, array in arrays.items() if not name.startswith("fc.") and not _is_counter(name)}
+    result, problems = _fit(given, variables, torch_name)
+    if problems:
+        advice = advise(_shapes(given, "backbone."), _wanted_shapes(variables, torch_name, "backbone."), "config.model")
+        raise InputError(_misfit(source, "the backbone of the config", advice, problems))
+    return result
+
+
+def load_networks(
+    arrays: Arrays, templates: Mapping[Network, Mapping[str, Any]], needed: Collection[Network], source: str
+) -> dict[Network, Any]:
+    """The variables of every network that a detector's state dict has the weights of.
+
+    The student's names begin with `backbone.`, `neck.` and `bbox_head.`, those of any other network with its name
+    before that, as in `teacher_backbone.`. What the references save and never compute with is ignored.
+
+    Args:
+      arrays: name to array; convolutions as OIHW.
+      templates: variables of the config's networks, or their shapes; they give names, shapes and dtypes.
+      needed: the networks that must be there.
+      source: name of the file, for messages.
+
+    Raises:
+      InputError: lists every name that is missing, unexpected, of another shape or not finite, and, where it can be
+        told, what to change in the config.
+    """
+    given, strange = _by_network(arrays)
+    advice = advise_networks(given, templates, needed)
+    problems = [f"unexpected: {name}" for name in strange]
+    problems += [
+        f"unexpected: {prefix_of(network)}{name}"
+        for network, weights in given.items()
+        if network not in templates
+        for name in weights
+    ]
+    result = {}
+    for network, template in templates.items():
+        if network not in needed and network not in given:
+            continue
+        wanted = _wanted_shapes(template, reference_name)
+        weights = {name: a for name, a in given.get(network, {}).items() if not _is_unused(name, wanted)}
+        result[network], found = _fit(weights, template, reference_name, prefix_of(network))
+        problems += found
+        if found and weights:
+            key = "config.teacher.model" if network == "teacher" else "config.model"
+            advice += advise(_shapes(weights), wanted, key)
+    if problems:
+        raise InputError(_misfit(source, "the config", advice, problems))
+    return result
+
+
+def is_detector(arrays: Arrays) -> bool:
+    """Whether a state dict is a detector's, and not a bare backbone's."""
+    return any(_PART_OF_NETWORK.fullmatch(name) for name in arrays)
+
+
+def to_mmdet(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """A state dict of one network by mmdet's names, sorted; mmdet's programs load it strictly.
+
+    Raises:
+      InputError: the backbone has group norms, which mmdet's ResNet has not.
+    """
+    if "backbone" not in variables.get("batch_stats", {}):
+        raise InputError(
+            "a network whose backbone has group norms (config.model.backbone.norm='group') cannot be written for "
+            "mmdet, whose ResNet has batch norms by these names."
+        )
+    leaves = {reference_name(path[1:]): np.asarray(leaf) for path, leaf in flatten_dict(dict(variables)).items()}
+    arrays = {name: to_torch_layout(leaf).copy(order="C") for name, leaf in leaves.items()}
+    counters = [name.replace("running_mean", "num_batches_tracked") for name in arrays if name.endswith("running_mean")]
+    arrays |= {name: np.zeros((), np.int64) for name in counters}
+    return dict(sorted(arrays.items()))
+
+
+def not_finite(arrays: Arrays) -> list[str]:
+    """Those arrays, by name, that hold a NaN or an infinity."""
+    return [name for name, array in arrays.items() if not np.isfinite(array).all()]
+
+
+def prefix_of(network: str) -> str:
+    """What the names of a network begin with in a state dict of the paper's authors."""
+    return "" if network == "student" else f"{network}_"
+
+
+def _fit(
+    given: Arrays, template: Mapping[str, Any], name_of: Callable[[Path], str], prefix: str = ""
+) -> tuple[Any, list[str]]:
+    """`template` filled with what is given, and all that is wrong; `prefix` is for messages only."""
+    wanted = flatten_dict(dict(template))
+    names = {path: name_of(path[1:]) for path in wanted}
+    problems = [f"missing: {prefix}{name}" for name in names.values() if name not in given]
+    problems += [f"unexpected: {prefix}{name}" for name in given if name not in set(names.values())]
+    result = {}
+    for path, name in names.items():
+        if name not in given:
+            continue
+        shape, expected = given[name].shape, torch_shape(wanted[path])
+        if shape != expected:
+            problems.append(f"shape of {prefix}{name}: {shape}, expected {expected}")
+        result[path] = from_torch_layout(given[name]).astype(wanted[path].dtype)
+    used = {name: given[name] for name in names.values() if name in given}
+    problems += [f"not finite: {prefix}{name}" for name in not_finite(used)]
+    return unflatten_dict(result), problems
+
+
+def _by_network(arrays: Arrays) -> tuple[dict[str, dict[str, np.ndarray]], list[str]]:
+    """The weights of each network by their names in it, and the names that belong to none."""
+    networks: defaultdict[str, dict[str, np.ndarray]] = defaultdict(dict)
+    strange = []
+    for name, array in arrays.items():
+        # SoLAD of the paper's authors saves a second head that is in no computation.
+        if _is_counter(name) or name.startswith("kd_bbox_head."):
+            continue
+        if match := _PART_OF_NETWORK.fullmatch(name):
+            networks[match["network"] or "student"][match["name"]] = array
+        else:
+            strange.append(name)
+    return dict(networks), strange
+
+
+def _is_counter(name: str) -> bool:
+    """Torch counts the batches that a batch norm has seen; frozen ones do not use the number."""
+    return name.endswith("num_batches_tracked")
+
+
+def _is_unused(name: str, wanted: Iterable[str]) -> bool:
+    """Whether the reference's head has this weight but computes nothing from it.
+
+    Its heads without an IoU branch keep the branch's convolution, and its conditional objectness the implicit one's.
+    """
+    unused = ["bbox_head.atss_centerness."]
+    unused += ["bbox_head.objectness."] if "bbox_head.coeff_conv.weight" in wanted else []
+    return name not in wanted and name.startswith(tuple(unused))
+
+
+def _shapes(arrays: Arrays, prefix: str = "") -> dict[str, tuple[int, ...]]:
+    return {prefix + name: array.shape for name, array in arrays.items()}
+
+
+def _wanted_shapes(
+    template: Mapping[str, Any], name_of: Callable[[Path], str], prefix: str = ""
+) -> dict[str, tuple[int, ...]]:
+    return {prefix + name_of(path[1:]): torch_shape(leaf) for path, leaf in flatten_dict(dict(template)).items()}
+
+
+def _misfit(source: str, what: str, advice: list[str], problems: list[str]) -> str:
+    return f"{source} does not fit {what}:\n  " + "\n  ".join([*advice, *problems])

@@ -1,0 +1,203 @@
+"""State dicts of detectors as variables, and back: the reference's own weights."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+
+import jax
+import numpy as np
+import pytest
+
+from lad_jax.convert import load_arrays, load_networks, save_arrays, to_mmdet
+from lad_jax.convert.weights import prefix_of
+from lad_jax.errors import InputError
+from lad_jax.models import Detector
+from lad_jax.train.state import init_variables
+from tests.golden import network
+from tests.golden.network import group
+
+
+def template(model: Detector):
+    return jax.eval_shape(partial(init_variables, model, 0))
+
+
+def assert_same(ours: Mapping, theirs: Mapping) -> None:
+    jax.tree.map(np.testing.assert_array_equal, dict(ours), dict(theirs))
+
+
+def without_counters(arrays: Mapping) -> dict:
+    return {name: a for name, a in arrays.items() if not name.endswith("num_batches_tracked")}
+
+
+@pytest.fixture(scope="module")
+def r18(golden):
+    """A PAA network of the reference: its weights, our model, and our variables from a literal rearrangement."""
+    arrays = network.load(golden / "paa_r18.npz")
+    return group(arrays, "weights"), *network.detector(arrays, "weights")
+
+
+@pytest.fixture(scope="module")
+def templates(r18):
+    """For methods without a teacher."""
+    return {"student": template(r18[1])}
+
+
+def error_of(weights, templates, needed=("student",)) -> str:
+    with pytest.raises(InputError) as caught:
+        load_networks(weights, templates, needed, "some.pth")
+    return str(caught.value)
+
+
+def test_reference_to_ours_and_back(r18, templates) -> None:
+    weights, _, expected = r18
+    variables = load_networks(weights, templates, ["student"], "w")["student"]
+    assert_same(variables, expected)
+    back = to_mmdet(variables)
+    assert_same(without_counters(back), without_counters(weights))
+    assert all(array.flags["C_CONTIGUOUS"] for array in back.values()), "as the writers of files need it"
+
+
+@pytest.mark.parametrize("suffix", ["npz", "safetensors", "pth"])
+def test_files_of_each_kind_give_the_same(suffix: str, r18, templates, tmp_path, request) -> None:
+    if suffix == "pth":
+        request.getfixturevalue("torch")
+    save_arrays(tmp_path / f"w.{suffix}", r18[0], ("cat",))
+    arrays = load_arrays(tmp_path / f"w.{suffix}")
+    assert_same(load_networks(arrays, templates, ["student"], "w")["student"], r18[2])
+
+
+def test_ours_loads_strictly_in_torch(r18, torch) -> None:
+    """Torch wants the counters of its batch norms too."""
+    arrays = to_mmdet(r18[2])
+    name = "backbone.layer2.1.bn2."
+    layer = torch.nn.BatchNorm2d(len(arrays[f"{name}bias"]))
+    own = {k.removeprefix(name): torch.from_numpy(a) for k, a in arrays.items() if k.startswith(name)}
+    layer.load_state_dict(own, strict=True)
+    assert int(layer.num_batches_tracked) == 0
+    np.testing.assert_array_equal(layer.running_var.numpy(), r18[0][f"{name}running_var"])
+
+
+@pytest.mark.parametrize("name", ["lad", "colad"])
+def test_layout_of_the_papers_authors(name: str, golden) -> None:
+    arrays = network.load(golden / f"{name}.npz")
+    saved = {"kd_bbox_head.atss_cls.weight": np.zeros(3), "backbone.bn1.num_batches_tracked": np.array(3)}
+    expected = {}
+    for n in ("student", "teacher"):
+        saved |= {prefix_of(n) + key: array for key, array in group(arrays, f"{n}_weights").items()}
+        expected[n] = network.detector(arrays, f"{n}_weights")
+    assert "teacher_bbox_head.atss_cls.weight" in saved
+    both = {n: template(model) for n, (model, _) in expected.items()}
+    found = load_networks(saved, both, ["student"], "w")
+    assert set(found) == {"student", "teacher"}
+    for n, (_, variables) in expected.items():
+        assert_same(found[n], variables)
+    # A frozen teacher need not be there.
+    alone = {key: array for key, array in saved.items() if not key.startswith("teacher_")}
+    assert_same(load_networks(alone, both, ["student"], "w"), {"student": expected["student"][1]})
+
+
+def test_unused_convolutions_of_the_reference_are_ignored(r18, templates) -> None:
+    """Heads with conditional objectness, or without an IoU branch, there keep convolutions that nothing uses."""
+    weights, _, expected = r18
+    shapes = templates["student"]
+    head = dict(shapes["params"]["bbox_head"])
+    conv = head.pop("atss_centerness")
+    plain = {"student": {**shapes, "params": {**shapes["params"], "bbox_head": head}}}
+    found = load_networks(weights, plain, ["student"], "w")["student"]
+    assert "atss_centerness" not in found["params"]["bbox_head"]
+    assert_same(found["params"]["backbone"], expected["params"]["backbone"])
+
+    coefficients = {
+        "kernel": jax.ShapeDtypeStruct((*conv["kernel"].shape[:-1], 9), np.float32),
+        "bias": jax.ShapeDtypeStruct((9,), np.float32),
+    }
+    head = {**shapes["params"]["bbox_head"], "coeff_conv": coefficients}
+    conditional = {"student": {**shapes, "params": {**shapes["params"], "bbox_head": head}}}
+    kernel = np.random.default_rng(0).normal(0, 1, (9, *weights["bbox_head.atss_reg.weight"].shape[1:]))
+    extra = {
+        "bbox_head.coeff_conv.weight": kernel.astype(np.float32),
+        "bbox_head.coeff_conv.bias": np.arange(9, dtype=np.float32),
+        "bbox_head.objectness.weight": weights["bbox_head.atss_centerness.weight"],
+        "bbox_head.objectness.bias": weights["bbox_head.atss_centerness.bias"],
+    }
+    found = load_networks(weights | extra, conditional, ["student"], "w")["student"]
+    np.testing.assert_array_equal(
+        found["params"]["bbox_head"]["coeff_conv"]["kernel"], kernel.transpose(2, 3, 1, 0).astype(np.float32)
+    )
+    # The other way round it is another head.
+    message = error_of(weights | extra, templates)
+    assert "set config.model.objectness='conditional' (now 'none')" in message
+    assert "unexpected: bbox_head.coeff_conv.weight" in message
+    assert "set config.model.objectness='none' (now 'conditional')" in error_of(weights, conditional)
+
+
+class TestMisfits:
+    """One message lists everything, and what to change where that can be told."""
+
+    def test_several_at_once(self, r18, templates) -> None:
+        weights = dict(r18[0])
+        del weights["neck.fpn_convs.1.conv.bias"]
+        weights["bbox_head.scales.0.scale"] = np.ones(1, np.float32)
+        weights["bbox_head.reg_convs.0.gn.bias"] = np.array([np.nan] * 32, np.float32)
+        weights["backbone.layer2.1.bn1.running_var"] = np.array([np.inf] * 16, np.float32)
+        weights["ema_step"] = np.ones(1, np.float32)
+        assert error_of(weights, templates).splitlines() == [
+            "some.pth does not fit the config:",
+            "  unexpected: ema_step",
+            "  missing: neck.fpn_convs.1.conv.bias",
+            "  shape of bbox_head.scales.0.scale: (1,), expected ()",
+            "  not finite: backbone.layer2.1.bn1.running_var",
+            "  not finite: bbox_head.reg_convs.0.gn.bias",
+        ]
+
+    def test_other_classes(self, r18) -> None:
+        message = error_of(r18[0], {"student": template(Detector(r18[1].options, 80))})
+        assert "it tells 7 classes apart, and 80 are given: by --classes" in message
+        assert "shape of bbox_head.atss_cls.weight: (7, 32, 3, 3), expected (80, 32, 3, 3)" in message
+        assert "shape of bbox_head.atss_cls.bias: (7,), expected (80,)" in message
+
+    @pytest.mark.parametrize(
+        ("changes", "advice"),
+        [
+            ({"backbone.depth": 50}, ["backbone.depth=18 (now 50)"]),
+            ({"backbone.width": 16}, ["backbone.width=8 (now 16)"]),
+            ({"backbone.norm": "group", "backbone.norm_groups": 8}, ["backbone.norm='frozen_batch' (now 'group')"]),
+            ({"tower_convs": 2, "channels": 64}, ["tower_convs=4 (now 2)", "channels=32 (now 64)"]),
+            ({"first_level": 2, "n_levels": 4}, ["first_level=3 (now 2)", "n_levels=5 (now 4)"]),
+        ],
+    )
+    def test_other_network(self, changes: dict, advice: list[str], r18) -> None:
+        model = r18[1]
+        of_backbone = {k.removeprefix("backbone."): v for k, v in changes.items() if k.startswith("backbone.")}
+        rest = {k: v for k, v in changes.items() if not k.startswith("backbone.")}
+        options = replace(model.options, backbone=replace(model.options.backbone, **of_backbone), **rest)
+        message = error_of(r18[0], {"student": template(Detector(options, 7))})
+        assert re.findall(r"set config\.model\.(.*)", message) == advice
+
+    def test_teacher_that_no_one_asked_for(self, r18, templates) -> None:
+        weights = r18[0] | {f"teacher_{name}": a for name, a in r18[0].items()}
+        message = error_of(weights, templates)
+        assert re.search(r"it has a teacher too: set config\.method to one that has \('lad', .*'colad'", message)
+        assert "unexpected: teacher_backbone.conv1.weight" in message
+
+    def test_no_teacher_where_it_is_trained(self, r18, templates) -> None:
+        both = {"student": templates["student"], "teacher": templates["student"]}
+        message = error_of(r18[0], both, ("student", "teacher"))
+        assert re.search(r"it has no teacher, which the config's method trains: .* \('paa', 'lad'", message)
+        assert "missing: teacher_bbox_head.scales.4.scale" in message
+
+    def test_key_of_the_teacher(self, r18, templates) -> None:
+        weights = r18[0] | {f"teacher_{name}": a for name, a in r18[0].items()}
+        deeper = replace(r18[1].options, backbone=replace(r18[1].options.backbone, depth=34))
+        both = {"student": templates["student"], "teacher": template(Detector(deeper, 7))}
+        message = error_of(weights, both)
+        assert "set config.teacher.model.backbone.depth=18 (now 34)" in message
+        assert "missing: teacher_backbone.layer1.2.conv1.weight" in message
+
+
+def test_group_norm_has_no_names_in_mmdet(r18) -> None:
+    options = replace(r18[1].options, backbone=replace(r18[1].options.backbone, norm="group", norm_groups=8))
+    variables = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), template(Detector(options, 7)))
+    with pytest.raises(InputError, match=r"group norms.*cannot be written for mmdet"):
+        to_mmdet(variables)
