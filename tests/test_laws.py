@@ -11,6 +11,7 @@ import pytest
 from lad_jax import losses
 from lad_jax.assign import AssignerOptions, make_assigner
 from lad_jax.distill import METHODS, SwitchOptions, policy
+from lad_jax.losses import SoftOptions
 from lad_jax.models import Detector, ModelOptions, ResNetOptions
 from lad_jax.train.optimizer import OptimizerOptions, make_optimizer
 from lad_jax.train.sharding import make_mesh, replicate, split_batch
@@ -35,11 +36,15 @@ VARIANTS = {
     "paa": METHODS["paa"],
     "lad_iou": dataclasses.replace(METHODS["lad"], box_weighting="iou"),
     "colad_iou": dataclasses.replace(METHODS["colad"], box_weighting="iou"),
+    "solad_iou": dataclasses.replace(METHODS["solad"], box_weighting="iou"),
 }
 
 
+SOFT = SoftOptions()
+
+
 @functools.cache
-def parts(variant, ema_decay=0.0):
+def parts(variant, ema_decay=0.0, soft=SOFT):
     method = VARIANTS[variant]
     optimizer = make_optimizer(OptimizerOptions(), lambda _: RATE, dict.fromkeys(method.trained, OPTIONS))
     step = make_train_step(
@@ -49,6 +54,7 @@ def parts(variant, ema_decay=0.0):
         optimizer=optimizer,
         schedule=lambda _: RATE,
         ema_decay=ema_decay,
+        soft=soft,
     )
     return method, optimizer, jax.jit(step)
 
@@ -75,9 +81,9 @@ def make_batch(n=4, size=8):
     return Batch(jnp.asarray(images), truth, hw, hw, jnp.ones((n, 2)), jnp.arange(n), jnp.ones(n, bool))
 
 
-def run(variant, student, teacher, batch, *, mesh=None):
+def run(variant, student, teacher, batch, *, mesh=None, **changes):
     """New variables and output of one step; the teacher is trained or frozen as the method says."""
-    method, optimizer, step = parts(variant)
+    method, optimizer, step = parts(variant, **changes)
     networks = {"student": student, "teacher": teacher}
     state = init_state({n: networks[n] for n in method.trained}, optimizer, ema=False)
     frozen = {n: networks[n] for n in method.frozen}
@@ -123,6 +129,18 @@ def test_a_frozen_teacher_stays_bit_identical_and_is_not_in_the_state():
     assert set(new) == {"student"} and output.scalars["teaches/teacher"] == 1
     other = run("lad_iou", variables(0), variables(2), make_batch())[0]
     assert any((x != y).any() for x, y in zip(jax.tree.leaves(other), jax.tree.leaves(new), strict=True))
+
+
+def test_solad_without_its_soft_term_is_lad():
+    networks, batch = (variables(0), variables(1)), make_batch()
+    silent = SoftOptions(class_weight=0.0, quality_weight=0.0, box_weight=0.0)
+    lad, ours = run("lad_iou", *networks, batch), run("solad_iou", *networks, batch, soft=silent)
+    assert_same(ours[0], lad[0])
+    assert float(ours[1].scalars["loss"]) == pytest.approx(float(lad[1].scalars["loss"]), rel=1e-6)
+    _, output = run("solad_iou", *networks, batch)
+    parts = [v for name, v in output.scalars.items() if "loss_soft" in name]
+    assert len(parts) == 3 and all(part > 0 for part in parts)
+    np.testing.assert_allclose(output.scalars["loss"], lad[1].scalars["loss"] + sum(parts), rtol=1e-5)
 
 
 def test_moving_average():

@@ -57,6 +57,19 @@ def test_synthetic_case(image, hw, scale, per_class, coordinates, score_sum, top
     assert (np.diff(found.scores) <= 0).all()
 
 
+def test_without_an_iou_branch_the_score_is_the_probability():
+    predictions = far_apart([0.2, 0.04, 0.72])._replace(quality_logit=None)
+    found = run(predictions, jnp.array([99, 99]), ONE, level_sizes=(3,), options=PostprocessOptions(max_detections=3))
+    np.testing.assert_allclose(found.scores, [0.72, 0.2, 0], rtol=1e-5)
+
+
+def test_priors_that_are_not_valid_do_not_detect():
+    valid = jnp.array([True, False, True])
+    options = PostprocessOptions(max_detections=3, pre_nms=2)
+    found = compiled(far_apart([0.3, 0.9, 0.6]), valid, jnp.array([99, 99]), ONE, level_sizes=(3,), options=options)
+    np.testing.assert_allclose(found.scores, np.sqrt([0.6, 0.3, 0]), rtol=1e-3)
+
+
 def far_apart(scores, quality=1.0):
     """One prior per score, of one class, on boxes that do not touch."""
     p = jnp.asarray(scores, jnp.float32)

@@ -7,6 +7,7 @@ import pytest
 
 from lad_jax import losses
 from lad_jax.types import Assignment
+from tests.reference import objectness
 from tests.reference import paa as twin
 from tests.reference.example import (
     CANVAS,
@@ -114,6 +115,40 @@ def test_losses_equal_the_twin(share):
     for terms, weighted in zip(both(*raw, assignment, truth), (True, False), strict=True):
         expected = twin.losses(pictures, weighted=weighted)
         np.testing.assert_allclose([terms[k] for k in ("class", "box", "quality")], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("extreme", [False, True])
+def test_without_an_iou_branch_equal_the_twin(extreme):
+    """Probabilities without logits, a plain mean over the positives' boxes, no quality loss (spec 1.8)."""
+    rng, assignment, truth = np.random.default_rng(5), random_assignment(4, 0.05), truth_of(OBJECTS)
+    p = rng.uniform(0, 1, (*PRIORS.valid.shape, 3)).astype(np.float32)
+    if extreme:
+        p = np.where(rng.random(p.shape) < 0.01, np.round(p), p)  # exactly 0 or 1: the logarithm is -100
+    with np.errstate(divide="ignore"):
+        logs = [np.maximum(np.log(p), -100), np.maximum(np.log1p(-p), -100)]
+    predictions = predictions_of(*outputs(0.3), PRIORS.boxes)
+    predictions = predictions._replace(
+        class_log_p=jnp.asarray(logs[0]), class_log_not_p=jnp.asarray(logs[1]), quality_logit=None
+    )
+    terms = losses.detection_terms(predictions, assignment, truth, jnp.ones(2, bool), box_weighting="uniform")
+    pictures = [
+        (
+            p[i].astype(np.float64),
+            *(np.asarray(x[i]) for x in (predictions.boxes, assignment.object, PRIORS.valid)),
+            *numpy_objects(truth, i),
+        )
+        for i in range(2)
+    ]
+    expected = objectness.losses_without_iou_branch(pictures)
+    np.testing.assert_allclose([terms["class"], terms["box"]], expected, rtol=1e-5)
+    assert terms["quality"] == 0
+
+
+def test_probability_focal_worked():
+    """Spec 12.1, "ProbFocal": logarithms are at least -100, so a certain background costs 75."""
+    p = jnp.array([1.0, 0.3, 0.004])
+    found = losses.focal_negative(jnp.log(p), jnp.maximum(jnp.log1p(-p), -100))
+    np.testing.assert_allclose(found, [75.0, 0.024075562, 4.8096e-8], rtol=1e-5)
 
 
 def test_no_objects_worked():

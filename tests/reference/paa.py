@@ -108,7 +108,7 @@ def mixture(x):
         return fitted.fit(x[:, None])
 
 
-def positives_of(x):
+def positives_of(x, threshold="densest_foreground"):
     """Positions of the positives among ascending costs."""
     if len(x) < 2:
         return np.zeros(0, int)
@@ -116,19 +116,22 @@ def positives_of(x):
         fitted = mixture(x)
     except ValueError:  # "ill-defined empirical covariance": the released code gives the object no positives
         return np.zeros(0, int)
+    if threshold == "lower_mean":
+        return np.flatnonzero(x < fitted.means_.min())
     foreground = np.flatnonzero(fitted.predict(x[:, None]) == 0)
     if len(foreground) == 0:
         return foreground
     density = fitted.score_samples(x[:, None])[foreground]
-    return foreground[: density.argmax() + 1]
+    densest = density.argmax()
+    return foreground[: densest + 1] if threshold == "densest_foreground" else np.arange(foreground[densest] + 1)
 
 
-def partition(candidate, cost, level, n_objects):
+def partition(candidate, cost, level, n_objects, threshold="densest_foreground"):
     """The object that each anchor is positive for, -1 for none."""
     owner = np.full(len(candidate), -1)
     for g in range(n_objects):
         chosen = cheapest(candidate, cost, level, g)
-        owner[chosen[positives_of(cost[chosen])]] = g
+        owner[chosen[positives_of(cost[chosen], threshold)]] = g
     return owner
 
 

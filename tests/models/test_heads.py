@@ -1,0 +1,46 @@
+"""The heads of the paper's appendix: which convolutions they have, and where they start."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lad_jax.models import Detector, ModelOptions, ResNetOptions
+from lad_jax.models.heads import PAAHead
+
+KINDS = {"none": set(), "implicit": {"objectness", "obj_bias"}, "conditional": {"coeff_conv"}}
+
+
+def head_of(objectness, iou_branch, channels=8):
+    return PAAHead(3, channels, 1, 4, objectness, iou_branch, jnp.dtype("float32"))
+
+
+@pytest.mark.parametrize("iou_branch", [True, False])
+@pytest.mark.parametrize("objectness", sorted(KINDS))
+def test_convolutions_and_start(objectness, iou_branch):
+    """Scores start near the released code's: 0.01, times 1/2 with objectness (spec 1.8)."""
+    head, features = head_of(objectness, iou_branch), [jnp.ones((1, 6, 8, 8)), jnp.ones((1, 3, 4, 8))]
+    outputs, variables = head.init_with_output(jax.random.key(0), features, [None, None])
+    plain = jax.eval_shape(head_of("none", False).init, jax.random.key(0), features, [None, None])
+    extra = set(variables["params"]) - set(plain["params"])
+    assert extra == KINDS[objectness] | ({"atss_centerness"} if iou_branch else set())
+    assert (outputs.quality_logit is None) == (not iou_branch)
+    p = np.exp(np.asarray(outputs.class_log_p)).reshape(1, 60, 3)
+    assert p.shape == outputs.class_log_not_p.shape
+    inner = p[0, :48].reshape(6, 8, 3)[1:-1, 1:-1]
+    expected = {"none": 0.01, "implicit": (0.01 - 1e-4) / 2, "conditional": 0.01 / 2}[objectness]
+    np.testing.assert_allclose(inner, expected, rtol=0.2)
+    if objectness == "conditional":  # neighbours beyond the border count as 1/2
+        corner, edge = p[0, 0], p[0, 3]
+        np.testing.assert_allclose(corner, (5 * 0.5 + 4 * 0.01) / 18, rtol=0.1)
+        np.testing.assert_allclose(edge, (3 * 0.5 + 6 * 0.01) / 18, rtol=0.1)
+
+
+def test_conditional_objectness_adds_20745_parameters():
+    def count(objectness):
+        model = Detector(ModelOptions(backbone=ResNetOptions(depth=18), objectness=objectness), 80)
+        images, hw = jnp.zeros((1, 64, 64, 3), jnp.uint8), jnp.full((1, 2), 64)
+        shapes = jax.eval_shape(model.init, jax.random.key(0), images, hw)
+        return sum(x.size for x in jax.tree.leaves(shapes["params"]))
+
+    assert count("conditional") - count("none") == 20_745

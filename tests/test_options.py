@@ -1,0 +1,87 @@
+"""The options of a run: what a method makes of them, and what does not fit together."""
+
+from dataclasses import replace
+
+import pytest
+
+from lad_jax.config import from_config, to_config
+from lad_jax.distill import METHODS
+from lad_jax.errors import InputError
+from lad_jax.models import ModelOptions
+from lad_jax.options import RunOptions, TeacherOptions
+
+
+def options(**changes):
+    """From a ConfigDict, as from a config file or the command line."""
+    config = to_config(RunOptions())
+    config.update_from_flattened_dict({key.replace("__", "."): value for key, value in changes.items()})
+    return from_config(RunOptions, config)
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_every_method_is_an_option(method):
+    assert options(method=method).policy == METHODS[method]
+
+
+def test_the_released_weights_of_soft_labels():
+    kd, solad = options(method="soft_label").soft, options(method="solad").soft
+    assert (kd.class_weight, kd.quality_weight, kd.box_weight, kd.gamma) == (10, 10, 1.3, 0.5)
+    assert (solad.class_weight, solad.quality_weight, solad.box_weight, solad.gamma) == (2, 10, 1.3, 0.5)
+    assert kd.min_iou == solad.min_iou == 0.5
+
+
+def test_weighting_of_boxes():
+    """By IoU for PAA with an IoU branch; alike for heads without one and for the LAD family; or as said."""
+    assert options().policy.box_weighting == "iou"
+    assert options(model__iou_branch=False).policy.box_weighting == "uniform"
+    assert options(method="lad").policy.box_weighting == "uniform"
+    assert options(method="lad", losses__box_weighting="iou").policy.box_weighting == "iou"
+    assert options(losses__box_weighting="uniform").policy.box_weighting == "uniform"
+
+
+def cohort(*models):
+    config = to_config(RunOptions(method="colad"))
+    config.peers = tuple(to_config(TeacherOptions(model=model)) for model in models)
+    return from_config(RunOptions, config)
+
+
+def test_a_cohort_has_names_and_models():
+    found = cohort(ModelOptions(), ModelOptions(channels=64))
+    assert found.policy.trained == found.policy.costs_from == ("student", "teacher", "peer_1", "peer_2")
+    assert found.policy.networks == found.policy.trained and not found.policy.frozen
+    assert found.model_of("peer_2").channels == 64 and found.key_of("peer_2") == "config.peers[1].model"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"method": "ladd"}, ["config.method", "'ladd'", "'soft_label'", "'solad'", "'colad'"]),
+        ({"switch.criterion": "best"}, ["config.switch.criterion", "'std_over_mean', 'fisher'"]),
+        ({"switch.scope": "all"}, ["config.switch.scope", "'object_level', 'object', 'image', 'batch'"]),
+        ({"assigner.paa.threshold": "mean"}, ["config.assigner.paa.threshold", "'lower_mean'"]),
+        ({"assigner.paa.min_iou": 2.0}, ["config.assigner.paa", "min_iou is 2.0"]),
+        ({"model.objectness": "cop"}, ["config.model.objectness", "'none', 'implicit', 'conditional'"]),
+        ({"losses.box_weighting": "giou"}, ["config.losses.box_weighting", "'method', 'iou', 'uniform'"]),
+        ({"losses.normaliser_pictures": 5}, ["normaliser_pictures is 5", "train.batch_size (16)"]),
+        ({"soft_label.gamma": -1.0}, ["config.soft_label", "gamma is -1.0"]),
+        ({"solad.divergence": "js"}, ["config.solad.divergence", "'kl', 'l1', 'l2'"]),
+        ({"method": "lad", "teacher.model.n_levels": 4}, ["model.n_levels is 5", "teacher.model.n_levels is 4"]),
+        ({"method": "solad", "teacher.model.iou_branch": False}, ["solad.quality_weight", "teacher.model has no IoU"]),
+        ({"evaluation.network": "teacher"}, ["evaluation.network", "'paa' does not train", "'student'"]),
+    ],
+)
+def test_what_does_not_fit_is_named(changes, words):
+    with pytest.raises(InputError) as caught:
+        options(**changes)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_cohort_networks_with_other_priors():
+    with pytest.raises(InputError, match=r"model\.anchor_scale is 8\.0 and peers\[1\]\.model\.anchor_scale is 4\.0"):
+        cohort(ModelOptions(), ModelOptions(anchor_scale=4.0))
+
+
+def test_peers_learn_by_colad_only():
+    with pytest.raises(ValueError, match="peers learn by method 'colad'"):
+        replace(RunOptions(), peers=(TeacherOptions(),))
