@@ -53,13 +53,14 @@ def predict_files(
     category_ids: Sequence[int],
     out_dir: Path,
     place: Callable[[Batch], Batch],
+    batch_size: int = 1,
     draw_from: float = 0.3,
 ) -> Path:
-    """Detect the objects of pictures, one at a time, and write `predictions.json` and drawn pictures.
+    """Detect the objects of pictures and write `predictions.json` and drawn pictures.
 
-    Each picture gets the canvas that it needs itself, as in the reference; pictures of equal padded size share a
-    compiled program. The drawing of `a/b.jpg` is `b.jpg.png` in `out_dir`; folders below the pictures' common one
-    are kept. Small pictures are enlarged for drawing.
+    Pictures that follow each other share a batch, on the smallest canvas that holds them all; batches on equal
+    canvases share a compiled program. The drawing of `a/b.jpg` is `b.jpg.png` in `out_dir`; folders below the
+    pictures' common one are kept. Small pictures are enlarged for drawing.
 
     Args:
       paths: picture files.
@@ -69,7 +70,8 @@ def predict_files(
       class_names: by label.
       category_ids: by label.
       out_dir: made if need be.
-      place: puts a batch of one picture on a device.
+      place: puts a batch on a device.
+      batch_size: pictures at a time.
       draw_from: score from which boxes are drawn; the file has all.
 
     Returns:
@@ -83,22 +85,28 @@ def predict_files(
     names = dict(zip(category_ids, class_names, strict=True))
     common = Path(os.path.commonpath([path.absolute().parent for path in paths]))
     predictions: list[dict[str, Any]] = []
-    for number, path in enumerate(paths, start=1):
-        try:
-            picture = read_picture(path)
-        except InputError as error:
-            if options.on_bad_picture == "stop":
-                _write(out_dir, predictions)
-                raise
-            _log.warning("skipped: %s", error)
+    size = min(batch_size, len(paths))
+    for start in range(0, len(paths), size):
+        pictures: dict[Path, Image] = {}
+        for path in paths[start : start + size]:
+            try:
+                pictures[path] = read_picture(path)
+            except InputError as error:
+                if options.on_bad_picture == "stop":
+                    _write(out_dir, predictions)
+                    raise
+                _log.warning("skipped: %s", error)
+        if not pictures:
             continue
-        batch = _single(picture, options)
-        found = jax.tree.map(lambda x: x[0], jax.device_get(detector(variables, place(batch))))
-        results = [{**result, "name": names[result["category_id"]]} for result in coco_results(found, category_ids)]
-        predictions.append({"file": str(path), "detections": results})
-        drawing = out_dir / path.absolute().relative_to(common)
-        write_png(drawing.with_name(drawing.name + ".png"), _draw(picture, found, class_names, draw_from))
-        _log.info("%d/%d %s: %d detections", number, len(paths), path, len(results))
+        batch = make_batch(list(pictures.values()), options, size)
+        found = jax.device_get(detector(variables, place(batch)))
+        for row, (path, picture) in enumerate(pictures.items()):
+            one = jax.tree.map(lambda x, row=row: x[row], found)
+            results = [{**result, "name": names[result["category_id"]]} for result in coco_results(one, category_ids)]
+            predictions.append({"file": str(path), "detections": results})
+            drawing = out_dir / path.absolute().relative_to(common)
+            write_png(drawing.with_name(drawing.name + ".png"), _draw(picture, one, class_names, draw_from))
+            _log.info("%d/%d %s: %d detections", len(predictions), len(paths), path, len(results))
     return _write(out_dir, predictions)
 
 
@@ -109,32 +117,38 @@ def _write(out_dir: Path, predictions: list[dict[str, Any]]) -> Path:
     return target
 
 
-def _single(picture: Image, options: DataOptions) -> Batch:
-    """A batch of one picture without annotations, on the smallest canvas that holds it."""
-    original_hw = np.array(picture.shape[:2])
-    hw = resized_hw(original_hw, short_side=options.short_side, long_side=options.long_side)
-    canvas = np.zeros((*(-(-hw // options.pad_multiple) * options.pad_multiple), 3), np.uint8)
-    canvas[: hw[0], : hw[1]] = resize(picture, hw)
-    nothing = GroundTruth(
-        boxes=_row(np.zeros((0, 4), np.float32)),
-        labels=_row(np.zeros(0, np.int32)),
-        mask=_row(np.zeros(0, bool)),
-        crowd=_row(np.zeros(0, bool)),
-    )
-    return Batch(
-        images=_row(canvas),
-        truth=nothing,
-        image_hw=_row(hw.astype(np.int32)),
-        original_hw=_row(original_hw.astype(np.int32)),
-        scale=_row((hw / original_hw)[::-1].astype(np.float32)),
-        position=_row(np.int32(0)),
-        valid=_row(np.True_),
-    )
+def make_batch(pictures: Sequence[Image], options: DataOptions, size: int) -> Batch:
+    """A batch of `size` rows from pictures without annotations, on the smallest canvas that holds them.
 
-
-def _row(x: Any) -> Any:
-    """The array of one picture as a batch of one."""
-    return np.asarray(x)[None]
+    Args:
+      pictures: RGB, at most `size`; rows beyond them are not `valid`.
+      options: bounds of the resize, and of what the canvas's sides are multiples.
+      size: number of rows.
+    """
+    original_hw, image_hw = np.ones((2, size, 2), np.int32)
+    for row, picture in enumerate(pictures):
+        original_hw[row] = picture.shape[:2]
+        image_hw[row] = resized_hw(original_hw[row], short_side=options.short_side, long_side=options.long_side)
+    canvas = -(-image_hw.max(axis=0) // options.pad_multiple) * options.pad_multiple
+    images = np.zeros((size, *canvas, 3), np.uint8)
+    for row, picture in enumerate(pictures):
+        height, width = image_hw[row]
+        images[row, :height, :width] = resize(picture, image_hw[row])
+    nothing: dict[str, Any] = {
+        "boxes": np.zeros((size, 0, 4), np.float32),
+        "labels": np.zeros((size, 0), np.int32),
+        "mask": np.zeros((size, 0), bool),
+        "crowd": np.zeros((size, 0), bool),
+    }
+    rows: dict[str, Any] = {
+        "images": images,
+        "image_hw": image_hw,
+        "original_hw": original_hw,
+        "scale": (image_hw / original_hw)[:, ::-1].astype(np.float32),
+        "position": np.arange(size, dtype=np.int32),
+        "valid": np.arange(size) < len(pictures),
+    }
+    return Batch(truth=GroundTruth(**nothing), **rows)
 
 
 def _draw(picture: Image, found: Detections, class_names: Sequence[str], draw_from: float) -> Image:

@@ -68,5 +68,6 @@ def predict(options: RunOptions, workdir: Path, images: str, output: Path) -> No
         category_ids=meta.category_ids,
         out_dir=output,
         place=jax.device_put,
+        batch_size=options.evaluation.batch_size,
     )
     print(f"{len(paths)} picture(s); results in {written}")

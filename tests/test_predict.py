@@ -27,13 +27,14 @@ def apply(variables, images, image_hw):
     zero = jnp.zeros_like(width)
     count = (images.shape[1] // 16) * (images.shape[2] // 16)
     whole, left = jnp.stack([zero, zero, width, height], -1), jnp.stack([zero, zero, width / 2, height], -1)
-    p = jnp.full((1, count, 2), 1e-6).at[0, 0, 1].set(0.81).at[0, 1, 0].set(0.04)
+    n = len(images)
+    p = jnp.full((n, count, 2), 1e-6).at[:, 0, 1].set(0.81).at[:, 1, 0].set(0.04)
     return Predictions(
         class_log_p=jnp.log(p),
         class_log_not_p=jnp.log1p(-p),
-        box_deltas=jnp.zeros((1, count, 4)),
-        boxes=jnp.zeros((1, count, 4)).at[:, 0].set(whole).at[:, 1].set(left),
-        quality_logit=jnp.full((1, count), 20.0),
+        box_deltas=jnp.zeros((n, count, 4)),
+        boxes=jnp.zeros((n, count, 4)).at[:, 0].set(whole).at[:, 1].set(left),
+        quality_logit=jnp.full((n, count), 20.0),
     )
 
 
@@ -42,7 +43,7 @@ def detector():
     return make_detector(apply, STRIDES, 1.0, PostprocessOptions(max_detections=5))
 
 
-def predict(paths, detector, out_dir, options=OPTIONS):
+def predict(paths, detector, out_dir, options=OPTIONS, batch_size=1):
     target = predict_files(
         paths,
         detector,
@@ -52,6 +53,7 @@ def predict(paths, detector, out_dir, options=OPTIONS):
         category_ids=(3, 90),
         out_dir=out_dir,
         place=jax.device_put,
+        batch_size=batch_size,
     )
     return json.loads(target.read_text())
 
@@ -62,12 +64,14 @@ def picture(path, height=40, width=100):
     return path
 
 
-def test_results_are_in_pixels_of_the_file(tmp_path, detector):
-    """The resize differs from picture to picture and, by rounding, from axis to axis."""
-    paths = [picture(tmp_path / "a.png", 40, 101), picture(tmp_path / "b.jpg", 333, 200)]
-    predictions = predict(paths, detector, tmp_path / "out")
+@pytest.mark.parametrize("batch_size", [1, 2, 8])
+def test_results_are_in_pixels_of_the_file(tmp_path, detector, batch_size):
+    """The resize differs from picture to picture and, by rounding, from axis to axis; batches may not be full."""
+    sizes = [(101, 40), (200, 333), (90, 90)]
+    paths = [picture(tmp_path / f"{i}.png", height, width) for i, (width, height) in enumerate(sizes)]
+    predictions = predict(paths, detector, tmp_path / "out", batch_size=batch_size)
     assert [p["file"] for p in predictions] == [str(path) for path in paths]
-    for (width, height), prediction in zip([(101, 40), (200, 333)], predictions, strict=True):
+    for (width, height), prediction in zip(sizes, predictions, strict=True):
         dog, cat = prediction["detections"]
         assert (dog["name"], dog["category_id"], cat["name"], cat["category_id"]) == ("dog", 90, "cat", 3)
         assert dog["bbox"] == pytest.approx([0, 0, width, height], abs=0.01)
@@ -114,8 +118,9 @@ def test_unreadable_picture_stops_by_name_and_keeps_what_was_done(tmp_path, dete
     assert [p["file"] for p in done] == [str(tmp_path / "a.png")]
 
 
-def test_unreadable_picture_can_be_skipped(tmp_path, detector, caplog):
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_unreadable_picture_can_be_skipped(tmp_path, detector, caplog, batch_size):
     (tmp_path / "broken.png").write_bytes(b"not a picture")
     paths = [tmp_path / "broken.png", picture(tmp_path / "a.png")]
-    done = predict(paths, detector, tmp_path / "out", dataclasses.replace(OPTIONS, on_bad_picture="skip"))
+    done = predict(paths, detector, tmp_path / "out", dataclasses.replace(OPTIONS, on_bad_picture="skip"), batch_size)
     assert [p["file"] for p in done] == [str(tmp_path / "a.png")] and "broken.png" in caplog.text
