@@ -1,9 +1,10 @@
 # make demo   train PAA, LAD and CoLAD on drawn pictures, and print a table
 # make test   lint and tests
+# make test-golden   the numbers of the reference implementations, in the folder LAD_GOLDEN
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo test test-slow lint
+.PHONY: demo test test-golden test-slow lint
 
 .venv/run: requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -19,6 +20,9 @@ demo: .venv/run
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-golden: .venv/test
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/golden
 
 test-slow: .venv/test
 	$(BIN)/python -m pytest -m slow

@@ -1,9 +1,11 @@
 """Narrow networks from scratch on drawn pictures: every method in minutes, without a GPU.
 
-    python main.py --config=configs/demo.py:teacher --workdir=runs/teacher
-    python main.py --config=configs/demo.py:paa     --workdir=runs/paa
-    python main.py --config=configs/demo.py:lad     --workdir=runs/lad     --config.teacher.path=runs/teacher
-    python main.py --config=configs/demo.py:colad   --workdir=runs/colad
+    python main.py --config=configs/demo.py:teacher    --workdir=runs/teacher
+    python main.py --config=configs/demo.py:paa        --workdir=runs/paa
+    python main.py --config=configs/demo.py:soft_label --workdir=runs/soft_label --config.teacher.path=runs/teacher
+    python main.py --config=configs/demo.py:lad        --workdir=runs/lad        --config.teacher.path=runs/teacher
+    python main.py --config=configs/demo.py:solad      --workdir=runs/solad      --config.teacher.path=runs/teacher
+    python main.py --config=configs/demo.py:colad      --workdir=runs/colad
 
 `scripts/demo.py` runs all of them.
 """
@@ -12,7 +14,7 @@ from ml_collections import ConfigDict
 
 from configs import base
 
-VARIANTS = ("teacher", "paa", "lad", "dynamic_lad", "colad")
+VARIANTS = ("teacher", "paa", "soft_label", "lad", "solad", "dynamic_lad", "colad")
 
 
 def get_config(variant: str = "paa") -> ConfigDict:

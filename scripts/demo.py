@@ -1,4 +1,4 @@
-"""The demo: train a teacher and three students on drawn pictures, print a table, draw what happened.
+"""The demo: train a teacher, and students by every method, on drawn pictures; print a table, draw what happened.
 
 Every stage is an ordinary run of `main.py` in its own workdir; stages that are done are not run again.
 
@@ -26,7 +26,14 @@ from lad_jax.train.step import assign_batch
 from lad_jax.visualize import draw_priors, stack, write_png
 
 ROOT = Path(__file__).parent.parent
-STAGES = {"teacher": "PAA", "paa": "PAA", "lad": "LAD", "colad": "CoLAD"}
+STAGES = {
+    "teacher": "PAA",
+    "paa": "PAA",
+    "soft_label": "soft label",
+    "lad": "LAD",
+    "solad": "SoLAD",
+    "colad": "CoLAD",
+}
 """Variants of `configs/demo.py`, in order, with the method's name in the table."""
 NETWORKS = {"teacher": "R18", "student": "R10"}
 
@@ -51,7 +58,7 @@ def train(stage: str, output: Path, arguments: list[str]) -> float:
     workdir = output / stage
     note = workdir / "demo.json"
     command = [sys.executable, "main.py", f"--config=configs/demo.py:{stage}", f"--workdir={workdir}"]
-    if stage == "lad":
+    if has_frozen_teacher(stage):
         command.append(f"--config.teacher.path={output / 'teacher'}")
     command += arguments
     if note.exists():
@@ -66,6 +73,10 @@ def train(stage: str, output: Path, arguments: list[str]) -> float:
     return seconds
 
 
+def has_frozen_teacher(stage: str) -> bool:
+    return stage != "teacher" and bool(METHODS[stage].frozen)
+
+
 def format_table(output: Path, seconds: dict[str, float]) -> str:
     """Method, teacher, AP of each network that was trained; and what came of LAD."""
     rows = ["| network | method | teacher | AP | AP50 | AP75 | seconds |", "|---|---|---|---|---|---|---|"]
@@ -75,8 +86,10 @@ def format_table(output: Path, seconds: dict[str, float]) -> str:
             numbers = metrics["overall"]
             ap[stage, network] = numbers["AP"]
             name = NETWORKS["teacher" if "teacher" in (stage, network) else "student"]
-            partner = {"lad": "R18, frozen", "colad": "R18, learning" if network == "student" else "R10, learning"}
-            cells = [name, method, partner.get(stage, "-")]
+            partner = "R18, frozen" if has_frozen_teacher(stage) else "-"
+            if stage == "colad":
+                partner = "R18, learning" if network == "student" else "R10, learning"
+            cells = [name, method, partner]
             cells += [f"{100 * numbers[key]:.1f}" for key in ("AP", "AP50", "AP75")] + [f"{seconds[stage]:.0f}"]
             rows.append("| " + " | ".join(cells) + " |")
     gain = 100 * (ap["lad", "student"] - ap["paa", "student"])

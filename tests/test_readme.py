@@ -90,7 +90,7 @@ def test_commands_run(tmp_path: Path) -> None:
     for command in EXTRA:
         _run(command, tmp_path)
     table = (tmp_path / "runs/demo/table.md").read_text()
-    assert table.count("\n| R") == 5, table
+    assert table.count("\n| R") == 7, table
     for name in ("responsible", "detections_teacher", "detections_paa", "detections_lad", "detections_colad"):
         assert (tmp_path / f"runs/demo/{name}.png").stat().st_size > 10_000
     [prediction] = json.loads((tmp_path / "runs/demo/paa/predictions/predictions.json").read_text())

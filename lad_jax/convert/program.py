@@ -43,7 +43,7 @@ def into_workdir(source: Path, options: RunOptions, workdir: Path, classes: str 
     models = {name: Detector(options.model_of(name), len(class_names)) for name in options.policy.networks}
     if is_detector(arrays):
         templates = {name: jax.eval_shape(partial(init_variables, model, 0)) for name, model in models.items()}
-        variables = load_networks(arrays, templates, options.policy.trained, str(source))
+        variables = load_networks(arrays, templates, options.policy.trained, str(source), options.key_of)
     else:
         variables = _with_bare_backbone(arrays, models, options, source)
     meta = checkpoint.Meta(checkpoint.as_json(options), class_names, category_ids, data="", teacher={})

@@ -44,7 +44,11 @@ def load_torchvision_resnet(arrays: Arrays, variables: Mapping[str, Any], source
 
 
 def load_networks(
-    arrays: Arrays, templates: Mapping[Network, Mapping[str, Any]], needed: Collection[Network], source: str
+    arrays: Arrays,
+    templates: Mapping[Network, Mapping[str, Any]],
+    needed: Collection[Network],
+    source: str,
+    key_of: Callable[[Network], str],
 ) -> dict[Network, Any]:
     """The variables of every network that a detector's state dict has the weights of.
 
@@ -56,6 +60,7 @@ def load_networks(
       templates: variables of the config's networks, or their shapes; they give names, shapes and dtypes.
       needed: the networks that must be there.
       source: name of the file, for messages.
+      key_of: config key of a network's model, for messages.
 
     Raises:
       InputError: lists every name that is missing, unexpected, of another shape or not finite, and, where it can be
@@ -79,8 +84,7 @@ def load_networks(
         result[network], found = _fit(weights, template, reference_name, prefix_of(network))
         problems += found
         if found and weights:
-            key = "config.teacher.model" if network == "teacher" else "config.model"
-            advice += advise(_shapes(weights), wanted, key)
+            advice += advise(_shapes(weights), wanted, key_of(network))
     if problems:
         raise InputError(_misfit(source, "the config", advice, problems))
     return result

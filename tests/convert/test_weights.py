@@ -13,6 +13,7 @@ from lad_jax.convert import load_arrays, load_networks, save_arrays, to_mmdet
 from lad_jax.convert.weights import prefix_of
 from lad_jax.errors import InputError
 from lad_jax.models import Detector
+from lad_jax.options import RunOptions
 from lad_jax.train.state import init_variables
 from tests.golden import network
 from tests.golden.network import group
@@ -43,15 +44,19 @@ def templates(r18):
     return {"student": template(r18[1])}
 
 
+def load(weights, templates):
+    return load_networks(weights, templates, ["student"], "w", RunOptions().key_of)
+
+
 def error_of(weights, templates, needed=("student",)) -> str:
     with pytest.raises(InputError) as caught:
-        load_networks(weights, templates, needed, "some.pth")
+        load_networks(weights, templates, needed, "some.pth", RunOptions().key_of)
     return str(caught.value)
 
 
 def test_reference_to_ours_and_back(r18, templates) -> None:
     weights, _, expected = r18
-    variables = load_networks(weights, templates, ["student"], "w")["student"]
+    variables = load(weights, templates)["student"]
     assert_same(variables, expected)
     back = to_mmdet(variables)
     assert_same(without_counters(back), without_counters(weights))
@@ -64,7 +69,7 @@ def test_files_of_each_kind_give_the_same(suffix: str, r18, templates, tmp_path,
         request.getfixturevalue("torch")
     save_arrays(tmp_path / f"w.{suffix}", r18[0], ("cat",))
     arrays = load_arrays(tmp_path / f"w.{suffix}")
-    assert_same(load_networks(arrays, templates, ["student"], "w")["student"], r18[2])
+    assert_same(load(arrays, templates)["student"], r18[2])
 
 
 def test_ours_loads_strictly_in_torch(r18, torch) -> None:
@@ -88,48 +93,44 @@ def test_layout_of_the_papers_authors(name: str, golden) -> None:
         expected[n] = network.detector(arrays, f"{n}_weights")
     assert "teacher_bbox_head.atss_cls.weight" in saved
     both = {n: template(model) for n, (model, _) in expected.items()}
-    found = load_networks(saved, both, ["student"], "w")
+    found = load(saved, both)
     assert set(found) == {"student", "teacher"}
     for n, (_, variables) in expected.items():
         assert_same(found[n], variables)
     # A frozen teacher need not be there.
     alone = {key: array for key, array in saved.items() if not key.startswith("teacher_")}
-    assert_same(load_networks(alone, both, ["student"], "w"), {"student": expected["student"][1]})
+    assert_same(load(alone, both), {"student": expected["student"][1]})
 
 
-def test_unused_convolutions_of_the_reference_are_ignored(r18, templates) -> None:
-    """Heads with conditional objectness, or without an IoU branch, there keep convolutions that nothing uses."""
-    weights, _, expected = r18
-    shapes = templates["student"]
-    head = dict(shapes["params"]["bbox_head"])
-    conv = head.pop("atss_centerness")
-    plain = {"student": {**shapes, "params": {**shapes["params"], "bbox_head": head}}}
-    found = load_networks(weights, plain, ["student"], "w")["student"]
-    assert "atss_centerness" not in found["params"]["bbox_head"]
-    assert_same(found["params"]["backbone"], expected["params"]["backbone"])
-
-    coefficients = {
-        "kernel": jax.ShapeDtypeStruct((*conv["kernel"].shape[:-1], 9), np.float32),
-        "bias": jax.ShapeDtypeStruct((9,), np.float32),
-    }
-    head = {**shapes["params"]["bbox_head"], "coeff_conv": coefficients}
-    conditional = {"student": {**shapes, "params": {**shapes["params"], "bbox_head": head}}}
-    kernel = np.random.default_rng(0).normal(0, 1, (9, *weights["bbox_head.atss_reg.weight"].shape[1:]))
-    extra = {
-        "bbox_head.coeff_conv.weight": kernel.astype(np.float32),
-        "bbox_head.coeff_conv.bias": np.arange(9, dtype=np.float32),
+def test_heads_with_objectness(r18, golden) -> None:
+    """Both heads, there and back; the reference's conditional one has a convolution that it never uses."""
+    weights, model, _ = r18
+    arrays = network.load(golden / "objectness.npz")
+    unused = {
         "bbox_head.objectness.weight": weights["bbox_head.atss_centerness.weight"],
         "bbox_head.objectness.bias": weights["bbox_head.atss_centerness.bias"],
     }
-    found = load_networks(weights | extra, conditional, ["student"], "w")["student"]
-    np.testing.assert_array_equal(
-        found["params"]["bbox_head"]["coeff_conv"]["kernel"], kernel.transpose(2, 3, 1, 0).astype(np.float32)
-    )
-    # The other way round it is another head.
-    message = error_of(weights | extra, templates)
-    assert "set config.model.objectness='conditional' (now 'none')" in message
-    assert "unexpected: bbox_head.coeff_conv.weight" in message
-    assert "set config.model.objectness='none' (now 'conditional')" in error_of(weights, conditional)
+    body = {key: array for key, array in weights.items() if not key.startswith("bbox_head.")}
+    errors = {}
+    for kind, name, extra in [("conditional", "cop", unused), ("implicit", "iop", {})]:
+        saved = body | {f"bbox_head.{k}": a for k, a in group(arrays, f"{name}_weights").items()}
+        shapes = template(Detector(replace(model.options, objectness=kind), model.n_classes))
+        found = load(saved | extra, {"student": shapes})["student"]
+        assert_same(without_counters(to_mmdet(found)), without_counters(saved))
+        errors[kind] = error_of(saved | extra, {"student": template(model)})
+        assert f"set config.model.objectness='none' (now '{kind}')" in error_of(weights, {"student": shapes})
+    for kind, conv in [("conditional", "coeff_conv"), ("implicit", "obj_bias")]:
+        assert f"set config.model.objectness='{kind}' (now 'none')" in errors[kind]
+        assert f"unexpected: bbox_head.{conv}.weight" in errors[kind]
+
+
+def test_an_iou_branch_that_is_not_used_is_ignored(r18) -> None:
+    """The reference keeps its convolution."""
+    weights, model, expected = r18
+    shapes = template(Detector(replace(model.options, iou_branch=False), model.n_classes))
+    found = load(weights, {"student": shapes})["student"]
+    assert "atss_centerness" not in found["params"]["bbox_head"]
+    assert_same(found["params"]["backbone"], expected["params"]["backbone"])
 
 
 class TestMisfits:
@@ -178,13 +179,13 @@ class TestMisfits:
     def test_teacher_that_no_one_asked_for(self, r18, templates) -> None:
         weights = r18[0] | {f"teacher_{name}": a for name, a in r18[0].items()}
         message = error_of(weights, templates)
-        assert re.search(r"it has a teacher too: set config\.method to one that has \('lad', .*'colad'", message)
+        assert re.search(r"it has a teacher too: set config\.method to one that has \('soft_label', 'lad', .*'colad'", message)
         assert "unexpected: teacher_backbone.conv1.weight" in message
 
     def test_no_teacher_where_it_is_trained(self, r18, templates) -> None:
         both = {"student": templates["student"], "teacher": templates["student"]}
         message = error_of(r18[0], both, ("student", "teacher"))
-        assert re.search(r"it has no teacher, which the config's method trains: .* \('paa', 'lad'", message)
+        assert re.search(r"it has no teacher, which the config's method trains: .* \('paa', 'soft_label', 'lad'", message)
         assert "missing: teacher_bbox_head.scales.4.scale" in message
 
     def test_key_of_the_teacher(self, r18, templates) -> None:

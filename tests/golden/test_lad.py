@@ -87,7 +87,7 @@ def test_switch_of_the_references_costs(case):
 
 
 def test_assignment_from_the_pixels(case):
-    name, _, models, batch, priors, labels, runs = case
+    name, arrays, models, batch, priors, labels, runs = case
     model = models["student"]
     assigned = assign_batch(
         {n: runs[n].predictions for n in NAMES},
@@ -97,7 +97,8 @@ def test_assignment_from_the_pixels(case):
         assigner=network.assigner(model),
         n_levels=model.options.n_levels,
     )
-    np.testing.assert_array_equal(network.labels_of(assigned.assignment, batch.truth, model.n_classes), labels)
+    np.testing.assert_array_equal(assigned.candidates, arrays["teacher_candidate_gt"])
+    network.assert_positives(assigned.assignment, labels, arrays["teacher_candidate_gt"], model.n_classes)
 
 
 def test_losses_and_gradients(case):

@@ -79,6 +79,14 @@ def test_costs(case):
     assert_close(np.asarray(table.cost)[is_candidate], arrays[f"{kind}_cost"][is_candidate])
 
 
+def test_assignment_from_the_features(case):
+    arrays, kind, variables, predict, priors, truth, n_classes = case
+    assigner = make_assigner(AssignerOptions(), int(priors.level.max()) + 1)
+    table = jax.vmap(assigner.cost)(priors, predict(variables), truth)
+    assigned = jax.jit(jax.vmap(assigner.partition))(table, priors, truth)
+    network.assert_positives(assigned, arrays[f"{kind}_labels"], arrays[f"{kind}_candidate_gt"], n_classes)
+
+
 def test_partition_of_the_references_costs(case):
     arrays, kind, _, _, priors, truth, n_classes = case
     assigner = make_assigner(AssignerOptions(), int(priors.level.max()) + 1)

@@ -78,8 +78,8 @@ def test_assignment_from_the_pixels(case):
         assigner=network.assigner(model),
         n_levels=model.options.n_levels,
     )
-    labels = network.labels_of(assigned.assignment, batch.truth, model.n_classes)
-    np.testing.assert_array_equal(labels, arrays["paa_labels"])
+    np.testing.assert_array_equal(assigned.candidates, arrays["paa_candidate_gt"])
+    network.assert_positives(assigned.assignment, arrays["paa_labels"], arrays["paa_candidate_gt"], model.n_classes)
 
 
 def test_losses_and_gradients(case):
