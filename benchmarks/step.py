@@ -2,13 +2,14 @@
 
     python -m benchmarks.step --config=configs/base.py --height=256 --width=256 --batch=2
 
-Each part is a program of its own, jitted and timed alone, so the parts need not add up to the whole step.
+Each part is a program of its own, jitted and timed alone, so the parts need not add up to the whole step. The step is
+also timed with the other value of `mask_padding`, in turns with its own.
 """
 
 import json
 import statistics
 import time
-from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -59,24 +60,31 @@ def random_batch(rng: np.random.Generator, *, padded: int) -> Batch:
     )
 
 
-def seconds(function: Callable[..., Any], *args: Any) -> tuple[float, float]:
-    """Time to compile, and the median time of a run."""
-    since = time.perf_counter()
-    program = jax.jit(function).lower(*args).compile()
-    compiling = time.perf_counter() - since
-    jax.block_until_ready(program(*args))
-    runs = []
-    for _ in range(FLAGS.runs):
+def seconds(parts: dict[str, tuple[Any, ...]]) -> dict[str, tuple[float, float]]:
+    """Of each (function, *arguments): time to compile, and the median time of a run; all take turns."""
+    programs, compiling = {}, {}
+    for name, (function, *args) in parts.items():
         since = time.perf_counter()
-        jax.block_until_ready(program(*args))
-        runs.append(time.perf_counter() - since)
-    return compiling, statistics.median(runs)
+        programs[name] = jax.jit(function).lower(*args).compile()
+        compiling[name] = time.perf_counter() - since
+        jax.block_until_ready(programs[name](*args))
+    runs: dict[str, list[float]] = {name: [] for name in parts}
+    for _ in range(FLAGS.runs):
+        for name, (_, *args) in parts.items():
+            since = time.perf_counter()
+            jax.block_until_ready(programs[name](*args))
+            runs[name].append(time.perf_counter() - since)
+    return {name: (compiling[name], statistics.median(runs[name])) for name in parts}
 
 
 def main(_: list[str]) -> None:
     options = from_config(RunOptions, FLAGS.config)
     method, geometry = options.policy, options.model
-    models = {name: Detector(options.model_of(name), FLAGS.classes) for name in method.networks}
+
+    def models_of(**changes):
+        return {name: Detector(replace(options.model_of(name), **changes), FLAGS.classes) for name in method.networks}
+
+    models = models_of()
     variables = {name: init_variables(model, seed) for seed, (name, model) in enumerate(models.items())}
     trained = {name: variables[name] for name in method.trained}
     frozen = {name: variables[name] for name in method.frozen}
@@ -88,14 +96,18 @@ def main(_: list[str]) -> None:
     canvas = make_priors((FLAGS.height, FLAGS.width), geometry.strides, geometry.anchor_scale)
     priors = jax.vmap(lambda hw: jax.tree.map(jnp.asarray, within(canvas, hw)))(batch.image_hw)
 
-    step = make_train_step(
-        models,
-        method=method,
-        assigner=assigner,
-        optimizer=optimizer,
-        schedule=schedule,
-        ema_decay=options.optimizer.ema_decay,
-    )
+    def step_of(models):
+        return make_train_step(
+            models,
+            method=method,
+            assigner=assigner,
+            optimizer=optimizer,
+            schedule=schedule,
+            ema_decay=options.optimizer.ema_decay,
+            switch=options.switch,
+            soft=options.soft,
+            normaliser_pictures=options.losses.normaliser_pictures,
+        )
 
     def networks(variables):
         return {name: models[name].apply(v, batch.images, batch.image_hw) for name, v in variables.items()}
@@ -105,7 +117,13 @@ def main(_: list[str]) -> None:
 
     def assign(predictions):
         return assign_batch(
-            predictions, priors, batch.truth, method=method, assigner=assigner, n_levels=geometry.n_levels
+            predictions,
+            priors,
+            batch.truth,
+            method=method,
+            assigner=assigner,
+            n_levels=geometry.n_levels,
+            switch=options.switch,
         ).assignment
 
     def detection_loss(predictions, assignment):
@@ -120,15 +138,17 @@ def main(_: list[str]) -> None:
     params = params_of(trained)
     predictions = jax.jit(networks)(variables)
     assignment = jax.jit(assign)(predictions)
-    parts = {
-        "whole step": (step, state, frozen, batch),
+    other = not geometry.mask_padding
+    parts: dict[str, tuple[Any, ...]] = {
+        "whole step": (step_of(models), state, frozen, batch),
+        f"whole step, mask_padding={other}": (step_of(models_of(mask_padding=other)), state, frozen, batch),
         "networks, forward": (networks, variables),
         "trained networks, forward and backward": (jax.grad(bare_loss), params),
         "assignment": (assign, predictions),
         "loss and its gradient": (jax.grad(detection_loss), predictions["student"], assignment),
         "optimiser": (update, params, state),
     }
-    rows = {name: seconds(*part) for name, part in parts.items()}
+    rows = seconds(parts)
     device = jax.devices()[0]
     print(f"{options.method}, {FLAGS.batch} x {FLAGS.height}x{FLAGS.width}, {geometry.dtype}, {device.device_kind}, ")
     print(f"jax {jax.__version__}\n\n| part | ms | of the step | compile s |\n|---|---|---|---|")

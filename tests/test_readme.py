@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from lad_jax.convert import save_arrays, to_mmdet
+from lad_jax.models import Detector, ModelOptions, ResNetOptions
+from lad_jax.train.state import init_variables
 from tests.folder import flags_of, write_coco_folder
 from tests.train.tiny import TINY
 
@@ -24,6 +27,9 @@ MINE = [
     "--config.optimizer.decay_epochs=(1,)",
 ]
 
+NARROW = ["--config.model.backbone.width=8", "--config.model.channels=16", "--config.model.norm_groups=4"]
+"""Of a ResNet-50 with 80 classes, what makes its weights few."""
+
 EXTRA = {
     "python -m scripts.demo --output=runs/demo": ["--", *SMALL],
     **{
@@ -31,12 +37,18 @@ EXTRA = {
         for stage, rest in [
             ("teacher", ""),
             ("paa", ""),
+            ("soft_label", " --config.teacher.path=runs/demo/teacher"),
             ("lad", " --config.teacher.path=runs/demo/teacher"),
+            ("solad", " --config.teacher.path=runs/demo/teacher"),
             ("colad", ""),
             ("paa", " --mode=eval"),
             ("paa", " --mode=predict --images=docs/sample.png"),
         ]
     },
+    "python -m lad_jax.convert weights/paa_r50.pth --config=configs/base.py --classes=coco "
+    "--workdir=runs/paa_r50": NARROW,
+    "python main.py --config=configs/base.py --workdir=runs/paa_r50 --mode=predict --images=docs/sample.png": [],
+    "python -m lad_jax.convert runs/paa_r50 --to=mmdet --output=weights/paa_r50_again.pth": [],
     "python main.py --config=configs/mine.py --workdir=runs/mine": MINE,
     "python main.py --config=configs/mine.py --workdir=runs/mine-lad --config.method=lad "
     "--config.teacher.path=runs/mine": [
@@ -56,7 +68,9 @@ EXTRA = {
 
 def commands() -> list[str]:
     """The commands that the README gives, without alignment and comments."""
-    found = re.findall(r"(?:^|`)(python (?:main\.py|-m (?:scripts|benchmarks)\.).*?)(?:`|$)", README, re.MULTILINE)
+    found = re.findall(
+        r"(?:^|`)(python (?:main\.py|-m (?:scripts|benchmarks|lad_jax)\.).*?)(?:`|$)", README, re.MULTILINE
+    )
     return [re.sub(r" +", " ", line.split("#")[0]).strip() for line in found]
 
 
@@ -80,7 +94,14 @@ def test_make_targets_exist() -> None:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
-def test_commands_run(tmp_path: Path) -> None:
+def save_narrow_r50(file: Path) -> None:
+    model = ModelOptions(backbone=ResNetOptions(width=8), channels=16, norm_groups=4)
+    file.parent.mkdir()
+    save_arrays(file, to_mmdet(init_variables(Detector(model, 80), 0)), ("any",) * 80)
+
+
+def test_commands_run(tmp_path: Path, torch) -> None:
+    save_narrow_r50(tmp_path / "weights/paa_r50.pth")
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "mine.py").write_text(
         re.search(r"```python\n# configs/mine\.py\n(.*?)```", README, re.S)[1]
@@ -91,7 +112,8 @@ def test_commands_run(tmp_path: Path) -> None:
         _run(command, tmp_path)
     table = (tmp_path / "runs/demo/table.md").read_text()
     assert table.count("\n| R") == 7, table
-    for name in ("responsible", "detections_teacher", "detections_paa", "detections_lad", "detections_colad"):
+    stages = ("teacher", "paa", "soft_label", "lad", "solad", "colad")
+    for name in ("responsible", *(f"detections_{stage}" for stage in stages)):
         assert (tmp_path / f"runs/demo/{name}.png").stat().st_size > 10_000
     [prediction] = json.loads((tmp_path / "runs/demo/paa/predictions/predictions.json").read_text())
     assert prediction["file"].endswith("sample.png")
@@ -101,6 +123,7 @@ def test_commands_run(tmp_path: Path) -> None:
 
 def _run(command: str, folder: Path) -> None:
     here = command.replace("runs/", f"{folder}/runs/").replace("configs/mine.py", f"{folder}/configs/mine.py")
+    here = here.replace("weights/", f"{folder}/weights/")
     words = [sys.executable, *shlex.split(here)[1:], *EXTRA[command]]
     if "configs/mine" in here:
         words += [f"--config.{key}={value}" for key, value in flags_of(folder / "data").items()]

@@ -96,7 +96,9 @@ def is_detector(arrays: Arrays) -> bool:
 
 
 def to_mmdet(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """A state dict of one network by mmdet's names, sorted; mmdet's programs load it strictly.
+    """A state dict of one network by mmdet's names, sorted; mmdet's programs load a PAA head's strictly.
+
+    Heads with objectness carry the names of the paper's authors, whose programs have them.
 
     Raises:
       InputError: the backbone has group norms, which mmdet's ResNet has not.

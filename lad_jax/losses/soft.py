@@ -94,7 +94,7 @@ def soft_sums(
 ) -> SoftSums:
     """How far a student's predictions for one image are from its teacher's.
 
-    Classes at every prior. Boxes, clipped to the image, and IoU branches where q > min_iou, q being the largest IoU
+    Classes at every prior of `options.priors`. Boxes, clipped to the image, and IoU branches where q > min_iou, q being the largest IoU
     of the teacher's box with an object; boxes weighted by q.
 
     Args:

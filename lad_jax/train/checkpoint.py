@@ -13,6 +13,7 @@ The items of a checkpoint, each readable with plain orbax:
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -34,6 +35,7 @@ from lad_jax.types import Network
 
 MAY_CHANGE = (
     *("teacher.path", "model.backbone.pretrained", "teacher.model.backbone.pretrained"),
+    *("peers.path", "peers.model.backbone.pretrained"),
     *("data.workers", "train.devices", "train.log_every", "train.eval_every", "train.checkpoint_every"),
     *("data.train", "data.val", "data.on_bad_picture", "evaluation"),
     *("optimizer.learning_rate", "optimizer.clip_norm"),
@@ -178,7 +180,7 @@ def load(workdir: str | Path, network: Network | None = None) -> tuple[Detector,
 
     Args:
       workdir: a run's workdir (the best checkpoint by AP is taken, else the newest) or a checkpoint's folder.
-      network: `student` or `teacher`; default: the one that the run was evaluated by.
+      network: `student`, `teacher` or a peer; default: the one that the run was evaluated by.
 
     Returns:
       The model, its variables as numpy arrays, and the run's options.
@@ -252,11 +254,7 @@ def check_same_run(saved: Meta, now: Meta, workdir: Path) -> None:
     Raises:
       InputError: it is another; says what differs.
     """
-    changes = [
-        (name, old, new)
-        for name, old, new in _differences(saved.config, now.config)
-        if not any(name == key or name.startswith(key + ".") for key in MAY_CHANGE)
-    ]
+    changes = [(name, old, new) for name, old, new in _differences(saved.config, now.config) if not _may_change(name)]
     if changes:
         lines = "\n  ".join(f"config.{name}: there {old!r}, now {new!r}" for name, old, new in changes)
         raise InputError(f"{workdir} holds a run with another config; take another workdir, or go back to:\n  {lines}")
@@ -289,10 +287,24 @@ def _damaged(folder: Path, error: Exception) -> InputError:
     )
 
 
+def _may_change(name: str) -> bool:
+    """Whether a key, a peer's without its number, is one of `MAY_CHANGE` or below one."""
+    plain = re.sub(r"\.\d+", "", name)
+    return any(plain == key or plain.startswith(key + ".") for key in MAY_CHANGE)
+
+
 def _differences(old: Any, new: Any, name: str = "") -> list[tuple[str, Any, Any]]:
-    """Dotted names and both values wherever two nested dicts differ; lists and tuples are alike."""
+    """Dotted names and both values wherever two nested dicts differ."""
+    old, new = _comparable(old), _comparable(new)
     if isinstance(old, dict) and isinstance(new, dict):
         keys = [*old, *(key for key in new if key not in old)]
         return [d for key in keys for d in _differences(old.get(key), new.get(key), f"{name}.{key}" if name else key)]
-    as_list = [list(v) if isinstance(v, tuple) else v for v in (old, new)]
-    return [] if as_list[0] == as_list[1] else [(name, old, new)]
+    return [] if old == new else [(name, old, new)]
+
+
+def _comparable(value: Any) -> Any:
+    """Tuples as lists, as JSON has them; a list of groups as a group whose keys are numbers: `peers.0.path`."""
+    if not isinstance(value, list | tuple):
+        return value
+    groups = bool(value) and all(isinstance(entry, dict) for entry in value)
+    return {str(i): entry for i, entry in enumerate(value)} if groups else list(value)

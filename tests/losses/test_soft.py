@@ -97,6 +97,23 @@ def test_equals_the_twin(priors, objects):
         np.testing.assert_allclose(found[name], weight * value, rtol=1e-4, err_msg=name)
 
 
+def test_a_teacher_without_logits_is_taken_at_its_word():
+    """Its probabilities are the targets; the released code squashes them a second time (spec 10.10)."""
+    rng = np.random.default_rng(0)
+    p = rng.uniform(0.01, 0.6, (*PRIORS.valid.shape, 3)).astype(np.float32)
+    student, teacher = (predictions_of(*raw(phase), PRIORS.boxes) for phase in (0.0, 0.8))
+    teacher = teacher._replace(class_log_p=jnp.log(p), class_log_not_p=jnp.log1p(-p))
+    options = SoftOptions(class_weight=1.0)
+    hw, valid = jnp.asarray(IMAGE_HW), jnp.ones(2, bool)
+    found = soft_terms(student, teacher, PRIORS, truth_of(OBJECTS), hw, valid, options=options)
+    pictures = [
+        (ours, (p[i].astype(np.float64), *theirs[1:]), *rest)
+        for i, (ours, theirs, *rest) in enumerate(numpy_pictures(OBJECTS))
+    ]
+    expected, *_ = twin.soft_terms(pictures, gamma=0.5, min_iou=0.5, everywhere=False)
+    np.testing.assert_allclose(found["soft_class"], expected, rtol=1e-4)
+
+
 def test_without_objects_only_classes_are_compared_and_nothing_is_divided_by_zero():
     found = terms(raw(0.0), raw(0.8), truth_of([NO_OBJECTS] * 2), options=SoftOptions(class_weight=1.0))
     *_, total = twin.soft_terms(numpy_pictures([OBJECTS[0], OBJECTS[1]]), gamma=0.5, min_iou=0.5, everywhere=False)
