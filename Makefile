@@ -1,4 +1,4 @@
-# make demo   train PAA, LAD and CoLAD on drawn pictures, and print a table
+# make demo   train networks by every method on drawn pictures, and print a table
 # make test   lint and tests
 # make test-golden   the numbers of the reference implementations, in the folder LAD_GOLDEN
 PYTHON ?= python3

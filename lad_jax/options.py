@@ -76,6 +76,11 @@ class RunOptions:
         if self.peers and self.method != "colad":
             raise ValueError(f"peers learn by method 'colad', but method is {self.method!r}")
         policy = self.policy
+        if self.teacher.path and "teacher" not in policy.networks:
+            raise ValueError(
+                f"teacher.path is {self.teacher.path!r}, but method {self.method!r} has no teacher; methods with one: "
+                f"{', '.join(name for name, method in METHODS.items() if 'teacher' in method.networks)}"
+            )
         if self.evaluation.network not in policy.trained:
             raise ValueError(
                 f"evaluation.network is {self.evaluation.network!r}, which method {self.method!r} does not train; "
@@ -128,6 +133,14 @@ class RunOptions:
         return self.teacher if network == "teacher" else self.peers[_number(network)]
 
     def model_of(self, network: Network) -> ModelOptions:
+        """Options of a network.
+
+        Raises:
+          ValueError: there is none of that name.
+        """
+        known = ("student", "teacher", *(f"peer_{i + 1}" for i in range(len(self.peers))))
+        if network not in known:
+            raise ValueError(f"there is no network {network!r}, but {', '.join(known)}")
         return self.model if network == "student" else self.origin_of(network).model
 
     def key_of(self, network: Network) -> str:

@@ -87,19 +87,10 @@ def predict_files(
     predictions: list[dict[str, Any]] = []
     size = min(batch_size, len(paths))
     for start in range(0, len(paths), size):
-        pictures: dict[Path, Image] = {}
-        for path in paths[start : start + size]:
-            try:
-                pictures[path] = read_picture(path)
-            except InputError as error:
-                if options.on_bad_picture == "stop":
-                    _write(out_dir, predictions)
-                    raise
-                _log.warning("skipped: %s", error)
-        if not pictures:
-            continue
-        batch = make_batch(list(pictures.values()), options, size)
-        found = jax.device_get(detector(variables, place(batch)))
+        pictures, unreadable = _read(paths[start : start + size], stop=options.on_bad_picture == "stop")
+        if pictures:
+            batch = make_batch(list(pictures.values()), options, size)
+            found = jax.device_get(detector(variables, place(batch)))
         for row, (path, picture) in enumerate(pictures.items()):
             one = jax.tree.map(lambda x, row=row: x[row], found)
             results = [{**result, "name": names[result["category_id"]]} for result in coco_results(one, category_ids)]
@@ -107,7 +98,23 @@ def predict_files(
             drawing = out_dir / path.absolute().relative_to(common)
             write_png(drawing.with_name(drawing.name + ".png"), _draw(picture, one, class_names, draw_from))
             _log.info("%d/%d %s: %d detections", len(predictions), len(paths), path, len(results))
+        if unreadable:
+            _write(out_dir, predictions)
+            raise unreadable
     return _write(out_dir, predictions)
+
+
+def _read(paths: Sequence[Path], *, stop: bool) -> tuple[dict[Path, Image], InputError | None]:
+    """The pictures that can be read; with `stop` those before the first that cannot, and its error."""
+    pictures: dict[Path, Image] = {}
+    for path in paths:
+        try:
+            pictures[path] = read_picture(path)
+        except InputError as error:
+            if stop:
+                return pictures, error
+            _log.warning("skipped: %s", error)
+    return pictures, None
 
 
 def _write(out_dir: Path, predictions: list[dict[str, Any]]) -> Path:

@@ -39,6 +39,12 @@ def test_weighting_of_boxes():
     assert options(losses__box_weighting="uniform").policy.box_weighting == "uniform"
 
 
+def test_a_network_that_is_not_there():
+    for name in ("studnt", "peer_1"):
+        with pytest.raises(ValueError, match=f"no network '{name}', but student, teacher$"):
+            options().model_of(name)
+
+
 def cohort(*models):
     config = to_config(RunOptions(method="colad"))
     config.peers = tuple(to_config(TeacherOptions(model=model)) for model in models)
@@ -64,9 +70,11 @@ def test_a_cohort_has_names_and_models():
         ({"losses.box_weighting": "giou"}, ["config.losses.box_weighting", "'method', 'iou', 'uniform'"]),
         ({"losses.normaliser_pictures": 5}, ["normaliser_pictures is 5", "train.batch_size (16)"]),
         ({"soft_label.gamma": -1.0}, ["config.soft_label", "gamma is -1.0"]),
+        ({"soft_label.gamma": float("nan")}, ["config.soft_label", "gamma is nan"]),
         ({"solad.divergence": "js"}, ["config.solad.divergence", "'kl', 'l1', 'l2'"]),
         ({"method": "lad", "teacher.model.n_levels": 4}, ["model.n_levels is 5", "teacher.model.n_levels is 4"]),
         ({"method": "solad", "teacher.model.iou_branch": False}, ["solad.quality_weight", "teacher.model has no IoU"]),
+        ({"teacher.path": "runs/x"}, ["teacher.path is 'runs/x'", "'paa' has no teacher", "lad", "colad"]),
         ({"evaluation.network": "teacher"}, ["evaluation.network", "'paa' does not train", "'student'"]),
     ],
 )

@@ -110,10 +110,12 @@ def test_no_picture_is_an_input_error(tmp_path, name):
         find_pictures(str(tmp_path / name))
 
 
-def test_unreadable_picture_stops_by_name_and_keeps_what_was_done(tmp_path, detector):
+@pytest.mark.parametrize("batch_size", [1, 2, 3])
+def test_unreadable_picture_stops_by_name_and_keeps_what_was_done(tmp_path, detector, batch_size):
     (tmp_path / "broken.png").write_bytes(b"not a picture")
     with pytest.raises(InputError, match=r"broken\.png"):
-        predict([picture(tmp_path / "a.png"), tmp_path / "broken.png"], detector, tmp_path / "out")
+        paths = [picture(tmp_path / "a.png"), tmp_path / "broken.png", picture(tmp_path / "b.png")]
+        predict(paths, detector, tmp_path / "out", batch_size=batch_size)
     done = json.loads((tmp_path / "out" / "predictions.json").read_text())
     assert [p["file"] for p in done] == [str(tmp_path / "a.png")]
 

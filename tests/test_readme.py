@@ -88,6 +88,29 @@ def test_links_and_named_files_exist() -> None:
             assert (ROOT / file.strip("`")).exists() or "mine" in file, f"{page.name}: {file}"
 
 
+def test_the_code_that_is_quoted_is_the_code() -> None:
+    """Every line of docs/methods.md's quotes, and METHODS in the README, stands in the package."""
+
+    def lines(text: str) -> list[str]:
+        return [line.split("#")[0].strip() for line in text.splitlines()]
+
+    sources = {line for file in (ROOT / "lad_jax").rglob("*.py") for line in lines(file.read_text())}
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/methods.md").read_text(), re.DOTALL)
+    blocks += re.findall(r"```python\n(METHODS.*?)```", README, re.DOTALL)
+    quoted = [line for block in blocks for line in lines(block)]
+    assert len(quoted) > 100
+    assert [line for line in quoted if line not in sources | {"", "..."}] == []
+
+
+def test_tests_that_are_named_exist() -> None:
+    """docs/differences.md: `tests/file.py` (`test_one`, `test_two`)."""
+    for file, names in re.findall(
+        r"`(tests/[\w/]+\.py)` \(((?:`test_\w+`,? ?)+)\)", (ROOT / "docs/differences.md").read_text()
+    ):
+        for name in re.findall(r"test_\w+", names):
+            assert f"def {name}(" in (ROOT / file).read_text(), f"{file}: {name}"
+
+
 def test_make_targets_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"^make ([\w-]+)", README + (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE):

@@ -39,6 +39,8 @@ class PAAOptions:
             raise ValueError(f"min_iou is {self.min_iou}; it must be at least 0 and below 1")
         if self.candidates_per_level < 1:
             raise ValueError(f"candidates_per_level is {self.candidates_per_level}; it must be at least 1")
+        if self.threshold == "lower_mean" and self.empty_component == "all":
+            raise ValueError("empty_component says what to do without a cheaper component, which lower_mean ignores")
         if self.box_cost_weight < 0:
             raise ValueError(f"box_cost_weight is {self.box_cost_weight}; it must not be negative")
 

@@ -70,5 +70,5 @@ def _why(path: Path, reason: str) -> str:
     return (
         f"{path} holds more than weights: an object of {refused[1]}. It is not read, since making such an object runs "
         "its code. If you trust the file, take the weights out of it in the environment that made it: "
-        'torch.save({"state_dict": torch.load(FILE)["state_dict"]}, NEW_FILE)'
+        'torch.save({"state_dict": torch.load(FILE, weights_only=False)["state_dict"]}, NEW_FILE)'
     )

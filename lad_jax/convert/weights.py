@@ -1,5 +1,6 @@
 """State dicts of other programs as variables of ours, and back (spec 1.7)."""
 
+import logging
 import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -20,6 +21,7 @@ from lad_jax.convert.names import (
 from lad_jax.errors import InputError
 from lad_jax.types import Network
 
+_log = logging.getLogger(__name__)
 Arrays = Mapping[str, np.ndarray]
 _PART_OF_NETWORK = re.compile(r"(?:(?P<network>\w+)_)?(?P<name>(?:backbone|neck|bbox_head)\..+)")
 
@@ -81,6 +83,8 @@ def load_networks(
             continue
         wanted = _wanted_shapes(template, reference_name)
         weights = {name: a for name, a in given.get(network, {}).items() if not _is_unused(name, wanted)}
+        for name in given.get(network, {}).keys() - weights.keys():
+            _log.warning("%s: left out %s%s, which this head has no use for", source, prefix_of(network), name)
         result[network], found = _fit(weights, template, reference_name, prefix_of(network))
         problems += found
         if found and weights:
@@ -101,8 +105,15 @@ def to_mmdet(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
     Heads with objectness carry the names of the paper's authors, whose programs have them.
 
     Raises:
-      InputError: the backbone has group norms, which mmdet's ResNet has not.
+      InputError: the backbone has group norms, which mmdet's ResNet has not; or the head has neither IoU branch nor
+        objectness.
     """
+    head = variables["params"]["bbox_head"]
+    if not {"atss_centerness", "coeff_conv", "obj_bias"} & set(head):
+        raise InputError(
+            "a plain head without an IoU branch (config.model.iou_branch=False) cannot be written for mmdet, whose "
+            "head has one."
+        )
     if "backbone" not in variables.get("batch_stats", {}):
         raise InputError(
             "a network whose backbone has group norms (config.model.backbone.norm='group') cannot be written for "
@@ -167,12 +178,14 @@ def _is_counter(name: str) -> bool:
 
 
 def _is_unused(name: str, wanted: Iterable[str]) -> bool:
-    """Whether the reference's head has this weight but computes nothing from it.
+    """Whether a head of the reference has this weight but computes nothing from it.
 
-    Its heads without an IoU branch keep the branch's convolution, and its conditional objectness the implicit one's.
+    Its heads with objectness but without an IoU branch keep the branch's convolution, and its conditional objectness
+    the implicit one's. A plain head uses its IoU branch always.
     """
-    unused = ["bbox_head.atss_centerness."]
-    unused += ["bbox_head.objectness."] if "bbox_head.coeff_conv.weight" in wanted else []
+    conditional, implicit = (f"bbox_head.{conv}.weight" in wanted for conv in ("coeff_conv", "obj_bias"))
+    unused = ["bbox_head.atss_centerness."] if conditional or implicit else []
+    unused += ["bbox_head.objectness."] if conditional else []
     return name not in wanted and name.startswith(tuple(unused))
 
 

@@ -59,11 +59,15 @@ def std_over_mean(cost: Float[Array, " A"], cell: Int[Array, " A"], count: Float
     """σ/µ of each cell's costs, σ with n - 1."""
     per_cell = partial(_per_cell, cell=cell, n_cells=len(count) - 1)
     mean = per_cell(cost) / jnp.maximum(count, 1)
-    return jnp.sqrt(per_cell((cost - mean[cell]) ** 2) / jnp.maximum(count - 1, 1)) / mean
+    deviation = jnp.sqrt(per_cell((cost - mean[cell]) ** 2) / jnp.maximum(count - 1, 1))
+    return deviation / jnp.where(mean > 0, mean, 1.0)
 
 
 def fisher(cost: Float[Array, " A"], cell: Int[Array, " A"], count: Float[Array, " K"]) -> Float[Array, " K"]:
-    """(µ₁ - µ₀)² / (v₀ + v₁) of the mixture fitted to each cell's costs, all candidates of the cell together."""
+    """(µ₁ - µ₀)² / (v₀ + v₁) of the mixture fitted to each cell's costs, all candidates of the cell together.
+
+    Every cell's fit passes over all priors: much dearer than std/mean where there are many objects.
+    """
 
     def of_cell(k: Int[Array, ""]) -> Float[Array, ""]:
         fitted = mixture.fit(cost, cell == k)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -40,7 +41,7 @@ class SoftOptions:
 
     def __post_init__(self) -> None:
         for name in ("gamma", "class_weight", "quality_weight", "box_weight"):
-            if getattr(self, name) < 0:
+            if not getattr(self, name) >= 0:  # nor NaN
                 raise ValueError(f"{name} is {getattr(self, name)}; it must not be negative")
         if not 0 <= self.min_iou < 1:
             raise ValueError(f"min_iou is {self.min_iou}; it must be at least 0 and below 1")
@@ -69,17 +70,14 @@ def focal_kl(student: LogPair, teacher: LogPair, gamma: float) -> Float[Array, "
     return ((t - jnp.exp(log_p)) ** 2 + 1e-6) ** (gamma / 2) * divergence
 
 
-def absolute(student: LogPair, teacher: LogPair, gamma: float) -> Float[Array, "*S"]:
+def absolute(student: LogPair, teacher: LogPair) -> Float[Array, "*S"]:
     """|t - p|"""
     return jnp.abs(jnp.exp(teacher[0]) - jnp.exp(student[0]))
 
 
-def squared(student: LogPair, teacher: LogPair, gamma: float) -> Float[Array, "*S"]:
+def squared(student: LogPair, teacher: LogPair) -> Float[Array, "*S"]:
     """(t - p)²"""
     return (jnp.exp(teacher[0]) - jnp.exp(student[0])) ** 2
-
-
-DIVERGENCES: dict[str, Callable[[LogPair, LogPair, float], Any]] = {"kl": focal_kl, "l1": absolute, "l2": squared}
 
 
 def soft_sums(
@@ -94,8 +92,8 @@ def soft_sums(
 ) -> SoftSums:
     """How far a student's predictions for one image are from its teacher's.
 
-    Classes at every prior of `options.priors`. Boxes, clipped to the image, and IoU branches where q > min_iou, q being the largest IoU
-    of the teacher's box with an object; boxes weighted by q.
+    Classes at every prior of `options.priors`. Boxes, clipped to the image, and IoU branches where q > min_iou, q being
+    the largest IoU of the teacher's box with an object; boxes weighted by q.
 
     Args:
       student, teacher: on the same priors. No gradient reaches the teacher.
@@ -110,7 +108,11 @@ def soft_sums(
     if bounded:
         ours, theirs = _bounded(ours), _bounded(theirs)
     counted = priors.valid if options.priors == "own" else jnp.full_like(priors.valid, jnp.any(priors.valid))
-    divergence = jnp.sum(DIVERGENCES[options.divergence](ours, theirs, options.gamma), axis=1)
+    divergences: dict[str, Callable[[LogPair, LogPair], Any]] = {
+        "kl": partial(focal_kl, gamma=options.gamma),
+        "l1": absolute,
+        "l2": squared,
+    }
 
     limit = image_hw.astype(jnp.float32)
     student_boxes, teacher_boxes = boxes.clip(student.boxes, limit), boxes.clip(teacher.boxes, limit)
@@ -121,7 +123,7 @@ def soft_sums(
     if student.quality_logit is not None and teacher.quality_logit is not None:
         quality = focal_kl(_logs(student.quality_logit), _logs(teacher.quality_logit), options.gamma)
     return SoftSums(
-        class_=_sum(counted, divergence),
+        class_=_sum(counted, jnp.sum(divergences[options.divergence](ours, theirs), axis=1)),
         box=_sum(near, q * (1 - boxes.giou(student_boxes, teacher_boxes))),
         quality=_sum(near, quality),
         overlap=_sum(near, q),

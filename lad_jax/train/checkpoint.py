@@ -42,7 +42,7 @@ MAY_CHANGE = (
 )
 """Config keys that a run may be resumed with other values of: where things lie, what is shown and when, and what
 rescues a run whose loss was not finite."""
-NOT_ARCHITECTURE = ("backbone.pretrained", "backbone.frozen_stages", "dtype")
+NOT_ARCHITECTURE = ("backbone.pretrained", "backbone.frozen_stages", "dtype", "mask_padding")
 """Keys of the model that may differ between a checkpoint and who loads it."""
 
 
@@ -162,7 +162,7 @@ def read_variables(folder: Path, network: Network) -> Variables:
     """The variables of one network of a checkpoint, on the host; the moving average where there is one.
 
     Raises:
-      InputError: the checkpoint cannot be read, or has no such network.
+      InputError: the checkpoint cannot be read, has no such network, or one whose weights are not finite.
     """
     items = ["variables", *(["ema"] if (folder / "ema").is_dir() else [])]
     restored = _read(folder, {name: ocp.args.StandardRestore() for name in items})
@@ -172,7 +172,13 @@ def read_variables(folder: Path, network: Network) -> Variables:
     variables = restored["variables"][network]
     if "ema" in restored:
         variables = {**variables, "params": restored["ema"][network]}
-    return jax.tree.map(np.asarray, variables)
+    variables = jax.tree.map(np.asarray, variables)
+    if broken := not_finite(flatten_dict(variables, sep=".")):
+        raise InputError(
+            f"the {network} in {folder} cannot be used: there are NaN or infinite values in {some(broken)}. Take "
+            "another checkpoint."
+        )
+    return variables
 
 
 def load(workdir: str | Path, network: Network | None = None) -> tuple[Detector, Variables, RunOptions]:
@@ -192,7 +198,8 @@ def load(workdir: str | Path, network: Network | None = None) -> tuple[Detector,
     meta = read_meta(folder)
     options = from_config(RunOptions, meta.config)
     name: Network = network or options.evaluation.network
-    return Detector(options.model_of(name), len(meta.class_names)), read_variables(folder, name), options
+    variables = read_variables(folder, name)
+    return Detector(options.model_of(name), len(meta.class_names)), variables, options
 
 
 def load_network(
@@ -218,18 +225,13 @@ def load_network(
             f"checkpoint {folder} knows {len(meta.class_names)} classes ({some(meta.class_names)}), "
             f"the data {len(class_names)} ({some(class_names)}): they must be the same, in the same order."
         )
+    variables = read_variables(folder, network)
     theirs = from_config(RunOptions, meta.config).model_of(network)
     ours = dataclasses.asdict(model.options)
     changes = [c for c in _differences(dataclasses.asdict(theirs), ours) if c[0] not in NOT_ARCHITECTURE]
     if changes:
         lines = "\n  ".join(f"{key}.{name}: checkpoint {old!r}, config {new!r}" for name, old, new in changes)
         raise InputError(f"the network in {folder} is another than the config's; set these keys:\n  {lines}")
-    variables = read_variables(folder, network)
-    if broken := not_finite(flatten_dict(variables, sep=".")):
-        raise InputError(
-            f"the {network} in {folder} cannot be used: there are NaN or infinite values in {some(broken)}. Take "
-            "another checkpoint."
-        )
     return variables
 
 

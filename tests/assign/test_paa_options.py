@@ -109,7 +109,14 @@ def test_box_cost(box_cost, overlap, weight):
 
 
 @pytest.mark.parametrize(
-    "change", [{"min_iou": 1.0}, {"min_iou": -0.1}, {"candidates_per_level": 0}, {"box_cost_weight": -1.0}]
+    "change",
+    [
+        {"min_iou": 1.0},
+        {"min_iou": -0.1},
+        {"candidates_per_level": 0},
+        {"box_cost_weight": -1.0},
+        {"empty_component": "all", "threshold": "lower_mean"},
+    ],
 )
 def test_options_that_mean_nothing(change):
     with pytest.raises(ValueError, match=re.escape(next(iter(change)))):

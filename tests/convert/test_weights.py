@@ -124,13 +124,21 @@ def test_heads_with_objectness(r18, golden) -> None:
         assert f"unexpected: bbox_head.{conv}.weight" in errors[kind]
 
 
-def test_an_iou_branch_that_is_not_used_is_ignored(r18) -> None:
-    """The reference keeps its convolution."""
-    weights, model, expected = r18
-    shapes = template(Detector(replace(model.options, iou_branch=False), model.n_classes))
-    found = load(weights, {"student": shapes})["student"]
+def test_an_iou_branch_is_left_out_only_of_heads_with_objectness(r18, golden, caplog) -> None:
+    """There the reference keeps its convolution without using it, and the log says so; a plain head's is used."""
+    weights, model, _ = r18
+    body = {key: array for key, array in weights.items() if not key.startswith("bbox_head.")}
+    head = group(network.load(golden / "objectness.npz"), "iop_weights")
+    implicit = replace(model.options, objectness="implicit", iou_branch=False)
+    shapes = {"student": template(Detector(implicit, model.n_classes))}
+    found = load(body | {f"bbox_head.{k}": a for k, a in head.items()}, shapes)["student"]
     assert "atss_centerness" not in found["params"]["bbox_head"]
-    assert_same(found["params"]["backbone"], expected["params"]["backbone"])
+    assert "left out bbox_head.atss_centerness.weight" in caplog.text
+
+    plain = template(Detector(replace(model.options, iou_branch=False), model.n_classes))
+    message = error_of(weights, {"student": plain})
+    assert "unexpected: bbox_head.atss_centerness.weight" in message
+    assert "set config.model.iou_branch=True" in message
 
 
 class TestMisfits:

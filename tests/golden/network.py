@@ -208,7 +208,8 @@ def assert_gradients(gradients, arrays, prefix, tolerance=1e-3, tries=12):
 
     Where an activation is zero but for rounding (one of C5 is 0 here and 9e-7 in the reference of `paa_r50`), rounding
     decides on which side of the ReLU it lies, and its gradient is all there or not at all. So the reference's
-    gradient has to be among those at the weights and at weights that differ from them by about a rounding.
+    gradient has to be, tensor by tensor, among those at the weights and at weights that differ from them by about a
+    rounding.
     """
     reference, wrong = group(arrays, prefix), {}
     for seed in range(tries):

@@ -69,12 +69,19 @@ def corner(values, canvas, smaller, strides):
 
 @pytest.fixture(scope="module", params=sorted(MODELS))
 def case(request):
-    """The model, and the predictions of all pictures together, and of each on the canvas that fits it."""
+    """The model, and the predictions of all pictures together, and of each on the canvas that fits it.
+
+    The latter without the option: where there is no padding, nothing needs to be masked.
+    """
     model = Detector(MODELS[request.param], 3)
-    variables, apply = variables_of(model), jax.jit(model.apply)
-    batches = [batch_of(pictures(), CANVAS), *(batch_of([p], tight(p.shape[:2])) for p in pictures())]
-    together, *alone = ((batch, apply(variables, batch.images, batch.image_hw)) for batch in batches)
-    return model.options, variables, together, alone
+    variables = variables_of(model)
+    masked, plain = (
+        jax.jit(Detector(replace(model.options, mask_padding=option), 3).apply) for option in (True, False)
+    )
+    batch, *single = [batch_of(pictures(), CANVAS), *(batch_of([p], tight(p.shape[:2])) for p in pictures())]
+    together = masked(variables, batch.images, batch.image_hw)
+    alone = [(one, plain(variables, one.images, one.image_hw)) for one in single]
+    return model.options, variables, (batch, together), alone
 
 
 def test_predictions_are_those_of_a_canvas_that_fits(case):
@@ -91,10 +98,10 @@ def test_predictions_are_those_of_a_canvas_that_fits(case):
 
 def test_without_the_option_they_are_not(case):
     """As in the references; so the test above says something."""
-    options, variables, (batch, _), [(one, masked), *_] = case
+    options, variables, (batch, _), [(one, fitting), *_] = case
     apply = jax.jit(Detector(replace(options, mask_padding=False), 3).apply)
     together = apply(variables, batch.images, batch.image_hw).box_deltas[0]
-    ours, expected = corner(together, CANVAS, one.images.shape[1:3], options.strides), np.asarray(masked.box_deltas[0])
+    ours, expected = corner(together, CANVAS, one.images.shape[1:3], options.strides), np.asarray(fitting.box_deltas[0])
     assert np.abs(ours - expected).max() > 1e-2 * np.abs(expected).max()
 
 
