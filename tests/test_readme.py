@@ -82,7 +82,7 @@ def test_links_and_named_files_exist() -> None:
     """Also the tests that docs/differences.md names."""
     for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
         text = page.read_text()
-        for link in re.findall(r"\]\((?!http)([^)#]+)", text):
+        for link in re.findall(r"\]\((?!http)([^)#]+)", re.sub(r"```.*?```", "", text, flags=re.DOTALL)):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
         for file in re.findall(r"`(?:tests|lad_jax|configs|benchmarks|docs)/[\w/.]+`", text):
             assert (ROOT / file.strip("`")).exists() or "mine" in file, f"{page.name}: {file}"
