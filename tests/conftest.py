@@ -20,6 +20,14 @@ from jaxtyping import install_import_hook
 install_import_hook("lad_jax", "beartype.beartype")
 
 
+LONGEST = ("test_readme.py", "test_mixed_run.py", "test_run.py", "test_folder_run.py", "test_configs.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, so that two workers end at about the same time."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
 def _absent(reason: str) -> NoReturn:
     """Skip the test; where CI runs, everything has to be there."""
     if os.environ.get("CI") == "true":

@@ -8,6 +8,7 @@ import pytest
 from lad_jax.models import Detector, ModelOptions, ResNetOptions
 from lad_jax.models.detector import IMAGENET_MEAN, IMAGENET_STD, normalise
 from lad_jax.models.resnet import is_frozen
+from lad_jax.train.state import init_variables
 
 
 def shapes(model):
@@ -68,8 +69,8 @@ TINY = ModelOptions(
 @pytest.fixture(scope="module")
 def tiny():
     model = Detector(TINY, 3)
-    images, hw = jnp.zeros((1, 64, 96, 3), jnp.uint8), jnp.array([[40, 70]])
-    return model, jax.jit(model.init)(jax.random.key(0), images, hw), jax.jit(model.apply), hw
+    hw = jnp.array([[40, 70]])
+    return model, init_variables(model, 0), jax.jit(model.apply), hw
 
 
 def test_what_lies_outside_the_content_is_not_seen(tiny):

@@ -11,6 +11,7 @@ from lad_jax.evaluation.postprocess import PostprocessOptions
 from lad_jax.evaluation.runner import make_detector
 from lad_jax.models import Detector, ModelOptions, ResNetOptions
 from lad_jax.priors import level_shapes
+from lad_jax.train.state import init_variables
 from lad_jax.types import Batch
 from tests.reference.example import NO_OBJECTS, truth_of
 
@@ -31,8 +32,7 @@ SIZES, CANVAS = [(50, 70), (96, 128), (64, 96)], (160, 192)
 
 def variables_of(model):
     """Random, the statistics of batch norms and all biases too: what is zero would hide what leaks."""
-    variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 64, 64, 3), jnp.uint8), jnp.full((1, 2), 64))
-    leaves, tree = jax.tree.flatten(variables)
+    leaves, tree = jax.tree.flatten(init_variables(model, 0))
     rng = np.random.default_rng(0)
     noisy = [x + jnp.asarray(0.05 * rng.standard_normal(x.shape), x.dtype) for x in leaves]
     return jax.tree.unflatten(tree, noisy)
