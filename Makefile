@@ -19,10 +19,10 @@ demo: .venv/run
 	$(BIN)/python -m scripts.demo --output=runs/demo
 
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-golden: .venv/test
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/golden
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/golden
 
 test-slow: .venv/test
 	$(BIN)/python -m pytest -m slow

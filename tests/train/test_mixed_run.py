@@ -51,7 +51,7 @@ def test_a_cohort_of_three_learns_together(workdir: Path) -> None:
 
 @pytest.mark.parametrize(
     ("student", "teacher", "method"),
-    [("conditional", "student", "solad"), ("none", "teacher", "solad"), ("implicit", "teacher", "soft_label")],
+    [("conditional", "student", "solad"), ("none", "teacher", "soft_label")],
 )
 def test_student_and_teacher_with_other_heads(student, teacher, method, workdir: Path, tmp_path: Path) -> None:
     """The teacher is a network of the cohort: a plain one, or COP."""
