@@ -3,7 +3,7 @@
 Tolerances, and why. Both sides compute in float32 (relative rounding 6e-8), in different orders.
 
     feature maps, outputs, costs, losses   1e-4 of the array's largest entry: sums of up to some 10⁴ products, through
-                                           50 layers; seen are up to 3e-6
+                                           50 layers; of features and outputs seen: 2e-6
     gradients                              1e-3 of each tensor's largest entry: sums over all pixels and both passes
     losses of three SGD steps              1e-3: each step adds the gradients' differences
     candidates, and every partition,       equal: decided by comparisons of the very numbers that the reference
