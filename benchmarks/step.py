@@ -23,8 +23,9 @@ from lad_jax.assign import make_assigner
 from lad_jax.models import Detector
 from lad_jax.priors import make_priors, within
 from lad_jax.train.optimizer import make_optimizer, make_schedule
+from lad_jax.train.setup import make_run_step
 from lad_jax.train.state import init_state, init_variables, params_of, with_params
-from lad_jax.train.step import assign_batch, make_train_step
+from lad_jax.train.step import assign_batch
 from lad_jax.types import Batch, GroundTruth
 
 FLAGS = flags.FLAGS
@@ -97,17 +98,7 @@ def main(_: list[str]) -> None:
     priors = jax.vmap(lambda hw: jax.tree.map(jnp.asarray, within(canvas, hw)))(batch.image_hw)
 
     def step_of(models):
-        return make_train_step(
-            models,
-            method=method,
-            assigner=assigner,
-            optimizer=optimizer,
-            schedule=schedule,
-            ema_decay=options.optimizer.ema_decay,
-            switch=options.switch,
-            soft=options.soft,
-            normaliser_pictures=options.losses.normaliser_pictures,
-        )
+        return make_run_step(options, models, optimizer, schedule)
 
     def networks(variables):
         return {name: models[name].apply(v, batch.images, batch.image_hw) for name, v in variables.items()}

@@ -17,6 +17,11 @@ def is_finite(values: Float[Array, "..."]) -> Bool[Array, "..."]:
     return values < WORST
 
 
+def total(values: Float[Array, " N"], mask: Bool[Array, " N"]) -> Float[Array, ""]:
+    """Sum of the kept values; what is not kept has no gradient."""
+    return jnp.sum(jnp.where(mask, values, 0.0))
+
+
 def argmax(values: Float[Array, "..."], mask: Bool[Array, "..."]) -> Int[Array, "..."]:
     """Index of the largest kept value of the last axis, the first of equals; 0 where nothing is kept."""
     return jnp.argmax(jnp.where(mask, values, -jnp.inf), axis=-1)

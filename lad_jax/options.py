@@ -97,22 +97,22 @@ class RunOptions:
                 ours, theirs = getattr(self.model, name), getattr(self.model_of(network), name)
                 if ours != theirs:
                     raise ValueError(
-                        f"the networks exchange costs of the same priors, but model.{name} is {ours} and "
-                        f"{self.key_of(network).removeprefix('config.')}.{name} is {theirs}"
+                        "the networks exchange costs of the same priors, but "
+                        f"config.model.{name} is {ours} and {self.key_of(network)}.{name} is {theirs}"
                     )
         if "soft" in policy.losses and self.soft.quality_weight:
             for network in policy.networks:
                 if not self.model_of(network).iou_branch:
                     raise ValueError(
                         f"{self.method}.quality_weight is {self.soft.quality_weight}, but "
-                        f"{self.key_of(network).removeprefix('config.')} has no IoU branch: set it to 0, or iou_branch"
+                        f"{self.key_of(network)} has no IoU branch: set it to 0, or iou_branch"
                     )
 
     @property
     def policy(self) -> Method:
         """The method's row, with this run's cohort and weighting of boxes."""
         method = METHODS[self.method]
-        peers = tuple(f"peer_{i + 1}" for i in range(len(self.peers)))
+        peers = tuple(name for name in self.others if name != "teacher")
         weighting = self.losses.box_weighting
         if weighting == "method":
             weighting = method.box_weighting if self.model.iou_branch else "uniform"
@@ -128,9 +128,10 @@ class RunOptions:
         """The soft term's, of the method that has one."""
         return self.solad if self.method == "solad" else self.soft_label
 
-    def origin_of(self, network: Network) -> TeacherOptions:
-        """Where a network other than the student comes from."""
-        return self.teacher if network == "teacher" else self.peers[_number(network)]
+    @property
+    def others(self) -> dict[Network, TeacherOptions]:
+        """The networks beside the student, by name."""
+        return {"teacher": self.teacher, **{f"peer_{i}": peer for i, peer in enumerate(self.peers, start=1)}}
 
     def model_of(self, network: Network) -> ModelOptions:
         """Options of a network.
@@ -138,18 +139,12 @@ class RunOptions:
         Raises:
           ValueError: there is none of that name.
         """
-        known = ("student", "teacher", *(f"peer_{i + 1}" for i in range(len(self.peers))))
-        if network not in known:
-            raise ValueError(f"there is no network {network!r}, but {', '.join(known)}")
-        return self.model if network == "student" else self.origin_of(network).model
+        models = {"student": self.model, **{name: other.model for name, other in self.others.items()}}
+        if network not in models:
+            raise ValueError(f"there is no network {network!r}, but {', '.join(models)}")
+        return models[network]
 
     def key_of(self, network: Network) -> str:
         """Config key of a network's model, for messages."""
-        if network in ("student", "teacher"):
-            return "config.model" if network == "student" else "config.teacher.model"
-        return f"config.peers[{_number(network)}].model"
-
-
-def _number(peer: Network) -> int:
-    """Position in `RunOptions.peers`."""
-    return int(peer.removeprefix("peer_")) - 1
+        keys = {"student": "config.model", "teacher": "config.teacher.model"}
+        return keys.get(network) or f"config.peers[{list(self.others).index(network) - 1}].model"

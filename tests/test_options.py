@@ -72,8 +72,14 @@ def test_a_cohort_has_names_and_models():
         ({"soft_label.gamma": -1.0}, ["config.soft_label", "gamma is -1.0"]),
         ({"soft_label.gamma": float("nan")}, ["config.soft_label", "gamma is nan"]),
         ({"solad.divergence": "js"}, ["config.solad.divergence", "'kl', 'l1', 'l2'"]),
-        ({"method": "lad", "teacher.model.n_levels": 4}, ["model.n_levels is 5", "teacher.model.n_levels is 4"]),
-        ({"method": "solad", "teacher.model.iou_branch": False}, ["solad.quality_weight", "teacher.model has no IoU"]),
+        (
+            {"method": "lad", "teacher.model.n_levels": 4},
+            ["config.model.n_levels is 5", "config.teacher.model.n_levels is 4"],
+        ),
+        (
+            {"method": "solad", "teacher.model.iou_branch": False},
+            ["solad.quality_weight", "config.teacher.model has no IoU"],
+        ),
         ({"teacher.path": "runs/x"}, ["teacher.path is 'runs/x'", "'paa' has no teacher", "lad", "colad"]),
         ({"evaluation.network": "teacher"}, ["evaluation.network", "'paa' does not train", "'student'"]),
     ],
@@ -86,7 +92,9 @@ def test_what_does_not_fit_is_named(changes, words):
 
 
 def test_cohort_networks_with_other_priors():
-    with pytest.raises(InputError, match=r"model\.anchor_scale is 8\.0 and peers\[1\]\.model\.anchor_scale is 4\.0"):
+    with pytest.raises(
+        InputError, match=r"config\.model\.anchor_scale is 8\.0 and config\.peers\[1\]\.model\.anchor_scale is 4\.0"
+    ):
         cohort(ModelOptions(), ModelOptions(anchor_scale=4.0))
 
 

@@ -4,9 +4,9 @@ from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
-from lad_jax import boxes
+from lad_jax import boxes, masked
 from lad_jax.losses.focal import focal_negative, focal_positive
 from lad_jax.types import Assignment, GroundTruth, Predictions
 
@@ -44,21 +44,17 @@ def image_sums(
     focal = jnp.where(present, focal_positive(log_p, log_not_p), focal_negative(log_p, log_not_p))
 
     iou = jax.lax.stop_gradient(boxes.iou(predictions.boxes, target))
-    box_weight = _over(assignment.positive, jnp.maximum(iou, 1e-12) if box_weighting == "iou" else jnp.ones_like(iou))
+    box_weight = jnp.maximum(iou, 1e-12) if box_weighting == "iou" else jnp.ones_like(iou)
     quality = jnp.zeros_like(iou)
     if (logit := predictions.quality_logit) is not None:
         quality = -(iou * jax.nn.log_sigmoid(logit) + (1 - iou) * jax.nn.log_sigmoid(-logit))
     return LossSums(
         class_=jnp.sum(focal * assignment.weight[:, None]),
-        box=jnp.sum(box_weight * _over(assignment.positive, 1 - boxes.giou(predictions.boxes, target))),
-        quality=jnp.sum(_over(assignment.positive, quality)),
+        box=masked.total(box_weight * (1 - boxes.giou(predictions.boxes, target)), assignment.positive),
+        quality=masked.total(quality, assignment.positive),
         positives=jnp.sum(assignment.positive.astype(jnp.float32)),
-        box_weight=jnp.sum(box_weight),
+        box_weight=masked.total(box_weight, assignment.positive),
     )
-
-
-def _over(mask: Bool[Array, " A"], values: Float[Array, " A"]) -> Float[Array, " A"]:
-    return jnp.where(mask, values, 0.0)
 
 
 def normalise(sums: LossSums, n_images: Int[Array, ""]) -> dict[str, Float[Array, ""]]:

@@ -8,9 +8,9 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
-from lad_jax import boxes
+from lad_jax import boxes, masked
 from lad_jax.types import GroundTruth, Predictions, Priors
 
 BOUNDS = (1e-4, 0.9999)
@@ -123,10 +123,10 @@ def soft_sums(
     if student.quality_logit is not None and teacher.quality_logit is not None:
         quality = focal_kl(_logs(student.quality_logit), _logs(teacher.quality_logit), options.gamma)
     return SoftSums(
-        class_=_sum(counted, jnp.sum(divergences[options.divergence](ours, theirs), axis=1)),
-        box=_sum(near, q * (1 - boxes.giou(student_boxes, teacher_boxes))),
-        quality=_sum(near, quality),
-        overlap=_sum(near, q),
+        class_=masked.total(jnp.sum(divergences[options.divergence](ours, theirs), axis=1), counted),
+        box=masked.total(q * (1 - boxes.giou(student_boxes, teacher_boxes)), near),
+        quality=masked.total(quality, near),
+        overlap=masked.total(q, near),
     )
 
 
@@ -139,10 +139,6 @@ def _bounded(pair: LogPair) -> LogPair:
 
 def _logs(logit: Float[Array, "*S"]) -> LogPair:
     return jax.nn.log_sigmoid(logit), jax.nn.log_sigmoid(-logit)
-
-
-def _sum(mask: Bool[Array, " A"], values: Float[Array, " A"]) -> Float[Array, ""]:
-    return jnp.sum(jnp.where(mask, values, 0.0))
 
 
 def normalise_soft(sums: SoftSums, n_images: Int[Array, ""], *, options: SoftOptions) -> dict[str, Float[Array, ""]]:

@@ -12,7 +12,6 @@ import jax
 import orbax.checkpoint as ocp
 from jax.sharding import Mesh
 
-from lad_jax.assign import make_assigner
 from lad_jax.data import Plan, fingerprint, make_plan, open_datasets, train_batches
 from lad_jax.errors import InputError
 from lad_jax.evaluation.coco import write_detections, write_metrics
@@ -21,10 +20,10 @@ from lad_jax.options import RunOptions
 from lad_jax.train import checkpoint
 from lad_jax.train.logging import RunLog
 from lad_jax.train.optimizer import make_optimizer, make_schedule, peak_learning_rate
-from lad_jax.train.setup import make_networks
+from lad_jax.train.setup import make_networks, make_run_step
 from lad_jax.train.sharding import make_mesh, replicate, split_batch
 from lad_jax.train.state import TrainState, evaluated_variables, init_state
-from lad_jax.train.step import compile_once, make_train_step
+from lad_jax.train.step import compile_once
 from lad_jax.train.window import Window
 
 _log = logging.getLogger(__name__)
@@ -65,17 +64,7 @@ def train(options: RunOptions, workdir: Path) -> None:
         (workdir / "config.json").write_text(json.dumps(meta.config, indent=2) + "\n")
 
         step = compile_once(
-            make_train_step(
-                networks.models,
-                method=options.policy,
-                assigner=make_assigner(options.assigner, options.model.n_levels),
-                optimizer=optimizer,
-                schedule=schedule,
-                ema_decay=options.optimizer.ema_decay,
-                switch=options.switch,
-                soft=options.soft,
-                normaliser_pictures=options.losses.normaliser_pictures,
-            ),
+            make_run_step(options, networks.models, optimizer, schedule),
             plan.canvases,
             mesh,
         )

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import jax
 import numpy as np
+import optax
 
+from lad_jax.assign import make_assigner
 from lad_jax.convert import load_arrays, load_torchvision_resnet
 from lad_jax.data import DataSet
 from lad_jax.errors import InputError
@@ -14,6 +16,7 @@ from lad_jax.models import Detector
 from lad_jax.options import RunOptions, TeacherOptions
 from lad_jax.train import checkpoint
 from lad_jax.train.state import Variables, init_variables
+from lad_jax.train.step import Step, make_train_step
 from lad_jax.types import Network
 
 _log = logging.getLogger(__name__)
@@ -50,7 +53,7 @@ def make_networks(options: RunOptions, dataset: DataSet, *, resuming: bool) -> N
     # The student comes first and draws from the seed itself, whatever the method: its starting weights are the same.
     for number, name in enumerate(names):
         frozen = name in options.policy.frozen
-        origin = TeacherOptions() if name == "student" else options.origin_of(name)
+        origin = options.others.get(name, TeacherOptions())
         if frozen or (origin.path and not resuming):
             start[name] = checkpoint.load_network(
                 origin.path, origin.network, models[name], dataset.class_names, options.key_of(name)
@@ -69,6 +72,26 @@ def make_networks(options: RunOptions, dataset: DataSet, *, resuming: bool) -> N
         trained={name: start[name] for name in options.policy.trained},
         frozen={name: start[name] for name in options.policy.frozen},
         teacher=teacher,
+    )
+
+
+def make_run_step(
+    options: RunOptions,
+    models: Mapping[Network, Detector],
+    optimizer: optax.GradientTransformation,
+    schedule: optax.Schedule,
+) -> Step:
+    """The training step that the options ask for."""
+    return make_train_step(
+        models,
+        method=options.policy,
+        assigner=make_assigner(options.assigner, options.model.n_levels),
+        optimizer=optimizer,
+        schedule=schedule,
+        ema_decay=options.optimizer.ema_decay,
+        switch=options.switch,
+        soft=options.soft,
+        normaliser_pictures=options.losses.normaliser_pictures,
     )
 
 

@@ -35,6 +35,10 @@ class StepOutput(NamedTuple):
     valid: Bool[Array, " B"]
 
 
+Step = Callable[[TrainState, Mapping[Network, Variables], Batch], tuple[TrainState, StepOutput]]
+"""`(state, variables of frozen networks, batch) -> (new state, output)`"""
+
+
 class Assigned(NamedTuple):
     """The assignment of a batch, and what there is to say about it. Every array has a leading batch axis."""
 
@@ -87,7 +91,7 @@ def make_train_step(
     switch: SwitchOptions = OBJECT_LEVEL,
     soft: losses.SoftOptions = SOLAD,
     normaliser_pictures: int = 0,
-) -> Callable[[TrainState, Mapping[Network, Variables], Batch], tuple[TrainState, StepOutput]]:
+) -> Step:
     """The step `(state, frozen variables, batch) -> (state, output)`, to be jitted.
 
     Written for the whole batch, on however many devices it lies: sums are global, so there is no `pmean`.
@@ -157,9 +161,7 @@ def make_train_step(
     return step
 
 
-def compile_once(
-    step: Callable[..., Any], canvases: tuple[tuple[int, int], ...], mesh: Mesh
-) -> Callable[[TrainState, Mapping[Network, Variables], Batch], tuple[TrainState, StepOutput]]:
+def compile_once(step: Callable[..., Any], canvases: tuple[tuple[int, int], ...], mesh: Mesh) -> Step:
     """The step, jitted with donated state and compiled once for each of `canvases`; any other shape is an error."""
     # The state stays where it is: it passes from one canvas's program to another's.
     jitted = jax.jit(step, donate_argnums=0, out_shardings=(replicated(mesh), None))

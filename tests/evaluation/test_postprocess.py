@@ -67,7 +67,7 @@ def test_priors_that_are_not_valid_do_not_detect():
     valid = jnp.array([True, False, True])
     options = PostprocessOptions(max_detections=3, pre_nms=2)
     found = compiled(far_apart([0.3, 0.9, 0.6]), valid, jnp.array([99, 99]), ONE, level_sizes=(3,), options=options)
-    np.testing.assert_allclose(found.scores, np.sqrt([0.6, 0.3, 0]), rtol=1e-3)
+    np.testing.assert_allclose(found.scores, np.sqrt([0.6, 0.3, 0]), rtol=1e-5)
 
 
 def far_apart(scores, quality=1.0):

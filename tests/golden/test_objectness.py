@@ -102,12 +102,11 @@ def test_losses_and_gradients(case, method, weighting):
     assignment = network.assignment_of(arrays[f"{kind}_labels"], candidates(case), priors.valid, n_classes)
     valid = jnp.ones(len(priors.valid), bool)
 
-    @jax.jit
     def loss(params):
         terms = losses.detection_terms(predict({"params": params}), assignment, truth, valid, box_weighting=weighting)
         return sum(terms.values()), terms
 
-    compiled = jax.jit(jax.grad(loss, has_aux=True))
+    compiled = jax.jit(jax.grad(loss, has_aux=True), compiler_options=network.OPTIMISED)
     gradients, terms = compiled(variables["params"])
     network.assert_losses(terms, arrays, f"{kind}_{method}_loss")
     network.assert_gradients(
