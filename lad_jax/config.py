@@ -45,8 +45,19 @@ def to_config(options: Any) -> ml_collections.ConfigDict:
     return ml_collections.ConfigDict(dataclasses.asdict(options))
 
 
+def _member(union: Any, value: Any, key: str) -> type:
+    """The dataclass of a union that `value` is meant for, by its key `family`; the first where there is none."""
+    members = {get_args(typing.get_type_hints(member)["family"])[0]: member for member in get_args(union)}
+    family = value.get("family", next(iter(members))) if isinstance(value, Mapping | ml_collections.ConfigDict) else ""
+    if family not in members:
+        raise InputError(f"{key}.family is {family!r}; allowed: {', '.join(map(repr, members))}.")
+    return members[family]
+
+
 def _convert(hint: Any, value: Any, key: str) -> Any:
     """`value` as the annotated type `hint`, or an InputError that names `key`."""
+    if isinstance(hint, types.UnionType):
+        hint = _member(hint, value, key)
     if dataclasses.is_dataclass(hint):
         if not isinstance(value, Mapping | ml_collections.ConfigDict):
             raise InputError(f"{key} must be a group of keys, got {value!r}.")
@@ -63,8 +74,6 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
             raise InputError(f"{key} must have {len(rest) + 1} entries, got {value!r}.")
         elements = [element] * len(value) if rest == [Ellipsis] else [element, *rest]
         return tuple(_convert(e, v, f"{key}[{i}]") for i, (e, v) in enumerate(zip(elements, value, strict=True)))
-    if isinstance(hint, types.UnionType):
-        raise TypeError(f"{key}: unions are not supported in options")
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not hint:

@@ -22,6 +22,8 @@ class TeacherOptions:
     it learns too (CoLAD) the starting weights, or empty for a teacher from scratch."""
     network: Network = "student"
     """Which network of that checkpoint."""
+    config: str = ""
+    """The config that trains it, for `python -m lad_jax.recipe`; empty: none is known."""
     model: ModelOptions = ModelOptions()
 
 
@@ -31,6 +33,8 @@ class TrainOptions:
 
     batch_size: int = 16
     """Pictures a step, over all devices."""
+    accumulate: int = 1
+    """In how many parts, one after the other, a step takes its pictures: less memory, the same result."""
     epochs: int = 12
     eval_every: int = 1
     """Evaluate after every so many epochs, and after the last."""
@@ -42,7 +46,7 @@ class TrainOptions:
     """How many devices to use; 0: all."""
 
     def __post_init__(self) -> None:
-        for name in ["batch_size", "epochs", "eval_every", "checkpoint_every", "log_every"]:
+        for name in ["batch_size", "accumulate", "epochs", "eval_every", "checkpoint_every", "log_every"]:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
 

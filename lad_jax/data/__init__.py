@@ -2,7 +2,7 @@
 
 from lad_jax.data.canvases import assign, choose_canvases, padding_share
 from lad_jax.data.loader import eval_batches, train_batches
-from lad_jax.data.options import DataOptions, FolderOptions, SyntheticOptions
+from lad_jax.data.options import DataOptions, FolderOptions, SyntheticOptions, TfdsOptions
 from lad_jax.data.pictures import read_picture
 from lad_jax.data.plan import Plan, make_eval_plan, make_plan
 from lad_jax.data.records import DataSet, Record, fingerprint, max_objects, training_positions
@@ -15,6 +15,7 @@ __all__ = [
     "Plan",
     "Record",
     "SyntheticOptions",
+    "TfdsOptions",
     "assign",
     "choose_canvases",
     "eval_batches",

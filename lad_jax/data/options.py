@@ -14,6 +14,18 @@ class FolderOptions:
 
 
 @dataclass(frozen=True)
+class TfdsOptions:
+    """COCO as tensorflow-datasets prepares it, as array_record; read without TensorFlow."""
+
+    directory: str = ""
+    """Folder of the prepared version: `…/coco/2017/1.1.0`."""
+    train: str = "train"
+    """Name of the split."""
+    val: str = "validation"
+    test: str = "test"
+
+
+@dataclass(frozen=True)
 class SyntheticOptions:
     """Pictures of shapes, drawn on the fly."""
 
@@ -38,13 +50,26 @@ class SyntheticOptions:
 class DataOptions:
     """Where pictures come from and how they become batches."""
 
-    source: Literal["coco", "synthetic"] = "coco"
+    source: Literal["coco", "tfds", "synthetic"] = "coco"
     train: FolderOptions = FolderOptions()
     val: FolderOptions = FolderOptions()
+    test: FolderOptions = FolderOptions()
+    """Pictures without annotations (COCO's test-dev), for `evaluation.split`."""
+    tfds: TfdsOptions = TfdsOptions()
     synthetic: SyntheticOptions = SyntheticOptions()
     short_side: int = 800
     """Pictures are resized, keeping their ratio, to the largest size within both bounds [pixels]."""
     long_side: int = 1333
+    short_sides: tuple[int, ...] = ()
+    """Short sides that training draws from, instead of `short_side`: a range is listed in full [pixels]."""
+    scale_buckets: int = 3
+    """Into how many groups `short_sides` are parted; each batch is of one, and each group has canvases of its own."""
+    crop: float = 0.0
+    """Probability that a training picture is cropped before it is resized (Swin's recipe)."""
+    crop_short_sides: tuple[int, ...] = (400, 500, 600)
+    """Short sides that a picture is resized to before it is cropped [pixels]."""
+    crop_range: tuple[int, int] = (384, 600)
+    """Bounds of a crop's height and width [pixels]."""
     flip: float = 0.5
     """Probability that a training picture is mirrored."""
     canvases: int = 4

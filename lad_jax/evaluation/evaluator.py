@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import UInt8
@@ -23,6 +23,8 @@ class EvaluationOptions:
 
     network: Network = "student"
     """The network that the run is about: its AP picks the best checkpoint, and `predict` and `load` take it."""
+    split: Literal["val", "test-dev"] = "val"
+    """What `--mode=eval` looks at. `test-dev` has no annotations: its detections are for COCO's server."""
     batch_size: int = 8
     pictures: int = 4
     """Validation pictures with boxes for TensorBoard."""

@@ -2,5 +2,6 @@
 
 from lad_jax.models.detector import Detector, ModelOptions
 from lad_jax.models.resnet import ResNetOptions
+from lad_jax.models.swin import SWIN, SwinOptions
 
-__all__ = ["Detector", "ModelOptions", "ResNetOptions"]
+__all__ = ["SWIN", "Detector", "ModelOptions", "ResNetOptions", "SwinOptions"]

@@ -8,10 +8,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, UInt8
 
 from lad_jax import boxes
+from lad_jax.models.backbones import BACKBONES
 from lad_jax.models.fpn import FPN
 from lad_jax.models.heads import Objectness, PAAHead
 from lad_jax.models.region import cells
-from lad_jax.models.resnet import ResNet, ResNetOptions
+from lad_jax.models.resnet import ResNetOptions
+from lad_jax.models.swin import SwinOptions
 from lad_jax.priors import make_priors, own_extent
 from lad_jax.types import Predictions
 
@@ -22,7 +24,8 @@ IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 class ModelOptions:
     """A network: what two networks must share to exchange costs is `first_level`, `n_levels` and `anchor_scale`."""
 
-    backbone: ResNetOptions = ResNetOptions()
+    backbone: ResNetOptions | SwinOptions = ResNetOptions()
+    """Its `family` tells which."""
     channel_order: Literal["rgb", "bgr"] = "rgb"
     """Order in which the network wants the colours, and in which mean and std are given."""
     pixel_mean: tuple[float, float, float] = IMAGENET_MEAN
@@ -34,11 +37,15 @@ class ModelOptions:
     """Side of an anchor in strides."""
     channels: int = 256
     """Channels of the pyramid and of the head's towers."""
+    extra_levels: Literal["output", "input"] = "output"
+    """What the pyramid's levels beyond the backbone's are made from: its coarsest output, or the backbone's own."""
     tower_convs: int = 4
     norm_groups: int = 32
     """Groups of the head's group norms."""
     objectness: Objectness = "none"
     """What multiplies a class's probability: `none` (PAA), `implicit` (IOP) or `conditional` (COP)."""
+    deformable_towers: bool = False
+    """Whether the last convolution of each of the head's towers is deformable (DCNv2)."""
     iou_branch: bool = True
     """Whether the head predicts each box's IoU with its object, which then counts in the score."""
     mask_padding: bool = True
@@ -82,7 +89,8 @@ class Detector(nn.Module):
         # A picture that could not be read has no content, but statistics need some cells.
         region = own_extent(jnp.maximum(image_hw, 1)) if options.mask_padding else None
         regions = [cells(region, stride) for stride in options.strides]
-        features = ResNet(options.backbone, dtype, name="backbone")(x, region)[options.first_level - 2 :]
+        backbone = BACKBONES[type(options.backbone)](options.backbone, options.first_level, dtype, name="backbone")
+        features = backbone(x, region)
         features = FPN(options.channels, options.n_levels, dtype, name="neck")(features, regions)
         head = PAAHead(
             self.n_classes,

@@ -29,11 +29,18 @@ Style = Literal["pytorch", "caffe"]
 
 @dataclass(frozen=True)
 class ResNetOptions:
-    """A backbone."""
+    """A ResNet or ResNeXt."""
 
+    family: Literal["resnet"] = "resnet"
     depth: Literal[10, 18, 34, 50, 101, 152] = 50
     width: int = 64
     """Channels of the stem; the stages have 1, 2, 4 and 8 times as many (times 4 with bottlenecks)."""
+    groups: int = 1
+    """Groups of a bottleneck's 3x3 convolution: above 1 it is a ResNeXt's (`64` of ResNeXt-101-64x4d)."""
+    group_width: int = 4
+    """Channels of such a group in the first stage (`4` of ResNeXt-101-64x4d); twice as many in each further stage."""
+    deformable_stages: tuple[int, ...] = ()
+    """Stages, 1 to 4, whose 3x3 convolutions are deformable (DCNv2); bottlenecks only."""
     style: Style = "pytorch"
     norm: NormName = "frozen_batch"
     norm_groups: int = 32
@@ -51,9 +58,11 @@ class ResNetOptions:
 
 
 class ResNet(nn.Module):
-    """Images to the feature maps C2, C3, C4, C5 (strides 4, 8, 16, 32)."""
+    """Images to the feature maps C2, C3, C4, C5 (strides 4, 8, 16, 32), from `first_level` on."""
 
     options: ResNetOptions
+    first_level: int
+    """The finest map that is returned: 2 for C2 to 5 for C5."""
     dtype: jnp.dtype
 
     @nn.compact
@@ -78,7 +87,7 @@ class ResNet(nn.Module):
                 region = cells(region, stride)
             x = self._frozen(stage, x)
             features.append(x)
-        return tuple(features)
+        return tuple(features[self.first_level - 2 :])
 
     def _frozen(self, stage: int, x: Float[Array, "..."]) -> Float[Array, "..."]:
         """Cut the gradient behind a frozen stage: nothing below it is computed in the backward pass."""

@@ -34,7 +34,7 @@ from lad_jax.train.state import TrainState, Variables
 from lad_jax.types import Network
 
 MAY_CHANGE = (
-    *("teacher.path", "model.backbone.pretrained", "teacher.model.backbone.pretrained"),
+    *("teacher.path", "teacher.config", "model.backbone.pretrained", "teacher.model.backbone.pretrained"),
     *("peers.path", "peers.model.backbone.pretrained"),
     *("data.workers", "train.devices", "train.log_every", "train.eval_every", "train.checkpoint_every"),
     *("data.train", "data.val", "data.on_bad_picture", "evaluation"),

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import optax
 
 from lad_jax.models import ModelOptions
-from lad_jax.models.resnet import is_frozen
+from lad_jax.models.backbones import is_frozen
 from lad_jax.types import Network
 
 REFERENCE_BATCH = 16
@@ -17,15 +17,21 @@ REFERENCE_BATCH = 16
 
 @dataclass(frozen=True)
 class OptimizerOptions:
-    """SGD with momentum and coupled weight decay; linear warm-up, then steps."""
+    """SGD with momentum and coupled weight decay, or AdamW; linear warm-up, then steps."""
 
+    kind: Literal["sgd", "adamw"] = "sgd"
     learning_rate: float = 0.01
     """For a batch of 16."""
     scale_learning_rate: bool = True
     """Multiply it by batch / 16."""
     momentum: float = 0.9
+    """Of SGD."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Of AdamW: how slowly the averages of the gradient and of its square move."""
     weight_decay: float = 1e-4
-    """On every trained tensor, added to the gradient before the momentum, as in torch."""
+    """SGD: added to the gradient before the momentum, as in torch. AdamW: decoupled."""
+    no_decay: tuple[str, ...] = ()
+    """Trained tensors with one of these in their name have no weight decay; empty: all have."""
     warmup_steps: int = 500
     warmup_factor: float = 0.001
     """Share of the learning rate to start the warm-up from."""
@@ -77,7 +83,7 @@ def make_optimizer(
 
     def label(path: tuple[Any, ...], _: Any) -> str:
         network, part, *rest = (key.key for key in path)
-        frozen = part == "backbone" and is_frozen(tuple(rest), models[network].backbone.frozen_stages)
+        frozen = part == "backbone" and is_frozen(tuple(rest), models[network].backbone)
         return "frozen" if frozen else network
 
     # The same chain with and without clipping, so that a run can be resumed with the other.

@@ -11,7 +11,7 @@ from lad_jax.models import ResNetOptions
 from lad_jax.models.resnet import ResNet
 from tests.convert.torchvision import state_dict
 
-MODEL = ResNet(ResNetOptions(depth=18, width=4), jnp.dtype("float32"))
+MODEL = ResNet(ResNetOptions(depth=18, width=4), 2, jnp.dtype("float32"))
 
 
 @pytest.fixture(scope="module")
