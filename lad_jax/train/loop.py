@@ -36,7 +36,10 @@ def train(options: RunOptions, workdir: Path) -> None:
       InputError: anything that the user can put right, and whatever can be known without decoding before the
         first step.
     """
-    sizes = {"train.batch_size": options.train.batch_size, "evaluation.batch_size": options.evaluation.batch_size}
+    sizes = {
+        "train.batch_size / config.train.accumulate": options.train.batch_size // options.train.accumulate,
+        "evaluation.batch_size": options.evaluation.batch_size,
+    }
     mesh = make_mesh(options.train.devices, sizes)
     train_set, val_set = open_datasets(options.data)
     plan = make_plan(train_set, options.data, batch_size=options.train.batch_size, seed=options.seed)

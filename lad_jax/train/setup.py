@@ -92,6 +92,8 @@ def make_run_step(
         switch=options.switch,
         soft=options.soft,
         normaliser_pictures=options.losses.normaliser_pictures,
+        accumulate=options.train.accumulate,
+        seed=options.seed,
     )
 
 
