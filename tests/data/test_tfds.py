@@ -29,7 +29,7 @@ from lad_jax.data import (
 from lad_jax.data.coco import CocoFolder
 from lad_jax.data.tfds import TfdsCoco, to_pixels
 from lad_jax.errors import InputError
-from scripts.prepare_tfds import prepare
+from scripts.prepare_tfds import prepare, relative_box
 from tests.data.test_pictures import with_orientation
 
 SIZES = {30: (41, 60), 7: (50, 37), 900_000_000_001: (64, 33), 8: (40, 40)}
@@ -280,6 +280,11 @@ def test_bad_pictures_are_named(folder, tmp_path):
     file.write_bytes(b"no picture")
     with pytest.raises(InputError, match=r"picture 8\.jpg in split 'train' of .* \(10 bytes\) has no header"):
         open_split(prepare(broken, tmp_path / "none"))
+
+
+def test_boxes_are_cut_at_the_border():
+    """TFDS refuses shares outside 0…1."""
+    assert relative_box([50, -3, 20, 13], 60, 40) == (0, 50 / 60, 10 / 40, 1)
 
 
 def test_what_cannot_be_prepared_is_named(folder, prepared, tmp_path):
