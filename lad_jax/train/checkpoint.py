@@ -37,7 +37,7 @@ MAY_CHANGE = (
     *("teacher.path", "teacher.config", "model.backbone.pretrained", "teacher.model.backbone.pretrained"),
     *("peers.path", "peers.model.backbone.pretrained"),
     *("data.workers", "train.devices", "train.log_every", "train.eval_every", "train.checkpoint_every"),
-    *("data.train", "data.val", "data.on_bad_picture", "evaluation"),
+    *("data.train", "data.val", "data.test", "data.tfds.directory", "data.on_bad_picture", "evaluation"),
     *("optimizer.learning_rate", "optimizer.clip_norm"),
 )
 """Config keys that a run may be resumed with other values of: where things lie, what is shown and when, and what
