@@ -32,15 +32,18 @@ FILES = {"timm/resnet18.tv_in1k/model.safetensors": CONTENT}
 
 @pytest.fixture
 def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Makes a hub the one that is asked; the cache is new."""
+    """Makes a hub the one that is asked; the cache is new.
 
-    # huggingface_hub reads HF_ENDPOINT and HF_HUB_CACHE when it is imported; this is where it keeps them.
+    huggingface_hub reads the variables `HF_...` when it is imported: what is changed is where it keeps them.
+    """
+
     def use(url: str) -> None:
         template = url + "/{repo_id}/resolve/{revision}/{filename}"
         monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", url)
         monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     return use
 
 

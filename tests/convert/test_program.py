@@ -186,7 +186,7 @@ def test_command_line(tmp_path: Path) -> None:
     keys = TINY | {"model.backbone.depth": 18, "model.backbone.norm": "frozen_batch", "seed": 5}
     flags = ["--config=configs/base.py", *(f"--config.{key}={value}" for key, value in keys.items())]
     with serve({"timm/resnet18/model.safetensors": safetensors.numpy.save(state_dict(width=8))}) as hub:
-        place = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hub")}
+        place = {"HF_ENDPOINT": hub.url, "HF_HUB_CACHE": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "0"}
         result = program("hf://timm/resnet18", *flags, f"--workdir={tmp_path / 'run'}", **place)
     assert result.returncode == 0, result.stderr
     assert "bare backbone: the pyramid and the head of the student are untrained" in result.stderr
