@@ -119,8 +119,10 @@ def to_mmdet(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
             "a network whose backbone has group norms (config.model.backbone.norm='group') cannot be written for "
             "mmdet, whose ResNet has batch norms by these names."
         )
-    leaves = {reference_name(path[1:]): np.asarray(leaf) for path, leaf in flatten_dict(dict(variables)).items()}
-    arrays = {name: to_torch_layout(leaf).copy(order="C") for name, leaf in leaves.items()}
+    arrays = {
+        reference_name(path[1:]): to_torch_layout(np.asarray(leaf), path).copy(order="C")
+        for path, leaf in flatten_dict(dict(variables)).items()
+    }
     counters = [name.replace("running_mean", "num_batches_tracked") for name in arrays if name.endswith("running_mean")]
     arrays |= {name: np.zeros((), np.int64) for name in counters}
     return dict(sorted(arrays.items()))
@@ -148,10 +150,10 @@ def _fit(
     for path, name in names.items():
         if name not in given:
             continue
-        shape, expected = given[name].shape, torch_shape(wanted[path])
+        shape, expected = given[name].shape, torch_shape(wanted[path], path)
         if shape != expected:
             problems.append(f"shape of {prefix}{name}: {shape}, expected {expected}")
-        result[path] = from_torch_layout(given[name]).astype(wanted[path].dtype)
+        result[path] = from_torch_layout(given[name], path).astype(wanted[path].dtype)
     used = {name: given[name] for name in names.values() if name in given}
     problems += [f"not finite: {prefix}{name}" for name in not_finite(used)]
     return unflatten_dict(result), problems
@@ -196,7 +198,8 @@ def _shapes(arrays: Arrays, prefix: str = "") -> dict[str, tuple[int, ...]]:
 def _wanted_shapes(
     template: Mapping[str, Any], name_of: Callable[[Path], str], prefix: str = ""
 ) -> dict[str, tuple[int, ...]]:
-    return {prefix + name_of(path[1:]): torch_shape(leaf) for path, leaf in flatten_dict(dict(template)).items()}
+    leaves = flatten_dict(dict(template))
+    return {prefix + name_of(path[1:]): torch_shape(leaf, path) for path, leaf in leaves.items()}
 
 
 def _misfit(source: str, what: str, advice: list[str], problems: list[str]) -> str:
