@@ -9,7 +9,6 @@ Path = tuple[str, ...]
 _LEAVES = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
 
 
-
 def torch_name(path: Path) -> str:
     """`('layer1_0', 'conv1', 'kernel')` as `layer1.0.conv1.weight`: the names of a backbone in torch.
 
