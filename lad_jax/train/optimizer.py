@@ -91,7 +91,7 @@ def make_optimizer(
         frozen = part == "backbone" and is_frozen(tuple(rest), models[network].backbone)
         return "frozen" if frozen else network
 
-    # The same chain with and without clipping, and whatever has no decay, so that a run can be resumed otherwise.
+    # The same chain with and without clipping, so that a run can be resumed with the other.
     clip = optax.clip_by_global_norm(options.clip_norm) if options.clip_norm else optax.identity()
     decay = _weight_decay(options.weight_decay, options.no_decay)
     if options.kind == "sgd":

@@ -9,11 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import lad_jax
 from lad_jax.convert import load_backbone, load_networks, to_mmdet
+from lad_jax.convert.program import into_workdir
 from lad_jax.errors import InputError
 from lad_jax.models import Detector, ModelOptions, ResNetOptions, SwinOptions
 from lad_jax.models.swin import Swin
 from lad_jax.options import RunOptions
+from lad_jax.train import checkpoint
 from lad_jax.train.state import init_variables
 from tests.convert.torchvision import state_dict as resnet
 from tests.golden import network
@@ -209,3 +212,18 @@ def test_a_detector_there_and_back(golden, caplog):
     variables = load_networks(weights, template, ["student"], "w", RunOptions().key_of)["student"]
     assert "left out backbone.norm0.weight" in caplog.text
     assert_same(to_mmdet(variables), {name: a for name, a in weights.items() if ".norm0." not in name})
+
+
+def test_a_classifier_as_a_checkpoint(tmp_path):
+    """From a file to a workdir, and as a teacher of it; how it was trained makes no difference to that."""
+    np.savez(tmp_path / "swin.npz", **original())
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    options = RunOptions(model=ModelOptions(backbone=SIZES, channels=8, tower_convs=1, norm_groups=2, n_levels=3))
+    into_workdir(tmp_path / "swin.npz", options, tmp_path / "run", str(tmp_path / "classes.txt"))
+    assert lad_jax.load(tmp_path / "run")[2].model == options.model
+    teacher = replace(options.model, backbone=replace(SIZES, drop_path=0.0, remat=True))
+    names = ("cat", "dog")
+    found = checkpoint.load_network(tmp_path / "run", "student", Detector(teacher, 2), names, "config.teacher.model")
+    ours, name = to_mmdet(found), "stages.2.downsample.reduction.weight"
+    expected = original()["layers.2.downsample.reduction.weight"].reshape(32, 2, 2, 16)
+    np.testing.assert_array_equal(ours[f"backbone.{name}"].reshape(32, 16, 2, 2), expected.transpose(0, 3, 2, 1))

@@ -156,9 +156,7 @@ def test_each_network_is_clipped_by_its_own_gradient():
 
 
 @pytest.mark.parametrize("kind", ["sgd", "adamw"])
-def test_a_run_can_be_resumed_with_clipping_and_other_decay(kind):
-    params, models = tree(0), {"student": ModelOptions()}
-    changes = [{}, {"clip_norm": 1.0}, {"no_decay": NO_DECAY}]
-    optimizers = [make_optimizer(OptimizerOptions(kind=kind, **c), lambda _: 1.0, models) for c in changes]
-    first, *others = [jax.tree.structure(optimizer.init(params)) for optimizer in optimizers]
-    assert all(other == first for other in others)
+def test_a_run_can_be_resumed_with_clipping(kind):
+    options = [OptimizerOptions(kind=kind, clip_norm=clip_norm) for clip_norm in (0.0, 1.0)]
+    states = [make_optimizer(o, lambda _: 1.0, {"student": ModelOptions()}).init(tree(0)) for o in options]
+    assert jax.tree.structure(states[0]) == jax.tree.structure(states[1])
