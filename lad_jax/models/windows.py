@@ -74,11 +74,8 @@ class WindowAttention(nn.Module):
         qkv = dense(3 * channels, self.dtype, name="qkv")(x)
         qkv = qkv.reshape(batch, windows, tokens, 3, self.heads, channels // self.heads)
         q, k, v = (qkv[..., i, :, :] for i in range(3))
-        table = self.param(
-            "relative_position_bias_table",
-            TRUNCATED_NORMAL,
-            ((2 * self.window - 1) ** 2, self.heads),
-        )
+        offsets = (2 * self.window - 1) ** 2
+        table = self.param("relative_position_bias_table", TRUNCATED_NORMAL, (offsets, self.heads))
         bias = table[relative_position_index(self.window)].transpose(2, 0, 1)
         scaled = q * (channels // self.heads) ** -0.5
         logits = jnp.einsum("bnihc,bnjhc->bnhij", scaled, k, preferred_element_type=jnp.float32) + bias
