@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from lad_jax.convert.swin import window_of
 from lad_jax.distill import METHODS
 from lad_jax.models.resnet import STAGES
 
@@ -11,6 +12,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 """Names and shapes of a network, as mmdet has them."""
 _OBJECTNESS = {"conditional": "coeff_conv", "implicit": "obj_bias"}
 """The convolution that only a head with this kind of objectness has."""
+_FAMILY = "backbone.family"
 
 
 def advise(given: Shapes, wanted: Shapes, key: str) -> list[str]:
@@ -27,6 +29,10 @@ def advise(given: Shapes, wanted: Shapes, key: str) -> list[str]:
         for name in theirs
         if name in ours and theirs[name] != ours[name]
     ]
+    if _FAMILY in theirs and _FAMILY in ours and theirs[_FAMILY] != ours[_FAMILY]:
+        lines += [
+            f"set {key}.{name}={theirs[name]!r}" for name in theirs if name.startswith("backbone.") and name not in ours
+        ]
     classes = [shapes.get("bbox_head.atss_cls.weight", (None,))[0] for shapes in (given, wanted)]
     if None not in classes and classes[0] != classes[1]:
         lines.append(
@@ -69,7 +75,10 @@ def _architecture(shapes: Shapes) -> dict[str, Any]:
     def has(prefix: str) -> bool:
         return any(name.startswith(prefix) for name in shapes)
 
-    if has("backbone."):
+    if has("backbone.patch_embed."):
+        result |= _swin(shapes)
+    elif has("backbone."):
+        result[_FAMILY] = "resnet"
         kind = "bottleneck" if has("backbone.layer1.0.conv3.") else "basic"
         blocks = tuple(count(rf"backbone\.layer{stage}\.(\d+)\.") for stage in range(1, 5))
         depths = [depth for depth, stages in STAGES.items() if stages == (kind, blocks)]
@@ -89,4 +98,21 @@ def _architecture(shapes: Shapes) -> dict[str, Any]:
         result["iou_branch"] = has("bbox_head.atss_centerness.")
     if "bbox_head.atss_cls.weight" in shapes:
         result["channels"] = shapes["bbox_head.atss_cls.weight"][1]
+    return result
+
+
+def _swin(shapes: Shapes) -> dict[str, Any]:
+    """Options of a network with a Swin, by key."""
+    depths, tables = [], []
+    for stage in range(4):
+        blocks = re.compile(rf"backbone\.stages\.{stage}\.blocks\.(\d+)\.")
+        depths.append(len({match[1] for name in shapes if (match := blocks.match(name))}))
+        table = f"backbone.stages.{stage}.blocks.0.attn.w_msa.relative_position_bias_table"
+        tables += [shapes[table]] if table in shapes else []
+    result: dict[str, Any] = {_FAMILY: "swin", "backbone.depths": tuple(depths)}
+    if "backbone.patch_embed.norm.weight" in shapes:
+        result["backbone.embed"] = shapes["backbone.patch_embed.norm.weight"][0]
+    if len(tables) == 4:
+        result["backbone.heads"] = tuple(heads for _, heads in tables)
+        result["backbone.window"] = window_of(tables[0])
     return result

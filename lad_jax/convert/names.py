@@ -10,30 +10,37 @@ _LEAVES = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "runni
 
 
 def torch_name(path: Path) -> str:
-    """`('layer1_0', 'conv1', 'kernel')` as `layer1.0.conv1.weight`: torchvision's names of a backbone."""
-    modules = [re.sub(r"_(\d+)$", r".\1", module) for module in path[:-1]]
-    return ".".join([*modules, _LEAVES[path[-1]]])
+    """`('layer1_0', 'conv1', 'kernel')` as `layer1.0.conv1.weight`: the names of a backbone in torch.
+
+    An underscore beside a number stands for a dot.
+    """
+    modules = [re.sub(r"_(?=\d)|(?<=\d)_", ".", module) for module in path[:-1]]
+    return ".".join([*modules, _LEAVES.get(path[-1], path[-1])])
 
 
 def reference_name(path: Path) -> str:
     """`('bbox_head', 'cls_convs_0_gn', 'scale')` as `bbox_head.cls_convs.0.gn.weight`: mmdet's names of a detector."""
     if path[-1].startswith("scales_"):
         return f"bbox_head.scales.{path[-1].removeprefix('scales_')}.scale"
-    name = re.sub(r"convs_(\d+)_(conv|gn)", r"convs.\1.\2", torch_name(path))
-    return re.sub(r"(lateral|fpn)_convs\.(\d+)", r"\1_convs.\2.conv", name)
+    return re.sub(r"(lateral|fpn)_convs\.(\d+)", r"\1_convs.\2.conv", torch_name(path))
 
 
-def from_torch_layout(array: np.ndarray) -> np.ndarray:
-    """Kernels OIHW to HWIO; anything else as it is."""
-    return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array
+def from_torch_layout(array: np.ndarray, path: Path) -> np.ndarray:
+    """Kernels OIHW to HWIO and OI to IO; anything else as it is."""
+    return array.transpose(np.argsort(_torch_axes(path, array.ndim)))
 
 
-def to_torch_layout(array: np.ndarray) -> np.ndarray:
-    """Kernels HWIO to OIHW; anything else as it is."""
-    return array.transpose(3, 2, 0, 1) if array.ndim == 4 else array
+def to_torch_layout(array: np.ndarray, path: Path) -> np.ndarray:
+    """Kernels HWIO to OIHW and IO to OI; anything else as it is."""
+    return array.transpose(_torch_axes(path, array.ndim))
 
 
-def torch_shape(leaf: Any) -> tuple[int, ...]:
+def torch_shape(leaf: Any, path: Path) -> tuple[int, ...]:
     """The shape that `leaf` (an array, or its description) has in torch's layout."""
-    shape = tuple(leaf.shape)
-    return (shape[3], shape[2], shape[0], shape[1]) if len(shape) == 4 else shape
+    return tuple(leaf.shape[axis] for axis in _torch_axes(path, leaf.ndim))
+
+
+def _torch_axes(path: Path, ndim: int) -> tuple[int, ...]:
+    """Our axes of a parameter in torch's order."""
+    of_kernels = {4: (3, 2, 0, 1), 2: (1, 0)}
+    return of_kernels[ndim] if path[-1] == "kernel" and ndim in of_kernels else tuple(range(ndim))

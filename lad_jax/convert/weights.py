@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from lad_jax.convert import swin
 from lad_jax.convert.advice import advise, advise_networks
 from lad_jax.convert.names import (
     Path,
@@ -26,18 +27,26 @@ Arrays = Mapping[str, np.ndarray]
 _PART_OF_NETWORK = re.compile(r"(?:(?P<network>\w+)_)?(?P<name>(?:backbone|neck|bbox_head)\..+)")
 
 
-def load_torchvision_resnet(arrays: Arrays, variables: Mapping[str, Any], source: str) -> Any:
-    """Backbone variables filled from a state dict with torchvision's ResNet names.
+def load_backbone(arrays: Arrays, variables: Mapping[str, Any], source: str) -> Any:
+    """Backbone variables filled from a state dict of ImageNet weights.
 
     Args:
-      arrays: name to array; convolutions as OIHW. A classifier (`fc.`) and `num_batches_tracked` are ignored.
-      variables: `params` and `batch_stats` of our backbone (or their shapes); they give names, shapes and dtypes.
+      arrays: name to array; convolutions as OIHW. A ResNet has torchvision's names, a Swin those of its authors, of
+        timm or of mmdet. A classifier and `num_batches_tracked` are ignored.
+      variables: `params` and `batch_stats` of our backbone (or their shapes); they give names, shapes and dtypes. The
+        norms of Swin's maps, which a classifier does not have, may be missing: they begin as ones and zeros.
       source: name of the file, for messages.
 
     Raises:
       InputError: lists every name that is missing, unexpected, of another shape or not finite.
     """
-    given = {name: array for name, array in arrays.items() if not name.startswith("fc.") and not _is_counter(name)}
+    wanted = _wanted_shapes(variables, torch_name)
+    arrays = swin.from_original(arrays) if swin.is_original(arrays) else arrays
+    given = swin.output_norms(wanted) | {
+        name: array
+        for name, array in arrays.items()
+        if not (name.startswith("fc.") or _is_constant(name) or _is_unused(name, wanted))
+    }
     result, problems = _fit(given, variables, torch_name)
     if problems:
         advice = advise(_shapes(given, "backbone."), _wanted_shapes(variables, torch_name, "backbone."), "config.model")
@@ -84,7 +93,7 @@ def load_networks(
         wanted = _wanted_shapes(template, reference_name)
         weights = {name: a for name, a in given.get(network, {}).items() if not _is_unused(name, wanted)}
         for name in given.get(network, {}).keys() - weights.keys():
-            _log.warning("%s: left out %s%s, which this head has no use for", source, prefix_of(network), name)
+            _log.warning("%s: left out %s%s, which this network has no use for", source, prefix_of(network), name)
         result[network], found = _fit(weights, template, reference_name, prefix_of(network))
         problems += found
         if found and weights:
@@ -114,15 +123,18 @@ def to_mmdet(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
             "a plain head without an IoU branch (config.model.iou_branch=False) cannot be written for mmdet, whose "
             "head has one."
         )
-    if "backbone" not in variables.get("batch_stats", {}):
+    is_resnet = "conv1" in variables["params"]["backbone"]
+    if is_resnet and "backbone" not in variables.get("batch_stats", {}):
         raise InputError(
             "a network whose backbone has group norms (config.model.backbone.norm='group') cannot be written for "
             "mmdet, whose ResNet has batch norms by these names."
         )
-    leaves = {reference_name(path[1:]): np.asarray(leaf) for path, leaf in flatten_dict(dict(variables)).items()}
-    arrays = {name: to_torch_layout(leaf).copy(order="C") for name, leaf in leaves.items()}
+    arrays = {
+        reference_name(path[1:]): to_torch_layout(np.asarray(leaf), path).copy(order="C")
+        for path, leaf in flatten_dict(dict(variables)).items()
+    }
     counters = [name.replace("running_mean", "num_batches_tracked") for name in arrays if name.endswith("running_mean")]
-    arrays |= {name: np.zeros((), np.int64) for name in counters}
+    arrays |= {name: np.zeros((), np.int64) for name in counters} | swin.position_indices(arrays)
     return dict(sorted(arrays.items()))
 
 
@@ -148,10 +160,10 @@ def _fit(
     for path, name in names.items():
         if name not in given:
             continue
-        shape, expected = given[name].shape, torch_shape(wanted[path])
+        shape, expected = given[name].shape, torch_shape(wanted[path], path)
         if shape != expected:
             problems.append(f"shape of {prefix}{name}: {shape}, expected {expected}")
-        result[path] = from_torch_layout(given[name]).astype(wanted[path].dtype)
+        result[path] = from_torch_layout(given[name], path).astype(wanted[path].dtype)
     used = {name: given[name] for name in names.values() if name in given}
     problems += [f"not finite: {prefix}{name}" for name in not_finite(used)]
     return unflatten_dict(result), problems
@@ -163,7 +175,7 @@ def _by_network(arrays: Arrays) -> tuple[dict[str, dict[str, np.ndarray]], list[
     strange = []
     for name, array in arrays.items():
         # SoLAD of the paper's authors saves a second head that is in no computation.
-        if _is_counter(name) or name.startswith("kd_bbox_head."):
+        if _is_constant(name) or name.startswith("kd_bbox_head."):
             continue
         if match := _PART_OF_NETWORK.fullmatch(name):
             networks[match["network"] or "student"][match["name"]] = array
@@ -172,21 +184,22 @@ def _by_network(arrays: Arrays) -> tuple[dict[str, dict[str, np.ndarray]], list[
     return dict(networks), strange
 
 
-def _is_counter(name: str) -> bool:
-    """Torch counts the batches that a batch norm has seen; frozen ones do not use the number."""
-    return name.endswith("num_batches_tracked")
+def _is_constant(name: str) -> bool:
+    """Torch counts the batches that a batch norm has seen, which frozen ones do not use; a Swin saves its indices."""
+    return name.endswith(("num_batches_tracked", "relative_position_index"))
 
 
 def _is_unused(name: str, wanted: Iterable[str]) -> bool:
-    """Whether a head of the reference has this weight but computes nothing from it.
+    """Whether a network of the reference has this weight but computes nothing from it.
 
     Its heads with objectness but without an IoU branch keep the branch's convolution, and its conditional objectness
-    the implicit one's. A plain head uses its IoU branch always.
+    the implicit one's. A plain head uses its IoU branch always. A Swin may have the norm of a map that is finer than
+    the pyramid.
     """
     conditional, implicit = (f"bbox_head.{conv}.weight" in wanted for conv in ("coeff_conv", "obj_bias"))
     unused = ["bbox_head.atss_centerness."] if conditional or implicit else []
     unused += ["bbox_head.objectness."] if conditional else []
-    return name not in wanted and name.startswith(tuple(unused))
+    return name not in wanted and (name.startswith(tuple(unused)) or swin.is_output_norm(name))
 
 
 def _shapes(arrays: Arrays, prefix: str = "") -> dict[str, tuple[int, ...]]:
@@ -196,7 +209,8 @@ def _shapes(arrays: Arrays, prefix: str = "") -> dict[str, tuple[int, ...]]:
 def _wanted_shapes(
     template: Mapping[str, Any], name_of: Callable[[Path], str], prefix: str = ""
 ) -> dict[str, tuple[int, ...]]:
-    return {prefix + name_of(path[1:]): torch_shape(leaf) for path, leaf in flatten_dict(dict(template)).items()}
+    leaves = flatten_dict(dict(template))
+    return {prefix + name_of(path[1:]): torch_shape(leaf, path) for path, leaf in leaves.items()}
 
 
 def _misfit(source: str, what: str, advice: list[str], problems: list[str]) -> str:

@@ -42,7 +42,10 @@ MAY_CHANGE = (
 )
 """Config keys that a run may be resumed with other values of: where things lie, what is shown and when, and what
 rescues a run whose loss was not finite."""
-NOT_ARCHITECTURE = ("backbone.pretrained", "backbone.frozen_stages", "dtype", "mask_padding")
+NOT_ARCHITECTURE = (
+    *("backbone.pretrained", "backbone.frozen_stages", "backbone.drop_path", "backbone.remat"),
+    *("dtype", "mask_padding"),
+)
 """Keys of the model that may differ between a checkpoint and who loads it."""
 
 

@@ -1,4 +1,4 @@
-"""SGD as the references train with it, and its schedule (spec 9.1), from optax."""
+"""SGD and AdamW as the references train with them, and their schedule (spec 9.1 and 9.3), from optax."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Any, Literal
 import jax
 import optax
 
+from lad_jax.convert.names import reference_name
 from lad_jax.models import ModelOptions
 from lad_jax.models.backbones import is_frozen
 from lad_jax.types import Network
@@ -31,7 +32,8 @@ class OptimizerOptions:
     weight_decay: float = 1e-4
     """SGD: added to the gradient before the momentum, as in torch. AdamW: decoupled."""
     no_decay: tuple[str, ...] = ()
-    """Trained tensors with one of these in their name have no weight decay; empty: all have."""
+    """Parameters with one of these in mmdet's name for them have no weight decay; empty: all have. `norm` covers Swin's
+    layer norms, but not the head's group norms, which are named `gn`."""
     warmup_steps: int = 500
     warmup_factor: float = 0.001
     """Share of the learning rate to start the warm-up from."""
@@ -50,6 +52,9 @@ class OptimizerOptions:
         for name in ["learning_rate", "weight_decay", "warmup_steps", "clip_norm"]:
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must not be negative")
+        for beta in self.betas:
+            if not 0 <= beta < 1:
+                raise ValueError(f"betas is {self.betas}; each must be at least 0 and below 1")
 
 
 def peak_learning_rate(options: OptimizerOptions, batch_size: int) -> float:
@@ -73,7 +78,7 @@ def make_schedule(options: OptimizerOptions, *, batch_size: int, steps_per_epoch
 def make_optimizer(
     options: OptimizerOptions, schedule: optax.Schedule, models: Mapping[Network, ModelOptions]
 ) -> optax.GradientTransformation:
-    """The update of `{network: params}`: clip, decay, momentum; frozen stages of the backbones never move.
+    """The update of `{network: params}`: clipped, decayed, by SGD or AdamW; frozen stages of backbones never move.
 
     Args:
       options: see `OptimizerOptions`.
@@ -87,13 +92,26 @@ def make_optimizer(
         return "frozen" if frozen else network
 
     # The same chain with and without clipping, so that a run can be resumed with the other.
-    sgd = optax.chain(
-        optax.clip_by_global_norm(options.clip_norm) if options.clip_norm else optax.identity(),
-        optax.add_decayed_weights(options.weight_decay),
-        optax.sgd(schedule, momentum=options.momentum),
-    )
+    clip = optax.clip_by_global_norm(options.clip_norm) if options.clip_norm else optax.identity()
+    decay = _weight_decay(options.weight_decay, options.no_decay)
+    if options.kind == "sgd":
+        update = optax.chain(clip, decay, optax.sgd(schedule, momentum=options.momentum))
+    else:
+        adam = optax.scale_by_adam(*options.betas)
+        update = optax.chain(clip, adam, decay, optax.scale_by_learning_rate(schedule))
     # One group a network: of two that learn together, neither's gradient clips the other's.
     return optax.partition(
-        {**dict.fromkeys(models, sgd), "frozen": optax.set_to_zero()},
+        {**dict.fromkeys(models, update), "frozen": optax.set_to_zero()},
         lambda params: jax.tree_util.tree_map_with_path(label, params),
     )
+
+
+def _weight_decay(rate: float, no_decay: tuple[str, ...]) -> optax.GradientTransformation:
+    """Add `rate` times the parameter to what comes in; not for those with one of `no_decay` in their name."""
+
+    def add(path: tuple[Any, ...], update: Any, parameter: Any) -> Any:
+        _, *rest = (key.key for key in path)
+        exempt = any(part in reference_name(tuple(rest)) for part in no_decay)
+        return update if exempt else update + rate * parameter
+
+    return optax.stateless(lambda updates, params: jax.tree_util.tree_map_with_path(add, updates, params))

@@ -9,7 +9,7 @@ import numpy as np
 import optax
 
 from lad_jax.assign import make_assigner
-from lad_jax.convert import load_arrays, load_torchvision_resnet
+from lad_jax.convert import load_arrays, load_backbone
 from lad_jax.convert.pretrained import resolve
 from lad_jax.data import DataSet
 from lad_jax.errors import InputError
@@ -105,11 +105,11 @@ def make_run_step(
 
 
 def with_backbone(variables: Variables, arrays: Mapping[str, np.ndarray], source: str) -> Variables:
-    """`variables` of a detector, with the backbone of a state dict with torchvision's names.
+    """`variables` of a detector, with the backbone of a state dict (see `load_backbone`).
 
     Raises:
       InputError: it does not fit.
     """
     template = {collection: tree["backbone"] for collection, tree in variables.items()}
-    loaded = load_torchvision_resnet(arrays, template, source)
+    loaded = load_backbone(arrays, template, source)
     return {collection: {**tree, "backbone": loaded[collection]} for collection, tree in variables.items()}

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lad_jax.convert import load_torchvision_resnet
+from lad_jax.convert import load_backbone
 from lad_jax.errors import InputError
 from lad_jax.models import ResNetOptions
 from lad_jax.models.resnet import ResNet
@@ -57,7 +57,7 @@ def forward(x, arrays):
 
 def test_loaded_weights_compute_what_torch_would(template):
     arrays = state_dict()
-    variables = load_torchvision_resnet(arrays, template, "file.npz")
+    variables = load_backbone(arrays, template, "file.npz")
     picture = np.random.default_rng(1).normal(0, 1, (32, 64, 3)).astype(np.float32)
     ours = jax.jit(MODEL.apply)(variables, picture[None])
     for a, b in zip(ours, forward(picture.transpose(2, 0, 1).astype(np.float64), arrays), strict=True):
@@ -70,7 +70,7 @@ def test_every_misfit_is_listed(template):
     arrays["layer9.0.conv1.weight"] = np.zeros((1, 1, 1, 1))
     arrays["layer1.1.conv2.weight"] = np.zeros((4, 4, 1, 1))
     with pytest.raises(InputError) as caught:
-        load_torchvision_resnet(arrays, template, "some.npz")
+        load_backbone(arrays, template, "some.npz")
     message = str(caught.value)
     assert "some.npz" in message
     assert "missing: layer3.0.bn2.running_var" in message

@@ -9,7 +9,7 @@ import pytest
 
 from lad_jax.evaluation.postprocess import PostprocessOptions
 from lad_jax.evaluation.runner import make_detector
-from lad_jax.models import Detector, ModelOptions, ResNetOptions
+from lad_jax.models import Detector, ModelOptions, ResNetOptions, SwinOptions
 from lad_jax.priors import level_shapes
 from lad_jax.train.state import init_variables
 from lad_jax.types import Batch
@@ -25,6 +25,9 @@ MODELS = {
     ),
     "bottlenecks, caffe style, COP": replace(
         SMALL, backbone=ResNetOptions(depth=50, width=4, style="caffe"), objectness="conditional"
+    ),
+    "Swin, windows that do not divide any map": replace(
+        SMALL, backbone=SwinOptions(embed=4, depths=(1, 1, 2, 1), heads=(1, 2, 2, 4))
     ),
 }
 SIZES, CANVAS = [(50, 70), (96, 128), (64, 96)], (160, 192)

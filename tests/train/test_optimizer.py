@@ -1,11 +1,11 @@
-"""SGD and its schedule against twins of what torch and mmcv do (spec 9.1)."""
+"""SGD, AdamW and the schedule against torch, and twins of what torch and mmcv do (spec 9.1 and 9.3)."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lad_jax.models import ModelOptions, ResNetOptions
+from lad_jax.models import ModelOptions, ResNetOptions, SwinOptions
 from lad_jax.train.optimizer import OptimizerOptions, make_optimizer, make_schedule
 
 
@@ -81,7 +81,60 @@ def test_frozen_parameters_need_no_momentum():
     assert total - frozen <= held <= total - frozen + 2  # and counters
 
 
-@pytest.mark.parametrize("change", [{"momentum": 1.5}, {"ema_decay": -0.1}, {"learning_rate": -1.0}])
+NO_DECAY = ("absolute_pos_embed", "relative_position_bias_table", "norm")
+
+
+def swin_tree(seed):
+    """Params by our names, of each kind that the Swin recipe tells apart."""
+    rng = np.random.default_rng(seed)
+    module = lambda *leaves: {leaf: jnp.asarray(rng.normal(size=(2, 2)), jnp.float32) for leaf in leaves}  # noqa: E731
+    attention = {"qkv": module("kernel", "bias"), **module("relative_position_bias_table")}
+    block = {"attn": {"w_msa": attention}, "norm1": module("scale", "bias")}
+    backbone = {"patch_embed": {"norm": module("scale", "bias")}, "stages_0_blocks_0": block, "norm1": module("scale")}
+    head = {"cls_convs_0_gn": module("scale", "bias"), "atss_cls": module("kernel", "bias"), **module("scales_0")}
+    return {"student": {"backbone": backbone, "neck": {"fpn_convs_0": module("kernel", "bias")}, "bbox_head": head}}
+
+
+@pytest.mark.parametrize("kind", ["adamw", "sgd"])
+def test_three_steps_without_decay_of_norms_equal_torchs(kind, torch):
+    """Layer norms and tables of position biases have no decay; the head's group norms and all biases have."""
+    rates, decay = (0.1, 0.2, 0.05), 0.3
+    options = OptimizerOptions(kind=kind, weight_decay=decay, no_decay=NO_DECAY, betas=(0.8, 0.95))
+    models = {"student": ModelOptions(backbone=SwinOptions())}
+    optimizer = make_optimizer(options, lambda t: jnp.array(rates)[t], models)
+    params = swin_tree(0)
+    state = optimizer.init(params)
+
+    def by_name(tree):
+        return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in jax.tree.leaves_with_path(tree)}
+
+    twin = {name: torch.tensor(array, requires_grad=True) for name, array in by_name(params).items()}
+    exempt = {name for name in twin if "norm" in name or "position_bias" in name}
+    assert len(exempt) == 6 and len(twin) == 15
+    groups = [
+        {"params": [twin[name] for name in twin if name in exempt], "weight_decay": 0.0},
+        {"params": [twin[name] for name in twin if name not in exempt], "weight_decay": decay},
+    ]
+    if kind == "adamw":
+        theirs = torch.optim.AdamW(groups, betas=options.betas)
+    else:
+        theirs = torch.optim.SGD(groups, lr=1.0, momentum=options.momentum)
+    for t, rate in enumerate(rates):
+        gradients = swin_tree(t + 1)
+        for name, gradient in by_name(gradients).items():
+            twin[name].grad = torch.tensor(gradient)
+        for group in theirs.param_groups:
+            group["lr"] = rate
+        theirs.step()
+        updates, state = optimizer.update(gradients, state, params)
+        params = jax.tree.map(jnp.add, params, updates)
+    for name, ours in by_name(params).items():
+        np.testing.assert_allclose(ours, twin[name].detach().numpy(), rtol=2e-5, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    "change", [{"momentum": 1.5}, {"ema_decay": -0.1}, {"learning_rate": -1.0}, {"betas": (0.9, 1.0)}]
+)
 def test_impossible_options(change):
     with pytest.raises(ValueError, match=next(iter(change))):
         OptimizerOptions(**change)
@@ -102,7 +155,8 @@ def test_each_network_is_clipped_by_its_own_gradient():
     np.testing.assert_allclose(updates["teacher"]["neck"]["kernel"], [-0.6, -0.8], rtol=1e-6)
 
 
-def test_a_run_can_be_resumed_with_clipping():
-    params, models = {"student": tree(0)}, {"student": ModelOptions()}
-    states = [make_optimizer(OptimizerOptions(clip_norm=c), lambda _: 1.0, models).init(params) for c in (0.0, 1.0)]
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+def test_a_run_can_be_resumed_with_clipping(kind):
+    options = [OptimizerOptions(kind=kind, clip_norm=clip_norm) for clip_norm in (0.0, 1.0)]
+    states = [make_optimizer(o, lambda _: 1.0, {"student": ModelOptions()}).init(tree(0)) for o in options]
     assert jax.tree.structure(states[0]) == jax.tree.structure(states[1])
