@@ -262,7 +262,9 @@ def check_same_run(saved: Meta, now: Meta, workdir: Path) -> None:
     Raises:
       InputError: it is another; says what differs.
     """
-    changes = [(name, old, new) for name, old, new in _differences(saved.config, now.config) if not _may_change(name)]
+    # An older checkpoint lacks the keys that have been added since: it was trained by what is their default now.
+    before = as_json(from_config(RunOptions, saved.config))
+    changes = [(name, old, new) for name, old, new in _differences(before, now.config) if not _may_change(name)]
     if changes:
         lines = "\n  ".join(f"config.{name}: there {old!r}, now {new!r}" for name, old, new in changes)
         raise InputError(f"{workdir} holds a run with another config; take another workdir, or go back to:\n  {lines}")

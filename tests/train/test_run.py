@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -263,6 +264,16 @@ class TestBadInput:
         else:
             with pytest.raises(InputError, match="another config"):
                 checkpoint.check_same_run(saved, now, tmp_path)
+
+    def test_keys_that_were_added_since_a_checkpoint(self, tmp_path: Path) -> None:
+        """They have their defaults there."""
+        now = checkpoint.Meta(checkpoint.as_json(tiny()), ("cat",), (1,), "data", {})
+        older = checkpoint.as_json(tiny())
+        del older["optimizer"]["betas"], older["model"]["backbone"]["family"], older["data"]["tfds"]
+        checkpoint.check_same_run(replace(now, config=older), now, tmp_path)
+        older["optimizer"]["momentum"] = 0.8
+        with pytest.raises(InputError, match=r"optimizer\.momentum: there 0\.8"):
+            checkpoint.check_same_run(replace(now, config=older), now, tmp_path)
 
     def test_batch_that_does_not_divide_among_devices(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="does not divide among 8 devices"):
