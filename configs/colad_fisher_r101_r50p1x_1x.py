@@ -1,4 +1,4 @@
-"""CoLAD: a ResNet-101 and a trained ResNet-50, Fisher score.
+"""CoLAD: a ResNet-101 (student) and a trained ResNet-50 (teacher), Fisher score.
 
     python -m lad_jax.recipe configs/colad_fisher_r101_r50p1x_1x.py --run
     python main.py --config=configs/colad_fisher_r101_r50p1x_1x.py --workdir=runs/colad_fisher_r101_r50p1x_1x

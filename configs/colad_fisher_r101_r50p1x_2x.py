@@ -1,4 +1,4 @@
-"""CoLAD: a ResNet-101 and a trained ResNet-50, Fisher score, twice as long.
+"""CoLAD: a ResNet-101 (student) and a trained ResNet-50 (teacher), Fisher score, twice as long.
 
     python -m lad_jax.recipe configs/colad_fisher_r101_r50p1x_2x.py --run
     python main.py --config=configs/colad_fisher_r101_r50p1x_2x.py --workdir=runs/colad_fisher_r101_r50p1x_2x

@@ -1,4 +1,4 @@
-"""CoLAD: a ResNet-101 with a COP head and a trained ResNet-50.
+"""CoLAD: a ResNet-101 with a COP head (student) and a trained ResNet-50 (teacher).
 
     python -m lad_jax.recipe configs/colad_r101cop_r50p3x_ms_2x.py --run
     python main.py --config=configs/colad_r101cop_r50p3x_ms_2x.py --workdir=runs/colad_r101cop_r50p3x_ms_2x

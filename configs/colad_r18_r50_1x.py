@@ -1,4 +1,4 @@
-"""CoLAD: a ResNet-18 and a ResNet-50.
+"""CoLAD: a ResNet-18 (student) and a ResNet-50 (teacher).
 
     python main.py --config=configs/colad_r18_r50_1x.py --workdir=runs/colad_r18_r50_1x
 

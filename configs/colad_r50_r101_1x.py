@@ -1,9 +1,9 @@
-"""CoLAD: a ResNet-50 and a ResNet-101.
+"""CoLAD: a ResNet-50 (student) and a ResNet-101 (teacher).
 
     python main.py --config=configs/colad_r50_r101_1x.py --workdir=runs/colad_r50_r101_1x
 
-Table 5, R50, CoLAD 1x: AP 41.3 (val), network `student`
-Table 5, R101, CoLAD 1x: AP 43.1 (val), network `teacher`
+Table 5, R50, CoLAD 1x: AP 41.3 (val)
+Table 5, R101, CoLAD 1x: AP 43.1 (val)
 
 Open: how often the networks take turns. As released: for each object and level, where the text says each step.
 """

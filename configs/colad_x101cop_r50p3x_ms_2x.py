@@ -1,4 +1,4 @@
-"""CoLAD: a ResNeXt-101-64x4d with a COP head and a trained ResNet-50.
+"""CoLAD: a ResNeXt-101-64x4d with a COP head (student) and a trained ResNet-50 (teacher).
 
     python -m lad_jax.recipe configs/colad_x101cop_r50p3x_ms_2x.py --run
     python main.py --config=configs/colad_x101cop_r50p3x_ms_2x.py --workdir=runs/colad_x101cop_r50p3x_ms_2x
