@@ -50,9 +50,10 @@ def _shrink_network(model: ConfigDict) -> None:
     if backbone.family == "swin":
         backbone.embed, backbone.depths, backbone.heads, backbone.window = 8, (1, 1, 1, 1), (1, 2, 4, 8), 4
     else:
-        backbone.width = 16 if backbone.depth > 50 else 8
         # ResNeXt and deformable convolutions need bottlenecks, which the shallowest network does not have.
-        backbone.depth = 50 if backbone.groups > 1 or backbone.deformable_stages else 10
+        bottlenecks = backbone.groups > 1 or backbone.deformable_stages
+        backbone.width = 16 if backbone.depth == 101 and not bottlenecks else 8
+        backbone.depth = 50 if bottlenecks else 10
         backbone.groups = min(backbone.groups, 4)
         backbone.norm, backbone.norm_groups, backbone.frozen_stages = "group", 4, -1
     model.n_levels = 4
