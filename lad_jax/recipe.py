@@ -63,12 +63,12 @@ def make_stages(config: str, workdirs: Path, extra: Sequence[str] = ()) -> list[
     teacher: Path | None = None
     for name, options in _chain(config):
         workdir = workdirs / workdir_name(name)
-        run = ("main.py", f"--config={name}", f"--workdir={workdir}")
+        program = ("main.py", f"--config={name}", f"--workdir={workdir}")
         moved = () if teacher in (None, Path(options.teacher.path)) else (f"--config.teacher.path={teacher}",)
-        stages.append(Stage((*run, *moved, *extra), training_state(workdir), note=None))
+        stages.append(Stage((*program, *moved, *extra), training_state(workdir), note=None))
         teacher = workdir
     trained = stages[-1].state == "done"
-    return [*stages, _evaluation((*run, "--mode=eval", *extra), workdir / "evaluated.txt", trained)]
+    return [*stages, _evaluation((*program, "--mode=eval", *extra), workdir / "evaluated.txt", trained)]
 
 
 def workdir_name(config: str) -> str:
@@ -88,8 +88,11 @@ def training_state(workdir: Path) -> State:
         return "to be run"
     if not (workdir / "checkpoints" / str(max(steps)) / "optimizer").is_dir():
         return "done"
-    epochs = json.loads((workdir / "config.json").read_text())["train"]["epochs"]
-    last = [line for line in _lines(workdir / "metrics.jsonl") if line["step"] == max(steps)]
+    config, metrics = workdir / "config.json", workdir / "metrics.jsonl"
+    if not (config.exists() and metrics.exists()):  # the checkpoints alone were copied here
+        return "to be resumed"
+    epochs = json.loads(config.read_text())["train"]["epochs"]
+    last = [line for line in _lines(metrics) if line["step"] == max(steps)]
     evaluated = any("evaluation" in line for line in last)
     return "done" if evaluated and any(line.get("epoch") == epochs for line in last) else "to be resumed"
 

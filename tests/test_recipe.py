@@ -69,6 +69,8 @@ def test_a_run_that_was_cut_off(finished: tuple[Path, str], tmp_path: Path) -> N
     assert "evaluation" in last
     (workdir / "metrics.jsonl").write_text("\n".join([*lines, last[:20]]))
     assert recipe.training_state(workdir) == "to be resumed"
+    (workdir / "metrics.jsonl").unlink()
+    assert recipe.training_state(workdir) == "to be resumed"
     shutil.rmtree(newest)
     assert recipe.training_state(workdir) == "to be run"
 
