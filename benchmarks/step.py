@@ -22,10 +22,10 @@ from lad_jax import RunOptions, from_config, losses
 from lad_jax.assign import make_assigner
 from lad_jax.models import Detector
 from lad_jax.priors import make_priors, within
+from lad_jax.train.assignment import assign_batch
 from lad_jax.train.optimizer import make_optimizer, make_schedule
 from lad_jax.train.setup import make_run_step
 from lad_jax.train.state import init_state, init_variables, params_of, with_params
-from lad_jax.train.step import assign_batch
 from lad_jax.types import Batch, GroundTruth
 
 FLAGS = flags.FLAGS

@@ -29,7 +29,8 @@ def message_of(error: Exception) -> str | None:
 
 def _run(program: Callable[[list[str]], None], arguments: list[str]) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True)
-    for noisy in ("absl", "jax"):  # orbax warns through absl of every checkpoint that is saved without an evaluation
+    # orbax warns through absl of every checkpoint that is saved without an evaluation; httpx2 names every request
+    for noisy in ("absl", "jax", "httpx2"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     try:
         program(arguments)

@@ -96,6 +96,11 @@ class RunOptions:
                 f"losses.normaliser_pictures is {pictures}, which does not divide train.batch_size "
                 f"({self.train.batch_size})"
             )
+        if self.train.batch_size % self.train.accumulate:
+            raise ValueError(
+                f"train.accumulate is {self.train.accumulate}, which does not divide train.batch_size "
+                f"({self.train.batch_size})"
+            )
         for network in policy.networks:
             for name in ["first_level", "n_levels", "anchor_scale"]:
                 ours, theirs = getattr(self.model, name), getattr(self.model_of(network), name)

@@ -33,11 +33,10 @@ def main(arguments: list[str]) -> None:
     if missing or len(arguments) != 2:
         what = "one workdir" if FLAGS.to else "one file of weights"
         raise InputError(f"give {what} and {' and '.join(f'--{name}' for name in needed)}; see --help.")
-    source = Path(arguments[1])
     if FLAGS.to:
-        program.into_mmdet(source, Path(FLAGS.output), FLAGS.network)
+        program.into_mmdet(Path(arguments[1]), Path(FLAGS.output), FLAGS.network)
     else:
-        program.into_workdir(source, from_config(RunOptions, FLAGS.config), Path(FLAGS.workdir), FLAGS.classes)
+        program.into_workdir(arguments[1], from_config(RunOptions, FLAGS.config), Path(FLAGS.workdir), FLAGS.classes)
 
 
 if __name__ == "__main__":

@@ -17,20 +17,16 @@ from lad_jax.errors import InputError, some
 Arrays = dict[str, np.ndarray]
 
 
-def load_arrays(path: str | Path, *, key: str = "config.model.backbone.pretrained") -> Arrays:
+def load_arrays(path: str | Path) -> Arrays:
     """The arrays of a file by name: floats as float32, names without the `module.` of a distributed run.
 
     Args:
-      path: the file; its suffix says what it is.
-      key: what set the path, for messages.
+      path: the file, which exists; its suffix says what it is.
 
     Raises:
-      InputError: no such file, or one of another kind, damaged, or with something else than numbers in it.
+      InputError: it is of another kind, damaged, or has something else than numbers in it.
     """
-    read = _format_of(path).read
-    if not Path(path).is_file():
-        raise InputError(f"weights not found: {path}. Check {key}.")
-    arrays = read(Path(path))
+    arrays = _format_of(path).read(Path(path))
     strange = [name for name, array in arrays.items() if not jnp.issubdtype(array.dtype, np.number)]
     if strange:
         raise InputError(f"{path} is no file of weights: these entries are no numbers: {some(strange)}.")
@@ -53,6 +49,11 @@ def save_arrays(path: str | Path, arrays: Mapping[str, np.ndarray], class_names:
         raise InputError(f"{path} exists: nothing is overwritten. Take another name, or move the file away.")
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     write(Path(path), arrays, class_names)
+
+
+def check_suffix(path: str | Path) -> None:
+    """Raise an InputError where the name of a file says that it could not be read."""
+    _format_of(path)
 
 
 def _read_npz(path: Path) -> Arrays:

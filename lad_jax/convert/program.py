@@ -10,6 +10,7 @@ import numpy as np
 
 from lad_jax.convert.classes import read_classes
 from lad_jax.convert.files import load_arrays, save_arrays
+from lad_jax.convert.pretrained import resolve
 from lad_jax.convert.weights import is_detector, load_networks, to_mmdet
 from lad_jax.data import open_dataset
 from lad_jax.errors import InputError
@@ -23,14 +24,14 @@ from lad_jax.types import Network
 _log = logging.getLogger(__name__)
 
 
-def into_workdir(source: Path, options: RunOptions, workdir: Path, classes: str = "") -> None:
+def into_workdir(source: str | Path, options: RunOptions, workdir: Path, classes: str = "") -> None:
     """Weights of another program as a checkpoint in `workdir`.
 
     A detector must be the config's; of networks that the method does not train, those in the source are saved too. Of
     a bare backbone (no name begins with `backbone.`) the student gets the weights, and all else is random.
 
     Args:
-      source: a file of a state dict.
+      source: a file of a state dict, or its name on the Hugging Face hub (see `resolve`).
       options: of the run that could have trained these weights.
       workdir: must hold no checkpoint.
       classes: see `read_classes`; empty: the classes of the config's validation data.
@@ -39,7 +40,7 @@ def into_workdir(source: Path, options: RunOptions, workdir: Path, classes: str 
       InputError: the source cannot be read or does not fit, or the workdir is taken.
     """
     class_names, category_ids = read_classes(classes) if classes else _classes_of_data(options)
-    arrays = load_arrays(source, key="the path")
+    arrays = load_arrays(resolve(str(source), "the path").path)
     models = {name: Detector(options.model_of(name), len(class_names)) for name in options.policy.networks}
     if is_detector(arrays):
         templates = {name: jax.eval_shape(partial(init_variables, model, 0)) for name, model in models.items()}
@@ -78,7 +79,7 @@ def _classes_of_data(options: RunOptions) -> tuple[tuple[str, ...], tuple[int, .
 
 
 def _with_bare_backbone(
-    arrays: Mapping[str, np.ndarray], models: Mapping[Network, Detector], options: RunOptions, source: Path
+    arrays: Mapping[str, np.ndarray], models: Mapping[Network, Detector], options: RunOptions, source: str | Path
 ) -> dict[Network, Variables]:
     """Networks as a run with this backbone would begin them."""
     variables = {

@@ -6,7 +6,7 @@ from lad_jax.data.options import DataOptions, FolderOptions, SyntheticOptions, T
 from lad_jax.data.pictures import read_picture
 from lad_jax.data.plan import Plan, make_eval_plan, make_plan
 from lad_jax.data.records import DataSet, Record, fingerprint, max_objects, training_positions
-from lad_jax.data.sources import open_dataset, open_datasets
+from lad_jax.data.sources import open_dataset, open_datasets, open_test
 
 __all__ = [
     "DataOptions",
@@ -25,6 +25,7 @@ __all__ = [
     "max_objects",
     "open_dataset",
     "open_datasets",
+    "open_test",
     "padding_share",
     "read_picture",
     "train_batches",

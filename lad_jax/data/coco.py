@@ -35,23 +35,30 @@ class CocoFolder:
       images: the folder of pictures.
       annotations: the JSON file.
       strict: whether a box that would be left out is an error.
+      annotated: whether the file must have `annotations`; that of pictures for a server to evaluate has none.
       key: dotted name of the options `images` and `annotations`, for messages.
 
     Raises:
       InputError: whatever is wrong with the folder or the file; no picture is decoded to find out.
     """
 
-    def __init__(self, images: str, annotations: str, *, strict: bool = False, key: str = "config.data.train") -> None:
+    def __init__(
+        self,
+        images: str,
+        annotations: str,
+        *,
+        strict: bool = False,
+        annotated: bool = True,
+        key: str = "config.data.train",
+    ) -> None:
         for name, value in {"images": images, "annotations": annotations}.items():
             if not value:
                 raise InputError(f"{key}.{name} is empty: give the path of a COCO-format data set.")
         self._folder, self._file = Path(images), Path(annotations)
-        content = _load(self._file, f"{key}.annotations")
-        categories = sorted(content["categories"], key=lambda category: category["id"])
-        self.class_names = tuple(category["name"] for category in categories)
-        self.category_ids = tuple(category["id"] for category in categories)
+        content = load_annotations(self._file, f"{key}.annotations", annotated=annotated)
+        self.category_ids, self.class_names = labels_of(content)
         _check_files(self._folder, [image["file_name"] for image in content["images"]], f"{key}.images")
-        self.records = _make_records(self._file, content, self.category_ids, strict=strict)
+        self.records = make_records(str(self._file), content, strict=strict)
 
     def read(self, position: int) -> UInt8[np.ndarray, "h w 3"]:
         """The picture of `records[position]`, RGB.
@@ -73,17 +80,28 @@ class CocoFolder:
     def ground_truth(self) -> dict[str, list[dict[str, Any]]]:
         """The file's own images, annotations and categories, read again: whole COCO is too large to keep."""
         content = json.loads(self._file.read_bytes())
-        return {section: content[section] for section in _NEEDED}
+        return {section: content.get(section, []) for section in _NEEDED}
 
 
-def _load(path: Path, key: str) -> dict[str, Any]:
-    """The file's content, its structure and ids checked."""
+def load_annotations(path: Path, key: str, *, annotated: bool = True) -> dict[str, Any]:
+    """The content of a file in COCO format, its structure and ids checked.
+
+    Args:
+      path: the JSON file.
+      key: dotted name of the option that gave it, for messages.
+      annotated: whether the file must have `annotations`; without them it gets an empty list.
+
+    Raises:
+      InputError: whatever is wrong with it.
+    """
     if not path.is_file():
         raise InputError(f"annotations file {path} not found: check {key}.")
     try:
         content = json.loads(path.read_bytes())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"annotations file {path} is not JSON ({error}): check {key}.") from None
+    if isinstance(content, dict) and not annotated:
+        content.setdefault("annotations", [])
     for section, needed in _NEEDED.items():
         if not isinstance(content, dict) or not isinstance(content.get(section), list):
             raise InputError(f"annotations file {path} has no list {section!r}: it must be in COCO's detection format.")
@@ -147,12 +165,26 @@ def _check_files(folder: Path, names: list[str], key: str) -> None:
         raise InputError(f"{len(missing)} of {len(names)} pictures are not in {folder}: {some(missing)}. Check {key}.")
 
 
-def _make_records(
-    path: Path, content: dict[str, Any], category_ids: tuple[int, ...], *, strict: bool
-) -> tuple[Record, ...]:
+def labels_of(content: dict[str, Any]) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Category ids and names by label: by rising id, whatever their numbering."""
+    categories = sorted(content["categories"], key=lambda category: category["id"])
+    return tuple(category["id"] for category in categories), tuple(category["name"] for category in categories)
+
+
+def make_records(where: str, content: dict[str, Any], *, strict: bool) -> tuple[Record, ...]:
+    """The records of a COCO-format content, in the order of its images.
+
+    Args:
+      where: name of the content, for messages.
+      content: `categories`, `images` and `annotations`.
+      strict: whether a box that would be left out is an error.
+
+    Raises:
+      InputError: there is such a box, and `strict`.
+    """
     images, annotations = content["images"], content["annotations"]
     position = {image["id"]: i for i, image in enumerate(images)}
-    label = {category: i for i, category in enumerate(category_ids)}
+    label = {category: i for i, category in enumerate(labels_of(content)[0])}
     owner = np.array([position[a["image_id"]] for a in annotations], np.int64)
     labels = np.array([label[a["category_id"]] for a in annotations], np.int32)
     crowd = np.array([bool(a.get("iscrowd", 0)) for a in annotations], bool)
@@ -165,11 +197,11 @@ def _make_records(
         kept &= ~bad
         if ids and strict and reason != _IGNORED:
             raise InputError(
-                f"{path}: {len(ids)} boxes {reason}: annotation ids {some(ids)}. Correct them, or set "
+                f"{where}: {len(ids)} boxes {reason}: annotation ids {some(ids)}. Correct them, or set "
                 f"config.data.strict=False to leave them out."
             )
         if ids:
-            _log.warning("%s: left out %d boxes %s: annotation ids %s", path, len(ids), reason, some(ids))
+            _log.warning("%s: left out %d boxes %s: annotation ids %s", where, len(ids), reason, some(ids))
 
     boxes[:, 2:] += boxes[:, :2]
     order = np.flatnonzero(kept)

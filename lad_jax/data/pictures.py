@@ -1,38 +1,70 @@
 """From a picture file to pixels."""
 
+import io
 from pathlib import Path
 
 import cv2
 import numpy as np
 from jaxtyping import UInt8
+from PIL import ExifTags, Image
 
 from lad_jax.errors import InputError
 
 _PNG_END = b"IEND\xaeB`\x82"
 """The last chunk's name and its checksum, which never changes."""
+_ORIENTATION = ExifTags.Base.Orientation
+"""EXIF tag; values from 5 on exchange height and width."""
 
 
 def read_picture(path: Path) -> UInt8[np.ndarray, "h w 3"]:
-    """Decode a picture to RGB, 8 bits a channel, turned upright as its EXIF orientation says.
-
-    Gray, palette, CMYK, alpha and 16-bit pictures are converted as `cv2.imread` does.
+    """Decode a picture file: see `decode_picture`.
 
     Raises:
-      InputError: the file cannot be read or decoded, or is cut off (a decoder would fill the rest with gray).
+      InputError: as there; or the file cannot be read.
     """
     try:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read picture {path}: {error.strerror}.") from None
+    return decode_picture(data, str(path))
+
+
+def decode_picture(data: bytes, name: str) -> UInt8[np.ndarray, "h w 3"]:
+    """Decode a picture to RGB, 8 bits a channel, turned upright as its EXIF orientation says.
+
+    Gray, palette, CMYK, alpha and 16-bit pictures are converted as `cv2.imread` does.
+
+    Args:
+      data: content of its file.
+      name: for messages.
+
+    Raises:
+      InputError: it cannot be decoded, or is cut off (a decoder would fill the rest with gray).
+    """
     if _is_cut_off(data):
-        raise InputError(f"picture {path} is cut off after {len(data)} bytes: fetch it again or leave it out.")
+        raise InputError(f"picture {name} is cut off after {len(data)} bytes: fetch it again or leave it out.")
     try:
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:
         picture = None
     if picture is None:
-        raise InputError(f"cannot decode picture {path} ({len(data)} bytes): fetch it again or leave it out.")
+        raise InputError(f"cannot decode picture {name} ({len(data)} bytes): fetch it again or leave it out.")
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+
+
+def picture_size(data: bytes, name: str) -> tuple[int, int]:
+    """Height and width [pixels] that `decode_picture` will give, from the file's header alone.
+
+    Raises:
+      InputError: this is no picture.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            width, height = picture.size
+            lying = picture.getexif().get(_ORIENTATION, 1) >= 5
+    except OSError:
+        raise InputError(f"picture {name} ({len(data)} bytes) has no header that says its size.") from None
+    return (width, height) if lying else (height, width)
 
 
 def _is_cut_off(data: bytes) -> bool:

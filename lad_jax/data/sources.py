@@ -1,12 +1,14 @@
 """Opening a data set by the name of its source."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal
 
-from lad_jax.data.coco import CocoFolder
+from lad_jax.data.coco import CocoFolder, load_annotations
 from lad_jax.data.options import DataOptions
 from lad_jax.data.records import DataSet
 from lad_jax.data.synthetic import SyntheticShapes
+from lad_jax.data.tfds import TfdsCoco
 from lad_jax.errors import InputError
 
 Split = Literal["train", "val"]
@@ -21,8 +23,37 @@ def _open_synthetic(options: DataOptions, split: Split) -> DataSet:
     return SyntheticShapes(options.synthetic, split)
 
 
-SOURCES: dict[str, Callable[[DataOptions, Split], DataSet]] = {"coco": _open_coco, "synthetic": _open_synthetic}
+def _open_tfds(options: DataOptions, split: Split) -> DataSet:
+    name = {"train": options.tfds.train, "val": options.tfds.val}[split]
+    return TfdsCoco(options.tfds.directory, name, split_key=split, strict=options.strict)
+
+
+SOURCES: dict[str, Callable[[DataOptions, Split], DataSet]] = {
+    "coco": _open_coco,
+    "synthetic": _open_synthetic,
+    "tfds": _open_tfds,
+}
 """Adding a source is one file and one row here."""
+
+
+def _open_coco_test(options: DataOptions) -> DataSet:
+    return CocoFolder(options.test.images, options.test.annotations, annotated=False, key="config.data.test")
+
+
+def _open_tfds_test(options: DataOptions) -> DataSet:
+    key = "config.data.test.annotations"
+    if not options.test.annotations:
+        raise InputError(
+            f"{key} is empty: give the path of image_info_test-dev2017.json. TFDS's test pictures are twice as many "
+            f"as test-dev's, and the server takes the results of exactly these."
+        )
+    listed = load_annotations(Path(options.test.annotations), key, annotated=False)
+    ids = [image["id"] for image in listed["images"]]
+    return TfdsCoco(options.tfds.directory, options.tfds.test, split_key="test", image_ids=ids)
+
+
+TEST_SOURCES: dict[str, Callable[[DataOptions], DataSet]] = {"coco": _open_coco_test, "tfds": _open_tfds_test}
+"""Those that have pictures for a server to evaluate."""
 
 
 def open_dataset(options: DataOptions, split: Split) -> DataSet:
@@ -32,6 +63,20 @@ def open_dataset(options: DataOptions, split: Split) -> DataSet:
       InputError: see the source.
     """
     return SOURCES[options.source](options, split)
+
+
+def open_test(options: DataOptions) -> DataSet:
+    """The pictures whose annotations only a server has.
+
+    Raises:
+      InputError: see the source; or it has none.
+    """
+    if options.source not in TEST_SOURCES:
+        raise InputError(
+            f"config.data.source is {options.source!r}, which has no test-dev; sources with it: "
+            f"{', '.join(map(repr, TEST_SOURCES))}."
+        )
+    return TEST_SOURCES[options.source](options)
 
 
 def open_datasets(options: DataOptions) -> tuple[DataSet, DataSet]:

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import io
 import json
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,20 @@ def write_metrics(workdir: Path, metrics: Mapping[str, Metrics]) -> None:
 def write_detections(workdir: Path, results: list[dict[str, Any]]) -> None:
     """Write `detections.json` in COCO's results format, as its evaluation server takes it."""
     (workdir / "detections.json").write_text(json.dumps(results, allow_nan=False))
+
+
+def write_submission(workdir: Path, results: list[dict[str, Any]]) -> Path:
+    """Write the detections on test-dev as COCO's server takes them: named by its rule, and alone in a zip.
+
+    Returns:
+      The zip, `detections_test-dev2017_NAME_results.zip`, NAME being that of the workdir; the JSON lies beside it.
+    """
+    file = workdir / f"detections_test-dev2017_{workdir.resolve().name}_results.json"
+    file.write_text(json.dumps(results, allow_nan=False))
+    archive = file.with_suffix(".zip")
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as content:
+        content.write(file, file.name)
+    return archive
 
 
 def _index(ground_truth: dict[str, Any], boxes: list[dict[str, Any]]) -> COCO:

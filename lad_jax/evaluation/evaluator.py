@@ -66,14 +66,18 @@ class Evaluator:
 
     def __call__(self, variables: Mapping[Network, Any]) -> dict[Network, Result]:
         """Detections and COCO metrics of each network."""
-        return {name: self._one(self._detectors[name], v) for name, v in variables.items()}
+        return {name: self._one(name, v) for name, v in variables.items()}
 
-    def _one(self, detector: Callable[..., Any], variables: Any) -> Result:
+    def _one(self, network: Network, variables: Any) -> Result:
         dataset = self._dataset
-        batches = eval_batches(dataset, self._plan, self._data)
-        detections = detect(detector, variables, dataset, batches, self._place)
+        detections = self.detect(network, variables)
         metrics = evaluate(dataset.ground_truth(), detections, dataset.class_names, dataset.category_ids)
         return Result(metrics, detections)
+
+    def detect(self, network: Network, variables: Any) -> list[dict[str, Any]]:
+        """What one network detects, in COCO's results format."""
+        batches = eval_batches(self._dataset, self._plan, self._data)
+        return detect(self._detectors[network], variables, self._dataset, batches, self._place)
 
     def pictures(self, detections: list[dict[str, Any]]) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
         """The first pictures of the data set, detections beside ground truth."""

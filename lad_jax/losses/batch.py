@@ -1,19 +1,16 @@
-"""The losses of a batch: sums over its images, divided by sums over them."""
+"""The losses of a batch of one network."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Int
 
-from lad_jax.losses.detection import BoxWeighting, image_sums, normalise
-from lad_jax.losses.soft import SoftOptions, normalise_soft, soft_sums
+from lad_jax.losses.detection import BoxWeighting, detection_divisors, detection_sums
+from lad_jax.losses.soft import SoftOptions, soft_divisors, soft_sums
+from lad_jax.losses.sums import Scalars, divisors_by_image, total
 from lad_jax.types import Assignment, GroundTruth, Predictions, Priors
-
-Terms = dict[str, Float[Array, ""]]
 
 
 @dataclass(frozen=True)
@@ -40,17 +37,17 @@ def detection_terms(
     *,
     box_weighting: BoxWeighting,
     pictures: int = 0,
-) -> Terms:
+) -> Scalars:
     """The weighted terms `class`, `box` and `quality` of one network's detection loss.
 
     Args:
       predictions, assignment, truth: with a leading batch axis.
       valid: which images are real.
-      box_weighting: see `image_sums`.
+      box_weighting: see `detection_sums`.
       pictures: `LossOptions.normaliser_pictures`.
     """
-    sums = jax.vmap(partial(image_sums, box_weighting=box_weighting))(predictions, assignment, truth)
-    return _by_group(normalise, sums, valid, pictures)
+    sums = jax.vmap(partial(detection_sums, box_weighting=box_weighting))(predictions, assignment, truth)
+    return total(sums, divisors_by_image(detection_divisors, sums, valid, pictures))
 
 
 def soft_terms(
@@ -64,7 +61,7 @@ def soft_terms(
     options: SoftOptions,
     bounded: bool = False,
     pictures: int = 0,
-) -> Terms:
+) -> Scalars:
     """The weighted terms `soft_class`, `soft_box` and `soft_quality` of one network's soft-label loss.
 
     Args:
@@ -75,12 +72,4 @@ def soft_terms(
     """
     per_image = partial(soft_sums, options=options, bounded=bounded)
     sums = jax.vmap(per_image)(student, teacher, priors, truth, image_hw)
-    return _by_group(partial(normalise_soft, options=options), sums, valid, pictures)
-
-
-def _by_group(normalise: Callable[..., Terms], sums: Any, valid: Bool[Array, " B"], pictures: int) -> Terms:
-    """The terms of each group of `pictures` images, averaged over the groups."""
-    size = pictures or len(valid)
-    groups = jax.tree.map(lambda x: x.reshape(-1, size), (sums, valid))
-    terms = jax.vmap(lambda s, real: normalise(s, jnp.sum(real)))(*groups)
-    return {name: jnp.mean(value) for name, value in terms.items()}
+    return total(sums, divisors_by_image(soft_divisors, sums, valid, pictures))

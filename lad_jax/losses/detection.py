@@ -1,13 +1,14 @@
 """The detection loss of one network, given an assignment (spec 6)."""
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Int
 
 from lad_jax import boxes, masked
 from lad_jax.losses.focal import focal_negative, focal_positive
+from lad_jax.losses.sums import Scalars, Sums
 from lad_jax.types import Assignment, GroundTruth, Predictions
 
 CLASS_WEIGHT, BOX_WEIGHT, QUALITY_WEIGHT = 1.0, 1.3, 0.5
@@ -16,24 +17,14 @@ BoxWeighting = Literal["iou", "uniform"]
 """`iou`: a positive's box loss counts by its own IoU with the object (PAA). `uniform`: all alike (the LAD family)."""
 
 
-class LossSums(NamedTuple):
-    """Unnormalised sums over one image's priors."""
-
-    class_: Float[Array, ""]
-    box: Float[Array, ""]
-    quality: Float[Array, ""]
-    positives: Float[Array, ""]
-    """Number of positives N₊."""
-    box_weight: Float[Array, ""]
-    """Sum of the weights that the box losses were given."""
-
-
-def image_sums(
+def detection_sums(
     predictions: Predictions, assignment: Assignment, truth: GroundTruth, *, box_weighting: BoxWeighting
-) -> LossSums:
+) -> Sums:
     """Focal loss of all priors; GIoU loss and quality (IoU prediction) loss of the positives (spec 6.1 and 6.3).
 
-    Without an IoU branch the quality loss is 0.
+    Terms `class`, `box` and `quality`; without an IoU branch the last is 0. Measures: `positives`, their number N₊, and
+    `box_weight`, the sum of the weights that the box losses were given.
+
     The quality's target, and PAA's weight of a box, is the IoU of the predicted box with the object, without
     gradient. Source: paper section 3, spec 6.
     """
@@ -48,29 +39,30 @@ def image_sums(
     quality = jnp.zeros_like(iou)
     if (logit := predictions.quality_logit) is not None:
         quality = -(iou * jax.nn.log_sigmoid(logit) + (1 - iou) * jax.nn.log_sigmoid(-logit))
-    return LossSums(
-        class_=jnp.sum(focal * assignment.weight[:, None]),
-        box=masked.total(box_weight * (1 - boxes.giou(predictions.boxes, target)), assignment.positive),
-        quality=masked.total(quality, assignment.positive),
-        positives=jnp.sum(assignment.positive.astype(jnp.float32)),
-        box_weight=masked.total(box_weight, assignment.positive),
+    box = box_weight * (1 - boxes.giou(predictions.boxes, target))
+    return Sums(
+        terms={
+            "class": CLASS_WEIGHT * jnp.sum(focal * assignment.weight[:, None]),
+            "box": BOX_WEIGHT * masked.total(box, assignment.positive),
+            "quality": QUALITY_WEIGHT * masked.total(quality, assignment.positive),
+        },
+        measures={
+            "positives": jnp.sum(assignment.positive.astype(jnp.float32)),
+            "box_weight": masked.total(box_weight, assignment.positive),
+        },
     )
 
 
-def normalise(sums: LossSums, n_images: Int[Array, ""]) -> dict[str, Float[Array, ""]]:
-    """The weighted losses of a batch from its images' sums, each divided by a sum over the whole batch.
+def detection_divisors(measures: Scalars, n_images: Int[Array, ""]) -> Scalars:
+    """What the terms of several images are divided by.
 
     Args:
-      sums: with a leading batch axis.
-      n_images: number of real images of the batch.
-
-    Returns:
-      `class`, `box` and `quality`. Without positives the last two are 0.
+      measures: summed over these images.
+      n_images: how many of them are real.
     """
-    total = jax.tree.map(lambda x: jnp.sum(x, axis=0), sums)
-    positives = jnp.maximum(total.positives, 1.0)
+    positives, box_weight = measures["positives"], measures["box_weight"]
     return {
-        "class": CLASS_WEIGHT * total.class_ / jnp.maximum(jnp.maximum(total.positives, n_images), 1.0),
-        "box": BOX_WEIGHT * total.box / jnp.where(total.box_weight > 0, total.box_weight, 1.0),
-        "quality": QUALITY_WEIGHT * total.quality / positives,
+        "class": jnp.maximum(jnp.maximum(positives, n_images), 1.0),
+        "box": jnp.where(box_weight > 0, box_weight, 1.0),
+        "quality": jnp.maximum(positives, 1.0),
     }

@@ -4,13 +4,14 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from lad_jax import boxes, masked
+from lad_jax.losses.sums import Scalars, Sums
 from lad_jax.types import GroundTruth, Predictions, Priors
 
 BOUNDS = (1e-4, 0.9999)
@@ -47,16 +48,6 @@ class SoftOptions:
             raise ValueError(f"min_iou is {self.min_iou}; it must be at least 0 and below 1")
 
 
-class SoftSums(NamedTuple):
-    """Unnormalised sums over one image's priors."""
-
-    class_: Float[Array, ""]
-    box: Float[Array, ""]
-    quality: Float[Array, ""]
-    overlap: Float[Array, ""]
-    """Sum of the IoUs, with their objects, of the teacher's boxes that are compared."""
-
-
 def focal_kl(student: LogPair, teacher: LogPair, gamma: float) -> Float[Array, "*S"]:
     """Focal Kullback-Leibler divergence of two Bernoulli distributions (eq. 1 of the paper).
 
@@ -89,8 +80,10 @@ def soft_sums(
     *,
     options: SoftOptions,
     bounded: bool,
-) -> SoftSums:
+) -> Sums:
     """How far a student's predictions for one image are from its teacher's.
+
+    Terms `soft_class`, `soft_box`, `soft_quality`. Measure `overlap`: the sum of q over the boxes that are compared.
 
     Classes at every prior of `options.priors`. Boxes, clipped to the image, and IoU branches where q > min_iou, q being
     the largest IoU of the teacher's box with an object; boxes weighted by q.
@@ -122,11 +115,14 @@ def soft_sums(
     quality = jnp.zeros_like(q)
     if student.quality_logit is not None and teacher.quality_logit is not None:
         quality = focal_kl(_logs(student.quality_logit), _logs(teacher.quality_logit), options.gamma)
-    return SoftSums(
-        class_=masked.total(jnp.sum(divergences[options.divergence](ours, theirs), axis=1), counted),
-        box=masked.total(q * (1 - boxes.giou(student_boxes, teacher_boxes)), near),
-        quality=masked.total(quality, near),
-        overlap=masked.total(q, near),
+    divergence = jnp.sum(divergences[options.divergence](ours, theirs), axis=1)
+    return Sums(
+        terms={
+            "soft_class": options.class_weight * masked.total(divergence, counted),
+            "soft_box": options.box_weight * masked.total(q * (1 - boxes.giou(student_boxes, teacher_boxes)), near),
+            "soft_quality": options.quality_weight * masked.total(quality, near),
+        },
+        measures={"overlap": masked.total(q, near)},
     )
 
 
@@ -141,24 +137,15 @@ def _logs(logit: Float[Array, "*S"]) -> LogPair:
     return jax.nn.log_sigmoid(logit), jax.nn.log_sigmoid(-logit)
 
 
-def normalise_soft(sums: SoftSums, n_images: Int[Array, ""], *, options: SoftOptions) -> dict[str, Float[Array, ""]]:
-    """The weighted terms of a batch, each divided by the sum of IoUs over the whole batch.
+def soft_divisors(measures: Scalars, n_images: Int[Array, ""]) -> Scalars:
+    """What the terms of several images are divided by: the sum of IoUs.
 
     Where no box of the teacher comes near an object that sum is 0, and the reference divides by it; here the number
     of images takes its place.
 
     Args:
-      sums: with a leading batch axis.
-      n_images: number of real images of the batch.
-      options: gives the weights.
-
-    Returns:
-      `soft_class`, `soft_box`, `soft_quality`.
+      measures: summed over these images.
+      n_images: how many of them are real.
     """
-    total = jax.tree.map(lambda x: jnp.sum(x, axis=0), sums)
-    divisor = jnp.where(total.overlap > 0, total.overlap, jnp.maximum(n_images, 1))
-    return {
-        "soft_class": options.class_weight * total.class_ / divisor,
-        "soft_box": options.box_weight * total.box / divisor,
-        "soft_quality": options.quality_weight * total.quality / divisor,
-    }
+    divisor = jnp.where(measures["overlap"] > 0, measures["overlap"], jnp.maximum(n_images, 1))
+    return {"soft_class": divisor, "soft_box": divisor, "soft_quality": divisor}

@@ -48,7 +48,8 @@ class ResNetOptions:
     frozen_stages: int = 1
     """-1: everything is trained; 0: the stem is frozen; n: also stages 1 to n."""
     pretrained: str = ""
-    """Path of ImageNet weights with torchvision's names (`.npz`, `.safetensors`, `.pth`); empty: from scratch."""
+    """ImageNet weights with torchvision's names: a file (`.npz`, `.safetensors`, `.pth`) or, on the Hugging Face hub,
+    `hf://OWNER/REPO[@REVISION][/FILE]`; empty: from scratch."""
 
     def __post_init__(self) -> None:
         if self.norm == "group" and self.width % self.norm_groups:

@@ -28,7 +28,8 @@ class SwinOptions:
     remat: bool = False
     """Compute each block again in the backward pass instead of keeping its activations: less memory, more time."""
     pretrained: str = ""
-    """ImageNet weights with the names of timm, of the original or of mmdet; empty: from scratch."""
+    """ImageNet weights with the names of timm, of the original or of mmdet: a file or, on the Hugging Face hub,
+    `hf://OWNER/REPO[@REVISION][/FILE]`; empty: from scratch."""
 
 
 class Swin(nn.Module):

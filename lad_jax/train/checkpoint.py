@@ -5,8 +5,8 @@ The items of a checkpoint, each readable with plain orbax:
     variables   {network: {"params": ..., "batch_stats": ...}} of every network that learns
     ema         {network: params}, the moving average; only where there is one
     optimizer   the state of the optax transformation; not where the weights were converted
-    meta        JSON: `config`, `class_names`, `category_ids`, a fingerprint of the training `data`, and of a frozen
-                `teacher` its `path` and `digest`
+    meta        JSON: `config`, `class_names`, `category_ids`, a fingerprint of the training `data`, of a frozen
+                `teacher` its `path` and `digest`, and by network the `source` and `sha256` of `pretrained` weights
     metrics     JSON: `AP` of `config.evaluation.network`; only where the checkpoint was evaluated
 """
 
@@ -37,7 +37,7 @@ MAY_CHANGE = (
     *("teacher.path", "teacher.config", "model.backbone.pretrained", "teacher.model.backbone.pretrained"),
     *("peers.path", "peers.model.backbone.pretrained"),
     *("data.workers", "train.devices", "train.log_every", "train.eval_every", "train.checkpoint_every"),
-    *("data.train", "data.val", "data.on_bad_picture", "evaluation"),
+    *("data.train", "data.val", "data.test", "data.tfds.directory", "data.on_bad_picture", "evaluation"),
     *("optimizer.learning_rate", "optimizer.clip_norm"),
 )
 """Config keys that a run may be resumed with other values of: where things lie, what is shown and when, and what
@@ -57,11 +57,14 @@ class Meta:
     """Fingerprint of the training set's annotations."""
     teacher: dict[str, str]
     """`path` and `digest` of a frozen teacher, else empty."""
+    pretrained: dict[Network, dict[str, str]] = dataclasses.field(default_factory=dict)
+    """`source` and `sha256` of the weights that a network's backbone started from; older checkpoints do not tell."""
 
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> "Meta":
         names, ids = tuple(values["class_names"]), tuple(values["category_ids"])
-        return Meta(values["config"], names, ids, values["data"], dict(values["teacher"]))
+        pretrained = dict(values.get("pretrained", {}))
+        return Meta(values["config"], names, ids, values["data"], dict(values["teacher"]), pretrained)
 
 
 def make_manager(workdir: Path) -> ocp.CheckpointManager:

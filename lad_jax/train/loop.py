@@ -5,6 +5,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -36,7 +37,10 @@ def train(options: RunOptions, workdir: Path) -> None:
       InputError: anything that the user can put right, and whatever can be known without decoding before the
         first step.
     """
-    sizes = {"train.batch_size": options.train.batch_size, "evaluation.batch_size": options.evaluation.batch_size}
+    sizes = {
+        "train.batch_size / config.train.accumulate": options.train.batch_size // options.train.accumulate,
+        "evaluation.batch_size": options.evaluation.batch_size,
+    }
     mesh = make_mesh(options.train.devices, sizes)
     train_set, val_set = open_datasets(options.data)
     plan = make_plan(train_set, options.data, batch_size=options.train.batch_size, seed=options.seed)
@@ -58,8 +62,9 @@ def train(options: RunOptions, workdir: Path) -> None:
             category_ids=train_set.category_ids,
             data=fingerprint(train_set.records),
             teacher=networks.teacher,
+            pretrained=networks.pretrained,
         )
-        state = _resume(manager, state, meta, workdir)
+        state, meta = _resume(manager, state, meta, workdir)
         start = done = int(state.step)
         (workdir / "config.json").write_text(json.dumps(meta.config, indent=2) + "\n")
 
@@ -128,10 +133,12 @@ def _on_error(action: Callable[[], None]) -> Iterator[None]:
         raise
 
 
-def _resume(manager: ocp.CheckpointManager, state: TrainState, meta: checkpoint.Meta, workdir: Path) -> TrainState:
-    """The newest checkpoint of the workdir, or `state` where there is none."""
+def _resume(
+    manager: ocp.CheckpointManager, state: TrainState, meta: checkpoint.Meta, workdir: Path
+) -> tuple[TrainState, checkpoint.Meta]:
+    """The newest checkpoint of the workdir with what the run began from, or `state` and `meta` where there is none."""
     if manager.latest_step() is None:
-        return state
+        return state, meta
     folder = Path(manager.directory) / str(manager.latest_step())
     if not (folder / "optimizer").is_dir():
         raise InputError(
@@ -140,7 +147,7 @@ def _resume(manager: ocp.CheckpointManager, state: TrainState, meta: checkpoint.
         )
     saved = checkpoint.read_meta(folder)
     checkpoint.check_same_run(saved, meta, workdir)
-    return checkpoint.restore(manager, state)
+    return checkpoint.restore(manager, state), replace(meta, pretrained=saved.pretrained)
 
 
 def _announce(options: RunOptions, plan: Plan, evaluator: Evaluator, start: int, total: int, mesh: Mesh) -> None:

@@ -11,6 +11,7 @@ import optax
 
 from lad_jax.assign import make_assigner
 from lad_jax.convert import load_arrays, load_torchvision_resnet
+from lad_jax.convert.pretrained import resolve
 from lad_jax.data import DataSet
 from lad_jax.errors import InputError
 from lad_jax.models import Detector
@@ -32,6 +33,8 @@ class Networks:
     frozen: dict[Network, Variables]
     teacher: dict[str, str]
     """Path and digest of a frozen teacher, else empty."""
+    pretrained: dict[Network, dict[str, str]]
+    """Source and SHA-256 of the weights that a network's backbone starts from, where it was loaded here."""
 
 
 def make_networks(options: RunOptions, dataset: DataSet, *, resuming: bool) -> Networks:
@@ -51,6 +54,7 @@ def make_networks(options: RunOptions, dataset: DataSet, *, resuming: bool) -> N
     models = {name: Detector(options.model_of(name), len(dataset.class_names)) for name in names}
     start: dict[Network, Variables] = {}
     teacher: dict[str, str] = {}
+    pretrained: dict[Network, dict[str, str]] = {}
     # The student comes first and draws from the seed itself, whatever the method: its starting weights are the same.
     for number, name in enumerate(names):
         frozen = name in options.policy.frozen
@@ -63,9 +67,11 @@ def make_networks(options: RunOptions, dataset: DataSet, *, resuming: bool) -> N
                 teacher = {"path": options.teacher.path, "digest": checkpoint.digest(start[name])}
         else:
             start[name] = init_variables(models[name], options.seed + number)
-            pretrained = models[name].options.backbone.pretrained
-            if pretrained and not resuming:
-                start[name] = with_backbone(start[name], load_arrays(pretrained), pretrained)
+            source = models[name].options.backbone.pretrained
+            if source and not resuming:
+                file = resolve(source, f"{options.key_of(name)}.backbone.pretrained")
+                start[name] = with_backbone(start[name], load_arrays(file.path), source)
+                pretrained[name] = {"source": source, "sha256": file.sha256}
         count = sum(x.size for x in jax.tree.leaves(start[name]["params"]))
         _log.info("%s: %.2f M parameters%s", name, count / 1e6, " (frozen)" if frozen else "")
     return Networks(
@@ -73,6 +79,7 @@ def make_networks(options: RunOptions, dataset: DataSet, *, resuming: bool) -> N
         trained={name: start[name] for name in options.policy.trained},
         frozen={name: start[name] for name in options.policy.frozen},
         teacher=teacher,
+        pretrained=pretrained,
     )
 
 
@@ -106,6 +113,8 @@ def make_run_step(
         switch=options.switch,
         soft=options.soft,
         normaliser_pictures=options.losses.normaliser_pictures,
+        accumulate=options.train.accumulate,
+        seed=options.seed,
     )
 
 

@@ -3,7 +3,8 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -11,18 +12,21 @@ import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int
 
-from lad_jax import losses, masked
+from lad_jax import losses
 from lad_jax.assign import Assigner
-from lad_jax.distill import Method, SwitchOptions, policy
-from lad_jax.models import Detector
+from lad_jax.distill import Method, SwitchOptions
+from lad_jax.models import Detector, ModelOptions
 from lad_jax.priors import make_priors, within
+from lad_jax.train.assignment import OBJECT_LEVEL, Assigned, assign_batch, describe
 from lad_jax.train.sharding import replicated
 from lad_jax.train.state import TrainState, Variables, params_of, with_params
-from lad_jax.types import Assignment, Batch, GroundTruth, Network, Predictions, Priors
+from lad_jax.types import Batch, Network, Predictions, Priors
 
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 Scalars = dict[str, Float[Array, ""]]
-OBJECT_LEVEL, SOLAD = SwitchOptions(), losses.SoftOptions()
+ByNetwork = Mapping[Network, Predictions]
+SOLAD = losses.SoftOptions()
 
 
 class StepOutput(NamedTuple):
@@ -35,49 +39,16 @@ class StepOutput(NamedTuple):
     valid: Bool[Array, " B"]
 
 
+class Targets(NamedTuple):
+    """What the losses of a batch are measured against: constants, found from its predictions as a whole."""
+
+    assigned: Assigned
+    divisors: dict[Network, dict[str, losses.PerImage]]
+    """Of each trained network and kind of loss."""
+
+
 Step = Callable[[TrainState, Mapping[Network, Variables], Batch], tuple[TrainState, StepOutput]]
 """`(state, variables of frozen networks, batch) -> (new state, output)`"""
-
-
-class Assigned(NamedTuple):
-    """The assignment of a batch, and what there is to say about it. Every array has a leading batch axis."""
-
-    assignment: Assignment
-    candidates: Int[Array, "B A"]
-    teaches: Int[Array, "B A"]
-    """Which network a candidate's cost is from: its index in `Method.costs_from`; -1 for no candidate."""
-    broken: Bool[Array, " B"]
-
-
-def assign_batch(
-    predictions: Mapping[Network, Predictions],
-    priors: Priors,
-    truth: GroundTruth,
-    *,
-    method: Method,
-    assigner: Assigner,
-    n_levels: int,
-    switch: SwitchOptions = OBJECT_LEVEL,
-) -> Assigned:
-    """Costs of each network that supplies them, the policy's choice, one partition.
-
-    No gradient flows through any of it.
-
-    Args:
-      predictions: by network, batched.
-      priors: batched.
-      truth: batched.
-      method: whose costs count.
-      assigner: what costs are, and how they part the priors.
-      n_levels: number of pyramid levels.
-      switch: how networks are compared, where several supply costs.
-    """
-    predictions = jax.lax.stop_gradient(predictions)
-    tables = {name: jax.vmap(assigner.cost)(priors, predictions[name], truth) for name in method.costs_from}
-    table, teaches = policy(tables, priors, truth, n_levels=n_levels, options=switch)
-    assignment = jax.vmap(assigner.partition)(table, priors, truth)
-    not_finite = [jnp.any((t.object >= 0) & ~masked.is_finite(t.cost), axis=1) for t in tables.values()]
-    return Assigned(assignment, table.object, teaches, jnp.any(jnp.stack(not_finite), axis=0))
 
 
 def make_train_step(
@@ -91,74 +62,134 @@ def make_train_step(
     switch: SwitchOptions = OBJECT_LEVEL,
     soft: losses.SoftOptions = SOLAD,
     normaliser_pictures: int = 0,
+    accumulate: int = 1,
+    seed: int = 0,
 ) -> Step:
     """The step `(state, frozen variables, batch) -> (state, output)`, to be jitted.
 
     Written for the whole batch, on however many devices it lies: sums are global, so there is no `pmean`.
+
+    Args:
+      models: every network of the method.
+      method, assigner, optimizer, schedule, ema_decay, switch, soft, normaliser_pictures: the run's.
+      accumulate: in how many parts the batch is taken, one after the other. The result is that of the whole batch: what
+        the losses are divided by, and the assignment, are found from all parts before the first gradient is.
+      seed: of what the networks draw in training (drop path).
     """
     geometry = models["student"].options
 
+    def predict(name: Network, variables: Variables, batch: Batch, key: Any) -> Any:
+        rngs = {"drop_path": jax.random.fold_in(key, list(models).index(name))} if name in method.trained else {}
+        return models[name].apply(variables, batch.images, batch.image_hw, rngs=rngs)
+
+    def sums_of(name: Network, predictions: ByNetwork, assigned: Assigned, batch: Batch) -> dict[str, losses.Sums]:
+        """Of one trained network, by kind of loss; with a leading batch axis."""
+        sums = {}
+        if "detection" in method.losses:
+            detection = partial(losses.detection_sums, box_weighting=method.box_weighting)
+            sums["detection"] = jax.vmap(detection)(predictions[name], assigned.assignment, batch.truth)
+        if "soft" in method.losses:
+            compare = partial(losses.soft_sums, options=soft, bounded=models[name].options.objectness != "none")
+            teacher, priors = predictions["teacher"], _priors_of(batch, geometry)
+            image_hw = _readable_hw(batch)
+            sums["soft"] = jax.vmap(compare)(predictions[name], teacher, priors, batch.truth, image_hw)
+        return sums
+
+    def targets_of(predictions: ByNetwork, batch: Batch) -> Targets:
+        assigned = assign_batch(
+            predictions,
+            _priors_of(batch, geometry),
+            batch.truth,
+            method=method,
+            assigner=assigner,
+            n_levels=geometry.n_levels,
+            switch=switch,
+        )
+        divisors = {
+            name: {
+                kind: losses.divisors_by_image(losses.DIVISORS[kind], sums, batch.valid, normaliser_pictures)
+                for kind, sums in sums_of(name, predictions, assigned, batch).items()
+            }
+            for name in method.trained
+        }
+        return jax.lax.stop_gradient(Targets(assigned, divisors))
+
     def step(state: TrainState, frozen: Mapping[Network, Variables], batch: Batch) -> tuple[TrainState, StepOutput]:
-        canvas = make_priors((batch.images.shape[1], batch.images.shape[2]), geometry.strides, geometry.anchor_scale)
-        image_hw = jnp.where(batch.valid[:, None], batch.image_hw, 0)  # a picture that could not be read weighs nothing
-        priors = jax.vmap(lambda hw: jax.tree.map(jnp.asarray, within(canvas, hw)))(image_hw)
-
-        def predict(name: Network, variables: Variables) -> Any:
-            return models[name].apply(variables, batch.images, batch.image_hw)
-
-        from_frozen = {name: jax.lax.stop_gradient(predict(name, frozen[name])) for name in method.frozen}
-
-        def loss(params: dict[Network, Any]) -> tuple[Float[Array, ""], tuple[Scalars, Assigned]]:
-            variables = with_params(state.variables, params)
-            predictions = from_frozen | {name: predict(name, variables[name]) for name in method.trained}
-            assigned = assign_batch(
-                predictions,
-                priors,
-                batch.truth,
-                method=method,
-                assigner=assigner,
-                n_levels=geometry.n_levels,
-                switch=switch,
-            )
-            total, scalars = jnp.zeros(()), Scalars()
-            for name in method.trained:
-                terms = Scalars()
-                if "detection" in method.losses:
-                    terms |= losses.detection_terms(
-                        predictions[name],
-                        assigned.assignment,
-                        batch.truth,
-                        batch.valid,
-                        box_weighting=method.box_weighting,
-                        pictures=normaliser_pictures,
-                    )
-                if "soft" in method.losses:
-                    terms |= losses.soft_terms(
-                        predictions[name],
-                        predictions["teacher"],
-                        priors,
-                        batch.truth,
-                        image_hw,
-                        batch.valid,
-                        options=soft,
-                        bounded=models[name].options.objectness != "none",
-                        pictures=normaliser_pictures,
-                    )
-                total += sum(terms.values())
-                scalars |= {f"{name}/loss_{term}": value for term, value in terms.items()}
-            return total, (scalars | {"loss": total}, assigned)
-
         params = params_of(state.variables)
-        gradients, (scalars, assigned) = jax.grad(loss, has_aux=True)(params)
+        key = jax.random.fold_in(jax.random.key(seed), state.step)
+
+        def teach(batch: Batch) -> dict[Network, Predictions]:
+            """Predictions of the frozen networks."""
+            return {name: jax.lax.stop_gradient(predict(name, frozen[name], batch, None)) for name in method.frozen}
+
+        def loss(
+            params: dict[Network, Any], taught: ByNetwork, batch: Batch, key: Any, targets: Targets | None = None
+        ) -> tuple[Float[Array, ""], tuple[Scalars, Targets]]:
+            """Of a batch; or of a part of one, whose targets are given."""
+            variables = with_params(state.variables, params)
+            predictions = {**taught, **{name: predict(name, variables[name], batch, key) for name in method.trained}}
+            targets = targets_of(predictions, batch) if targets is None else targets
+            scalars = Scalars()
+            for name in method.trained:
+                for kind, sums in sums_of(name, predictions, targets.assigned, batch).items():
+                    terms = losses.total(sums, targets.divisors[name][kind])
+                    scalars |= {f"{name}/loss_{term}": value for term, value in terms.items()}
+            total = sum(scalars.values(), jnp.zeros(()))
+            return total, (scalars | {"loss": total}, targets)
+
+        def in_parts() -> tuple[dict[Network, Any], Scalars, Targets]:
+            """Gradients, losses and targets, by two passes over the parts: the first finds the targets."""
+            parts, keys = _part(batch, accumulate), jax.random.split(key, accumulate)
+
+            def look(part: Batch, key: Any) -> ByNetwork:
+                return teach(part) | {n: predict(n, state.variables[n], part, key) for n in method.trained}
+
+            def learn(total: Any, part: tuple[Any, ...]) -> tuple[Any, Scalars]:
+                gradients, (scalars, _) = jax.grad(loss, has_aux=True)(params, *part)
+                return jax.tree.map(jnp.add, total, gradients), scalars
+
+            _, predictions = jax.lax.scan(lambda _, part: (None, look(*part)), None, (parts, keys))
+            targets = targets_of(_whole(predictions), batch)
+            taught = {name: predictions[name] for name in method.frozen}
+            zeros = jax.tree.map(jnp.zeros_like, params)
+            gradients, scalars = jax.lax.scan(learn, zeros, (taught, parts, keys, _part(targets, accumulate)))
+            return gradients, jax.tree.map(jnp.sum, scalars), targets
+
+        if accumulate == 1:
+            gradients, (scalars, targets) = jax.grad(loss, has_aux=True)(params, teach(batch), batch, key)
+        else:
+            gradients, scalars, targets = in_parts()
         updates, optimizer_state = optimizer.update(gradients, state.optimizer, params)
         params = optax.apply_updates(params, updates)
         ema = optax.incremental_update(params, state.ema, 1 - ema_decay) if state.ema else state.ema
+        priors, assigned = _priors_of(batch, geometry), targets.assigned
         scalars |= describe(assigned, priors, batch.truth, geometry.n_levels, method.costs_from)
         scalars |= {"gradient_norm": optax.global_norm(gradients), "learning_rate": jnp.asarray(schedule(state.step))}
         new_state = TrainState(state.step + 1, with_params(state.variables, params), optimizer_state, ema)
         return new_state, StepOutput(scalars, assigned.broken, batch.position, batch.valid)
 
     return step
+
+
+def _priors_of(batch: Batch, geometry: ModelOptions) -> Priors:
+    """Of each picture of a batch."""
+    canvas = make_priors((batch.images.shape[1], batch.images.shape[2]), geometry.strides, geometry.anchor_scale)
+    return jax.vmap(lambda hw: jax.tree.map(jnp.asarray, within(canvas, hw)))(_readable_hw(batch))
+
+
+def _readable_hw(batch: Batch) -> Int[Array, "B 2"]:
+    """Height and width of each picture; 0 for one that could not be read, which so weighs nothing."""
+    return jnp.where(batch.valid[:, None], batch.image_hw, 0)
+
+
+def _part(tree: T, n: int) -> T:
+    """Arrays of a batch as arrays of `n` parts. Every n-th picture, so that each device keeps the pictures it has."""
+    return jax.tree.map(lambda x: jnp.swapaxes(x.reshape(-1, n, *x.shape[1:]), 0, 1), tree)
+
+
+def _whole(tree: T) -> T:
+    """Arrays of parts as arrays of the batch again."""
+    return jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1).reshape(-1, *x.shape[2:]), tree)
 
 
 def compile_once(step: Callable[..., Any], canvases: tuple[tuple[int, int], ...], mesh: Mesh) -> Step:
@@ -179,26 +210,3 @@ def compile_once(step: Callable[..., Any], canvases: tuple[tuple[int, int], ...]
         return programs[canvas](state, frozen, batch)
 
     return run
-
-
-def describe(
-    assigned: Assigned, priors: Priors, truth: GroundTruth, n_levels: int, costs_from: tuple[Network, ...]
-) -> Scalars:
-    """Figures about an assignment that tell whether it is healthy."""
-    assignment, positive = assigned.assignment, assigned.assignment.positive
-    objects = truth.objects
-    n_objects = jnp.maximum(jnp.sum(objects), 1)
-    owner = jnp.where(positive, assignment.object, objects.shape[1])
-    has_positive = jax.vmap(lambda o, kept: jnp.zeros_like(kept).at[o].set(True, mode="drop") & kept)(owner, objects)
-    n_candidates = jnp.maximum(jnp.sum(assigned.candidates >= 0), 1)
-    scalars = {
-        "objects": jnp.sum(objects),
-        "positives_per_object": jnp.sum(positive) / n_objects,
-        "objects_without_positives": jnp.sum(objects & ~has_positive) / n_objects,
-        "mixture_iterations": jnp.max(assignment.iterations),
-    }
-    for index, name in enumerate(costs_from):
-        scalars[f"teaches/{name}"] = jnp.sum(assigned.teaches == index) / n_candidates
-    for level in range(n_levels):
-        scalars[f"positives/level_{level}"] = jnp.sum(positive & (priors.level == level))
-    return {name: jnp.asarray(value, jnp.float32) for name, value in scalars.items()}

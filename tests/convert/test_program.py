@@ -1,6 +1,8 @@
 """`python -m lad_jax.convert`: converted weights evaluate, predict and teach as their own checkpoint would."""
 
+import hashlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -11,6 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+import safetensors.numpy
 
 import lad_jax
 from lad_jax import run
@@ -25,6 +28,7 @@ from lad_jax.train import checkpoint
 from lad_jax.train.loop import train
 from lad_jax.train.setup import make_networks
 from lad_jax.train.state import init_variables
+from tests.convert.hub import serve
 from tests.convert.torchvision import state_dict
 from tests.golden import network
 from tests.golden.network import group
@@ -146,10 +150,18 @@ def test_pretrained_backbone_of_a_run(tmp_path: Path) -> None:
     file = tmp_path / "resnet.safetensors"
     save_arrays(file, weights, ())
     options = frozen_norm(model__backbone__depth=18, model__backbone__pretrained=str(file))
-    student = make_networks(options, open_dataset(options.data, "train"), resuming=False).trained["student"]
-    ours = to_mmdet(student)
+    networks = make_networks(options, open_dataset(options.data, "train"), resuming=False)
+    told = {"source": str(file), "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+    assert networks.pretrained == {"student": told}
+    ours = to_mmdet(networks.trained["student"])
     for name in [name for name in weights if not name.startswith("fc.")]:
         np.testing.assert_array_equal(ours[f"backbone.{name}"], weights[name], err_msg=name)
+
+
+def test_each_network_names_its_own_key(tmp_path: Path) -> None:
+    options = frozen_norm(method="colad", teacher__model__backbone__pretrained=str(tmp_path / "none.npz"))
+    with pytest.raises(InputError, match=r"none\.npz. Check config\.teacher\.model\.backbone\.pretrained"):
+        make_networks(options, open_dataset(options.data, "train"), resuming=False)
 
 
 def test_classes_of_data_that_is_not_there(converted: SimpleNamespace, tmp_path: Path) -> None:
@@ -164,17 +176,18 @@ def test_other_classes_than_the_datas(converted: SimpleNamespace, tmp_path: Path
     assert not (tmp_path / "run").exists()
 
 
-def program(*arguments: str) -> subprocess.CompletedProcess:
+def program(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
     words = [sys.executable, "-m", "lad_jax.convert", *arguments]
-    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, env=os.environ | environment)
 
 
 def test_command_line(tmp_path: Path) -> None:
-    """A bare backbone in, and the detector around it out."""
-    np.savez(tmp_path / "resnet.npz", **state_dict(width=8))
+    """A bare backbone of a hub in, and the detector around it out."""
     keys = TINY | {"model.backbone.depth": 18, "model.backbone.norm": "frozen_batch", "seed": 5}
     flags = ["--config=configs/base.py", *(f"--config.{key}={value}" for key, value in keys.items())]
-    result = program(str(tmp_path / "resnet.npz"), *flags, f"--workdir={tmp_path / 'run'}")
+    with serve({"timm/resnet18/model.safetensors": safetensors.numpy.save(state_dict(width=8))}) as hub:
+        place = {"HF_ENDPOINT": hub.url, "HF_HUB_CACHE": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "0"}
+        result = program("hf://timm/resnet18", *flags, f"--workdir={tmp_path / 'run'}", **place)
     assert result.returncode == 0, result.stderr
     assert "bare backbone: the pyramid and the head of the student are untrained" in result.stderr
     model, variables, options = lad_jax.load(tmp_path / "run")

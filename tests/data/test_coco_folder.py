@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lad_jax.data import DataOptions, FolderOptions, open_dataset, open_datasets, training_positions
+from lad_jax.data import DataOptions, FolderOptions, open_dataset, open_datasets, open_test, training_positions
 from lad_jax.data.coco import CocoFolder
 from lad_jax.errors import InputError
 
@@ -194,6 +194,22 @@ def test_classes_of_train_and_val_must_agree(tmp_path, content):
     with pytest.raises(InputError, match=r"disagree about the categories with ids \[90\]"):
         open_datasets(options)
     assert open_dataset(options, "val").class_names[2] == "lynx"
+
+
+def test_only_test_pictures_need_no_annotations(tmp_path, content):
+    del content["annotations"]
+    folder = FolderOptions(*write(tmp_path, content))
+    dataset = open_test(DataOptions(test=folder))
+    assert [record.id for record in dataset.records] == [5_000_000_001, 7, 9]
+    assert not sum(len(record.boxes) for record in dataset.records)
+    assert dataset.category_ids == (3, 17, 90)
+    for split in ("train", "val"):
+        with pytest.raises(InputError, match=r"a\.json has no list 'annotations'"):
+            open_dataset(DataOptions(**{split: folder}), split)
+    with pytest.raises(InputError, match=r"config\.data\.test\.annotations is empty"):
+        open_test(DataOptions(test=FolderOptions(images=folder.images)))
+    with pytest.raises(InputError, match="'synthetic', which has no test-dev; sources with it: 'coco', 'tfds'"):
+        open_test(DataOptions(source="synthetic"))
 
 
 def test_real_coco_opens(shared):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from lad_jax.data import read_picture
+from lad_jax.data.pictures import picture_size
 from lad_jax.errors import InputError
 
 CMYK_JPEG = base64.b64decode(
@@ -66,6 +67,15 @@ def test_exif_orientation_is_applied(tmp_path, pixels, orientation, turn):
     with_orientation(path, orientation)
     np.testing.assert_array_equal(read_picture(path), turn(plain))
     assert np.abs(plain.astype(int) - pixels).mean() < 4  # RGB, not BGR
+
+
+@pytest.mark.parametrize("orientation", range(9))
+def test_size_is_known_from_the_header(tmp_path, pixels, orientation):
+    path = save(tmp_path / "p.jpg", pixels)
+    with_orientation(path, orientation)
+    height, width, _ = read_picture(path).shape
+    assert picture_size(path.read_bytes()[:-100], "p") == (height, width)
+    assert ((height, width) == pixels.shape[:2]) == (orientation < 5)
 
 
 def test_gray_becomes_rgb(tmp_path, pixels):

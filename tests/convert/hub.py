@@ -1,0 +1,75 @@
+"""A Hugging Face hub on this machine: as much of its protocol as a download needs."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+"""What the branch `main` of every repository here is at."""
+
+
+class Hub:
+    """The address of a running hub, and what it was asked."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.requests: list[str] = []
+
+
+@contextmanager
+def serve(files: dict[str, bytes], *, damaged: bool = False) -> Iterator[Hub]:
+    """A hub with these files, by `OWNER/REPO/FILE`.
+
+    Args:
+      files: content by name.
+      damaged: what arrives has its last byte changed, under the checksum of the true content.
+    """
+    repositories = {name.rsplit("/", 1)[0] for name in files}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.answer()
+
+        def do_GET(self) -> None:
+            self.answer()
+
+        def answer(self) -> None:
+            hub.requests.append(f"{self.command} {self.path}")
+            repository, _, place = self.path.removeprefix("/").partition("/resolve/")
+            revision, _, file = place.partition("/")
+            content = files.get(f"{repository}/{file}")
+            if repository not in repositories:
+                self.refuse(401, "RepoNotFound")
+            elif revision not in ("main", COMMIT):
+                self.refuse(404, "RevisionNotFound")
+            elif content is None:
+                self.refuse(404, "EntryNotFound")
+            else:
+                self.send_response(200)
+                self.send_header("X-Repo-Commit", COMMIT)
+                self.send_header("X-Linked-ETag", f'"{hashlib.sha256(content).hexdigest()}"')
+                self.send_header("ETag", '"of the storage behind"')
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                if self.command == "GET":
+                    self.wfile.write(content[:-1] + bytes([content[-1] ^ 1]) if damaged else content)
+
+        def refuse(self, status: int, code: str) -> None:
+            self.send_response(status)
+            self.send_header("X-Error-Code", code)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Nothing on the console."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    hub = Hub(f"http://127.0.0.1:{server.server_port}")
+    Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()  # looks as often for the end [s]
+    try:
+        yield hub
+    finally:
+        server.shutdown()
+        server.server_close()
