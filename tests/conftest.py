@@ -20,7 +20,14 @@ from jaxtyping import install_import_hook
 install_import_hook("lad_jax", "beartype.beartype")
 
 
-LONGEST = ("test_readme.py", "test_mixed_run.py", "test_run.py", "test_folder_run.py", "test_configs.py")
+LONGEST = (
+    "test_readme.py",
+    "test_mixed_run.py",
+    "test_run.py",
+    "test_folder_run.py",
+    "test_recipe.py",
+    "test_configs.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "train": PURE | {"assign", "config", "convert", "data", "distill", "evaluation", "models", "options"},
     "predict": NOUNS | {"data", "evaluation", "visualize"},
     "run": NOUNS | {"data", "evaluation", "models", "options", "predict", "train"},
+    "recipe": {"cli", "config", "errors", "options"},
     "__init__": NOUNS | {"config", "options", "run", "train"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -60,7 +61,7 @@ def make_networks(options: RunOptions, dataset: DataSet, *, resuming: bool) -> N
         origin = options.others.get(name, TeacherOptions())
         if frozen or (origin.path and not resuming):
             start[name] = checkpoint.load_network(
-                origin.path, origin.network, models[name], dataset.class_names, options.key_of(name)
+                _find(origin), origin.network, models[name], dataset.class_names, options.key_of(name)
             )
             if frozen:
                 teacher = {"path": options.teacher.path, "digest": checkpoint.digest(start[name])}
@@ -80,6 +81,19 @@ def make_networks(options: RunOptions, dataset: DataSet, *, resuming: bool) -> N
         teacher=teacher,
         pretrained=pretrained,
     )
+
+
+def _find(origin: TeacherOptions) -> Path:
+    """The checkpoint that a network starts from; where there is none, the message says what trains it."""
+    try:
+        return checkpoint.find(origin.path)
+    except InputError as error:
+        if not origin.config:
+            raise
+        raise InputError(
+            f"{error} It is trained by {origin.config}: `python -m lad_jax.recipe {origin.config} --run` does so, its "
+            "own teachers first."
+        ) from None
 
 
 def make_run_step(

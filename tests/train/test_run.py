@@ -213,6 +213,11 @@ class TestBadInput:
         (tmp_path / "empty").mkdir()
         with pytest.raises(InputError, match=r"no checkpoint in .*empty"):
             train(tiny(method="lad", teacher__path=str(tmp_path / "empty")), tmp_path / "run")
+        row = "configs/paa_r50_1x.py"
+        with pytest.raises(
+            InputError, match=rf"no checkpoint in .*empty.*trained by {row}.* lad_jax\.recipe {row} --run"
+        ):
+            train(tiny(method="lad", teacher__path=str(tmp_path / "empty"), teacher__config=row), tmp_path / "run")
 
     def test_lad_without_teacher(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"needs a trained teacher: set config\.teacher\.path"):

@@ -1,0 +1,18 @@
+"""LAD: a ResNet-50 by the costs of a ResNet-101.
+
+    python -m lad_jax.recipe configs/lad_r50_r101_1x.py --run
+    python main.py --config=configs/lad_r50_r101_1x.py --workdir=runs/lad_r50_r101_1x
+
+Teacher: configs/paa_r101_1x.py
+Table 2, LAD: AP 41.6 (val)
+"""
+
+from ml_collections import ConfigDict
+
+from configs import paa_r101_1x, paper
+
+
+def get_config() -> ConfigDict:
+    config = paper.row(paper.R50, "1x", method="lad")
+    paper.set_teacher(config, paa_r101_1x)
+    return config

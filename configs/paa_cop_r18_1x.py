@@ -1,0 +1,19 @@
+"""PAA with a ResNet-18 and a COP head.
+
+    python main.py --config=configs/paa_cop_r18_1x.py --workdir=runs/paa_cop_r18_1x
+
+Appendix, R18, IoU and COP: AP 36.9 (val)
+
+Losses are divided as in the released code, which trained this network.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import paper
+
+
+def get_config() -> ConfigDict:
+    config = paper.row(paper.R18, "1x")
+    config.model.objectness = "conditional"
+    config.losses.normaliser_pictures = 8
+    return config
