@@ -13,7 +13,9 @@ from lad_jax.convert.advice import advise, advise_networks
 from lad_jax.convert.names import (
     Path,
     from_torch_layout,
+    is_offset,
     reference_name,
+    renamed,
     to_torch_layout,
     torch_name,
     torch_shape,
@@ -29,6 +31,9 @@ _PART_OF_NETWORK = re.compile(r"(?:(?P<network>\w+)_)?(?P<name>(?:backbone|neck|
 def load_torchvision_resnet(arrays: Arrays, variables: Mapping[str, Any], source: str) -> Any:
     """Backbone variables filled from a state dict with torchvision's ResNet names.
 
+    Weights of a backbone without deformable convolutions fill one with them too, whose offsets then are 0: so begins
+    the training of such a backbone.
+
     Args:
       arrays: name to array; convolutions as OIHW. A classifier (`fc.`) and `num_batches_tracked` are ignored.
       variables: `params` and `batch_stats` of our backbone (or their shapes); they give names, shapes and dtypes.
@@ -37,10 +42,13 @@ def load_torchvision_resnet(arrays: Arrays, variables: Mapping[str, Any], source
     Raises:
       InputError: lists every name that is missing, unexpected, of another shape or not finite.
     """
-    given = {name: array for name, array in arrays.items() if not name.startswith("fc.") and not _is_counter(name)}
+    given = {n: array for n, array in renamed(arrays).items() if not n.startswith("fc.") and not _is_counter(n)}
+    wanted = _wanted_shapes(variables, torch_name)
+    if not any(map(is_offset, given)):
+        given |= {name: np.zeros(shape, np.float32) for name, shape in wanted.items() if is_offset(name)}
     result, problems = _fit(given, variables, torch_name)
     if problems:
-        advice = advise(_shapes(given, "backbone."), _wanted_shapes(variables, torch_name, "backbone."), "config.model")
+        advice = advise(_of_backbone(_shapes(given)), _of_backbone(wanted), "config.model")
         raise InputError(_misfit(source, "the backbone of the config", advice, problems))
     return result
 
@@ -68,7 +76,7 @@ def load_networks(
       InputError: lists every name that is missing, unexpected, of another shape or not finite, and, where it can be
         told, what to change in the config.
     """
-    given, strange = _by_network(arrays)
+    given, strange = _by_network(renamed(arrays))
     advice = advise_networks(given, templates, needed)
     problems = [f"unexpected: {name}" for name in strange]
     problems += [
@@ -189,14 +197,17 @@ def _is_unused(name: str, wanted: Iterable[str]) -> bool:
     return name not in wanted and name.startswith(tuple(unused))
 
 
-def _shapes(arrays: Arrays, prefix: str = "") -> dict[str, tuple[int, ...]]:
-    return {prefix + name: array.shape for name, array in arrays.items()}
+def _shapes(arrays: Arrays) -> dict[str, tuple[int, ...]]:
+    return {name: array.shape for name, array in arrays.items()}
 
 
-def _wanted_shapes(
-    template: Mapping[str, Any], name_of: Callable[[Path], str], prefix: str = ""
-) -> dict[str, tuple[int, ...]]:
-    return {prefix + name_of(path[1:]): torch_shape(leaf) for path, leaf in flatten_dict(dict(template)).items()}
+def _wanted_shapes(template: Mapping[str, Any], name_of: Callable[[Path], str]) -> dict[str, tuple[int, ...]]:
+    return {name_of(path[1:]): torch_shape(leaf) for path, leaf in flatten_dict(dict(template)).items()}
+
+
+def _of_backbone(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """By the names that a bare backbone's weights have in a detector."""
+    return {f"backbone.{name}": shape for name, shape in shapes.items()}
 
 
 def _misfit(source: str, what: str, advice: list[str], problems: list[str]) -> str:

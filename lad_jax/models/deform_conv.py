@@ -109,7 +109,7 @@ def _patches(x: Float[Array, "B H W C"], corner: Int[Array, "B h w 2"]) -> Float
     """The 2x2 cells that begin at each `corner`."""
 
     def patch(picture, corner):
-        return jax.lax.dynamic_slice(picture, (corner[0], corner[1], 0), (2, 2, picture.shape[-1]))
+        return jax.lax.dynamic_slice(picture, (*corner, jnp.int32(0)), (2, 2, picture.shape[-1]))
 
     of_row = jax.vmap(patch, in_axes=(None, 0))
     return jax.vmap(jax.vmap(of_row, in_axes=(None, 0)))(x, corner)
