@@ -26,6 +26,12 @@ MODELS = {
     "bottlenecks, caffe style, COP": replace(
         SMALL, backbone=ResNetOptions(depth=50, width=4, style="caffe"), objectness="conditional"
     ),
+    "ResNeXt, deformable convolutions, P6 from C5": replace(
+        SMALL,
+        backbone=ResNetOptions(depth=50, width=4, groups=2, group_width=2, deformable_stages=(4,)),
+        deformable_towers=True,
+        extra_levels="input",
+    ),
 }
 SIZES, CANVAS = [(50, 70), (96, 128), (64, 96)], (160, 192)
 
