@@ -110,7 +110,8 @@ def is_detector(arrays: Arrays) -> bool:
 def to_mmdet(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """A state dict of one network by mmdet's names, sorted; mmdet's programs load a PAA head's strictly.
 
-    Heads with objectness carry the names of the paper's authors, whose programs have them.
+    Heads with objectness carry the names of the paper's authors, whose programs have them. Deformable towers carry
+    those that mmdet has for such a convolution, though not in its PAA head.
 
     Raises:
       InputError: the backbone has group norms, which mmdet's ResNet has not; or the head has neither IoU branch nor
