@@ -12,7 +12,6 @@ Shapes = Mapping[str, tuple[int, ...]]
 """Names and shapes of a network, as mmdet has them."""
 _OBJECTNESS = {"conditional": "coeff_conv", "implicit": "obj_bias"}
 """The convolution that only a head with this kind of objectness has."""
-_FAMILY = "backbone.family"
 
 
 def advise(given: Shapes, wanted: Shapes, key: str) -> list[str]:
@@ -25,14 +24,10 @@ def advise(given: Shapes, wanted: Shapes, key: str) -> list[str]:
     """
     theirs, ours = _architecture(given), _architecture(wanted)
     lines = [
-        f"set {key}.{name}={theirs[name]!r} (now {ours[name]!r})"
-        for name in theirs
-        if name in ours and theirs[name] != ours[name]
+        f"set {key}.{name}={value!r}" + (f" (now {ours[name]!r})" if name in ours else "")
+        for name, value in theirs.items()
+        if name not in ours or ours[name] != value
     ]
-    if _FAMILY in theirs and _FAMILY in ours and theirs[_FAMILY] != ours[_FAMILY]:
-        lines += [
-            f"set {key}.{name}={theirs[name]!r}" for name in theirs if name.startswith("backbone.") and name not in ours
-        ]
     classes = [shapes.get("bbox_head.atss_cls.weight", (None,))[0] for shapes in (given, wanted)]
     if None not in classes and classes[0] != classes[1]:
         lines.append(
@@ -68,31 +63,48 @@ def _architecture(shapes: Shapes) -> dict[str, Any]:
     """Options of a network by key, as far as names and shapes tell them."""
     result: dict[str, Any] = {}
 
-    def count(pattern: str) -> int:
-        """How many different numbers stand at the pattern's group."""
-        return len({match[1] for name in shapes if (match := re.match(pattern, name))})
+    def numbers(pattern: str) -> tuple[int, ...]:
+        """The different numbers that stand at the pattern's group."""
+        return tuple(sorted({int(match[1]) for name in shapes if (match := re.match(pattern, name))}))
 
     def has(prefix: str) -> bool:
         return any(name.startswith(prefix) for name in shapes)
 
+    def channels(conv: str) -> tuple[int, int]:
+        """(outputs, inputs of a group) of a convolution; zeros where there is none."""
+        shape = shapes.get(f"{conv}.weight", ())
+        return (shape[0], shape[1]) if len(shape) == 4 else (0, 0)
+
     if has("backbone.patch_embed."):
         result |= _swin(shapes)
     elif has("backbone."):
-        result[_FAMILY] = "resnet"
+        result["backbone.family"] = "resnet"
         kind = "bottleneck" if has("backbone.layer1.0.conv3.") else "basic"
-        blocks = tuple(count(rf"backbone\.layer{stage}\.(\d+)\.") for stage in range(1, 5))
+        blocks = tuple(len(numbers(rf"backbone\.layer{stage}\.(\d+)\.")) for stage in range(1, 5))
         depths = [depth for depth, stages in STAGES.items() if stages == (kind, blocks)]
         if depths:
             result["backbone.depth"] = depths[0]
         is_batch_norm = any(name.endswith("running_mean") for name in shapes)
         result["backbone.norm"] = "frozen_batch" if is_batch_norm else "group"
+        result["backbone.deformable_stages"] = numbers(r"backbone\.layer(\d)\.\d+\.conv2\.conv_offset\.")
     if "backbone.conv1.weight" in shapes:
         result["backbone.width"] = shapes["backbone.conv1.weight"][0]
+    inner, group_width = channels("backbone.layer1.0.conv2")
+    if inner and group_width:
+        result["backbone.groups"] = inner // group_width
+        if inner > group_width:
+            result["backbone.group_width"] = group_width
     if has("neck."):
-        result["first_level"] = 6 - count(r"neck\.lateral_convs\.(\d+)\.")
-        result["n_levels"] = count(r"neck\.fpn_convs\.(\d+)\.")
+        n_inputs = len(numbers(r"neck\.lateral_convs\.(\d+)\."))
+        result["first_level"] = 6 - n_inputs
+        result["n_levels"] = len(numbers(r"neck\.fpn_convs\.(\d+)\."))
+        (pyramid, backbone), (_, extra) = (
+            channels(f"neck.{conv}.conv") for conv in (f"lateral_convs.{n_inputs - 1}", f"fpn_convs.{n_inputs}")
+        )
+        result["extra_levels"] = "input" if extra == backbone != pyramid else "output"
     if has("bbox_head."):
-        result["tower_convs"] = count(r"bbox_head\.cls_convs\.(\d+)\.")
+        result["tower_convs"] = len(numbers(r"bbox_head\.cls_convs\.(\d+)\."))
+        result["deformable_towers"] = bool(numbers(r"bbox_head\.cls_convs\.(\d+)\.conv\.conv_offset\."))
         kinds = [kind for kind, conv in _OBJECTNESS.items() if has(f"bbox_head.{conv}.")]
         result["objectness"] = kinds[0] if kinds else "none"
         result["iou_branch"] = has("bbox_head.atss_centerness.")
@@ -109,7 +121,7 @@ def _swin(shapes: Shapes) -> dict[str, Any]:
         depths.append(len({match[1] for name in shapes if (match := blocks.match(name))}))
         table = f"backbone.stages.{stage}.blocks.0.attn.w_msa.relative_position_bias_table"
         tables += [shapes[table]] if table in shapes else []
-    result: dict[str, Any] = {_FAMILY: "swin", "backbone.depths": tuple(depths)}
+    result: dict[str, Any] = {"backbone.family": "swin", "backbone.depths": tuple(depths)}
     if "backbone.patch_embed.norm.weight" in shapes:
         result["backbone.embed"] = shapes["backbone.patch_embed.norm.weight"][0]
     if len(tables) == 4:

@@ -1,6 +1,7 @@
 """What the references call our parameters (spec 1.7), and how they lay them out."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,16 @@ def reference_name(path: Path) -> str:
     if path[-1].startswith("scales_"):
         return f"bbox_head.scales.{path[-1].removeprefix('scales_')}.scale"
     return re.sub(r"(lateral|fpn)_convs\.(\d+)", r"\1_convs.\2.conv", torch_name(path))
+
+
+def is_offset(name: str) -> bool:
+    """Whether a weight belongs to the convolution inside a deformable one that tells its taps where to look."""
+    return ".conv_offset." in name
+
+
+def renamed(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Arrays by today's names: in mmdet's first years `conv2.conv_offset` was called `conv2_offset`."""
+    return {re.sub(r"((?:^|\.)conv2|convs\.\d+\.conv)_offset\.", r"\1.conv_offset.", k): a for k, a in arrays.items()}
 
 
 def from_torch_layout(array: np.ndarray, path: Path) -> np.ndarray:

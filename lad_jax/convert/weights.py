@@ -14,7 +14,9 @@ from lad_jax.convert.advice import advise, advise_networks
 from lad_jax.convert.names import (
     Path,
     from_torch_layout,
+    is_offset,
     reference_name,
+    renamed,
     to_torch_layout,
     torch_name,
     torch_shape,
@@ -30,6 +32,9 @@ _PART_OF_NETWORK = re.compile(r"(?:(?P<network>\w+)_)?(?P<name>(?:backbone|neck|
 def load_backbone(arrays: Arrays, variables: Mapping[str, Any], source: str) -> Any:
     """Backbone variables filled from a state dict of ImageNet weights.
 
+    Weights of a backbone without deformable convolutions fill one with them too, whose offsets then are 0: so begins
+    the training of such a backbone.
+
     Args:
       arrays: name to array; convolutions as OIHW. A ResNet has torchvision's names, a Swin those of its authors, of
         timm or of mmdet. A classifier and `num_batches_tracked` are ignored.
@@ -41,15 +46,17 @@ def load_backbone(arrays: Arrays, variables: Mapping[str, Any], source: str) -> 
       InputError: lists every name that is missing, unexpected, of another shape or not finite.
     """
     wanted = _wanted_shapes(variables, torch_name)
-    arrays = swin.from_original(arrays) if swin.is_original(arrays) else arrays
+    arrays = swin.from_original(arrays) if swin.is_original(arrays) else renamed(arrays)
     given = swin.output_norms(wanted) | {
         name: array
         for name, array in arrays.items()
         if not (name.startswith("fc.") or _is_constant(name) or _is_unused(name, wanted))
     }
+    if not any(map(is_offset, given)):
+        given |= {name: np.zeros(shape, np.float32) for name, shape in wanted.items() if is_offset(name)}
     result, problems = _fit(given, variables, torch_name)
     if problems:
-        advice = advise(_shapes(given, "backbone."), _wanted_shapes(variables, torch_name, "backbone."), "config.model")
+        advice = advise(_of_backbone(_shapes(given)), _of_backbone(wanted), "config.model")
         raise InputError(_misfit(source, "the backbone of the config", advice, problems))
     return result
 
@@ -77,7 +84,7 @@ def load_networks(
       InputError: lists every name that is missing, unexpected, of another shape or not finite, and, where it can be
         told, what to change in the config.
     """
-    given, strange = _by_network(arrays)
+    given, strange = _by_network(renamed(arrays))
     advice = advise_networks(given, templates, needed)
     problems = [f"unexpected: {name}" for name in strange]
     problems += [
@@ -111,7 +118,8 @@ def is_detector(arrays: Arrays) -> bool:
 def to_mmdet(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """A state dict of one network by mmdet's names, sorted; mmdet's programs load a PAA head's strictly.
 
-    Heads with objectness carry the names of the paper's authors, whose programs have them.
+    Heads with objectness carry the names of the paper's authors, whose programs have them. Deformable towers carry
+    those that mmdet has for such a convolution, though not in its PAA head.
 
     Raises:
       InputError: the backbone has group norms, which mmdet's ResNet has not; or the head has neither IoU branch nor
@@ -202,15 +210,17 @@ def _is_unused(name: str, wanted: Iterable[str]) -> bool:
     return name not in wanted and (name.startswith(tuple(unused)) or swin.is_output_norm(name))
 
 
-def _shapes(arrays: Arrays, prefix: str = "") -> dict[str, tuple[int, ...]]:
-    return {prefix + name: array.shape for name, array in arrays.items()}
+def _shapes(arrays: Arrays) -> dict[str, tuple[int, ...]]:
+    return {name: array.shape for name, array in arrays.items()}
 
 
-def _wanted_shapes(
-    template: Mapping[str, Any], name_of: Callable[[Path], str], prefix: str = ""
-) -> dict[str, tuple[int, ...]]:
-    leaves = flatten_dict(dict(template))
-    return {prefix + name_of(path[1:]): torch_shape(leaf, path) for path, leaf in leaves.items()}
+def _wanted_shapes(template: Mapping[str, Any], name_of: Callable[[Path], str]) -> dict[str, tuple[int, ...]]:
+    return {name_of(path[1:]): torch_shape(leaf, path) for path, leaf in flatten_dict(dict(template)).items()}
+
+
+def _of_backbone(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """By the names that a bare backbone's weights have in a detector."""
+    return {f"backbone.{name}": shape for name, shape in shapes.items()}
 
 
 def _misfit(source: str, what: str, advice: list[str], problems: list[str]) -> str:

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int, UInt8
 
 from lad_jax import boxes
 from lad_jax.models.backbones import BACKBONES
-from lad_jax.models.fpn import FPN
+from lad_jax.models.fpn import FPN, ExtraLevels
 from lad_jax.models.heads import Objectness, PAAHead
 from lad_jax.models.region import cells
 from lad_jax.models.resnet import ResNetOptions
@@ -37,8 +37,8 @@ class ModelOptions:
     """Side of an anchor in strides."""
     channels: int = 256
     """Channels of the pyramid and of the head's towers."""
-    extra_levels: Literal["output", "input"] = "output"
-    """What the pyramid's levels beyond the backbone's are made from: its coarsest output, or the backbone's own."""
+    extra_levels: ExtraLevels = "output"
+    """What the pyramid's first level beyond the backbone's is made from: its own coarsest map, or the backbone's."""
     tower_convs: int = 4
     norm_groups: int = 32
     """Groups of the head's group norms."""
@@ -63,6 +63,8 @@ class ModelOptions:
             )
         if self.channels % self.norm_groups:
             raise ValueError(f"norm_groups {self.norm_groups} does not divide channels {self.channels}")
+        if self.deformable_towers and not self.tower_convs:
+            raise ValueError("deformable_towers is True, but the towers have no convolutions; set tower_convs")
 
     @property
     def strides(self) -> tuple[int, ...]:
@@ -91,7 +93,8 @@ class Detector(nn.Module):
         regions = [cells(region, stride) for stride in options.strides]
         backbone = BACKBONES[type(options.backbone)](options.backbone, options.first_level, dtype, name="backbone")
         features = backbone(x, region)
-        features = FPN(options.channels, options.n_levels, dtype, name="neck")(features, regions)
+        neck = FPN(options.channels, options.n_levels, dtype, options.extra_levels, name="neck")
+        features = neck(features, regions)
         head = PAAHead(
             self.n_classes,
             options.channels,
@@ -100,6 +103,7 @@ class Detector(nn.Module):
             options.objectness,
             options.iou_branch,
             dtype,
+            options.deformable_towers,
             name="bbox_head",
         )
         outputs = head(features, regions)

@@ -1,6 +1,7 @@
 """Feature pyramid network (spec 1.5)."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -8,16 +9,20 @@ from jaxtyping import Array, Float
 
 from lad_jax.models.region import Region, inside
 
+ExtraLevels = Literal["output", "input"]
+"""What the first level beyond the backbone's is made from: the pyramid's coarsest output there, or the backbone's."""
+
 
 class FPN(nn.Module):
     """Backbone maps, fine to coarse, to `n_levels` maps of equal channels.
 
-    Levels beyond the backbone's come from stride-2 convolutions on the coarsest output, without ReLU between.
+    Levels beyond the backbone's come from stride-2 convolutions, each on the level before, without ReLU between.
     """
 
     channels: int
     n_levels: int
     dtype: jnp.dtype
+    extra_levels: ExtraLevels = "output"
 
     @nn.compact
     def __call__(
@@ -29,8 +34,10 @@ class FPN(nn.Module):
             # Canvases are multiples of the coarsest backbone stride, so each map is exactly twice the next.
             maps[i] += jnp.repeat(jnp.repeat(maps[i + 1], 2, axis=1), 2, axis=2)
         outputs = [self._conv(3, f"fpn_convs_{i}")(inside(x, regions[i])) for i, x in enumerate(maps)]
+        coarsest = outputs[-1] if self.extra_levels == "output" else features[-1]
         for i in range(len(outputs), self.n_levels):
-            outputs.append(self._conv(3, f"fpn_convs_{i}", strides=2)(inside(outputs[-1], regions[i - 1])))
+            coarsest = self._conv(3, f"fpn_convs_{i}", strides=2)(inside(coarsest, regions[i - 1]))
+            outputs.append(coarsest)
         return tuple(outputs)
 
     def _conv(self, kernel: int, name: str, strides: int = 1) -> nn.Conv:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from lad_jax.models import objectness
+from lad_jax.models.deform_conv import DeformConv
 from lad_jax.models.norm import make_norm
 from lad_jax.models.region import Region, inside
 
@@ -16,6 +17,8 @@ Objectness = Literal["none", "implicit", "conditional"]
 """What multiplies a class's probability: nothing (PAA), IOP, or COP (spec 1.8)."""
 PRIOR_PROBABILITY, BACKGROUND_PROBABILITY = 0.01, 1e-4
 """Score of every class at the start; what implicit objectness subtracts from it at the start."""
+
+_KERNEL_INIT = nn.initializers.normal(0.01)
 
 
 class HeadOutputs(NamedTuple):
@@ -40,6 +43,8 @@ class PAAHead(nn.Module):
     objectness: Objectness
     iou_branch: bool
     dtype: jnp.dtype
+    deformable: bool = False
+    """Whether the last convolution of each tower is."""
 
     @nn.compact
     def __call__(self, features: Sequence[Float[Array, "B _ _ _"]], regions: Sequence[Region]) -> HeadOutputs:
@@ -47,10 +52,7 @@ class PAAHead(nn.Module):
         norm = make_norm("group", self.dtype, groups=self.norm_groups)
 
         def tower(name: str) -> list[tuple[nn.Module, nn.Module]]:
-            return [
-                (self._conv(self.channels, f"{name}_{i}_conv", use_bias=False), norm(name=f"{name}_{i}_gn"))
-                for i in range(self.tower_convs)
-            ]
+            return [(self._tower_conv(name, i), norm(name=f"{name}_{i}_gn")) for i in range(self.tower_convs)]
 
         class_tower, box_tower = tower("cls_convs"), tower("reg_convs")
         to_class = self._conv(self.n_classes, "atss_cls", bias=_logit(PRIOR_PROBABILITY))
@@ -82,13 +84,19 @@ class PAAHead(nn.Module):
             return lambda logits, x, region: objectness.conditional(logits, coefficients(x).astype(jnp.float32), region)
         return lambda logits, _, __: objectness.plain(logits)
 
+    def _tower_conv(self, tower: str, i: int) -> nn.Module:
+        name = f"{tower}_{i}_conv"
+        if self.deformable and i == self.tower_convs - 1:
+            return DeformConv(self.channels, self.dtype, _KERNEL_INIT, _KERNEL_INIT, name=name)
+        return self._conv(self.channels, name, use_bias=False)
+
     def _conv(self, channels: int, name: str, *, use_bias: bool = True, bias: float = 0.0) -> nn.Conv:
         return nn.Conv(
             channels,
             (3, 3),
             padding=1,
             use_bias=use_bias,
-            kernel_init=nn.initializers.normal(0.01),
+            kernel_init=_KERNEL_INIT,
             bias_init=nn.initializers.constant(bias),
             dtype=self.dtype,
             name=name,

@@ -1,4 +1,7 @@
-"""ResNet v1b (spec 1.1). Submodules carry torchvision's names, so weights convert name by name."""
+"""ResNet v1b and ResNeXt (spec 1.1, 1.2), also with deformable convolutions.
+
+Submodules carry torchvision's names, so weights convert name by name.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,11 +13,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from lad_jax.models.deform_conv import DeformConv
 from lad_jax.models.norm import NormName, make_norm
 from lad_jax.models.region import Region, cells, inside
 
 STAGES = {
     10: ("basic", (1, 1, 1, 1)),
+    14: ("bottleneck", (1, 1, 1, 1)),
     18: ("basic", (2, 2, 2, 2)),
     34: ("basic", (3, 4, 6, 3)),
     50: ("bottleneck", (3, 4, 6, 3)),
@@ -22,6 +27,8 @@ STAGES = {
     152: ("bottleneck", (3, 8, 36, 3)),
 }
 """Kind of block and number of blocks of each stage, by depth."""
+
+_WITH_BOTTLENECKS = [depth for depth, (kind, _) in STAGES.items() if kind == "bottleneck"]
 
 Style = Literal["pytorch", "caffe"]
 """Which convolution of a bottleneck carries the stride: the 3x3 (`pytorch`) or the first 1x1 (`caffe`)."""
@@ -32,7 +39,7 @@ class ResNetOptions:
     """A ResNet or ResNeXt."""
 
     family: Literal["resnet"] = "resnet"
-    depth: Literal[10, 18, 34, 50, 101, 152] = 50
+    depth: Literal[10, 14, 18, 34, 50, 101, 152] = 50
     width: int = 64
     """Channels of the stem; the stages have 1, 2, 4 and 8 times as many (times 4 with bottlenecks)."""
     groups: int = 1
@@ -52,10 +59,32 @@ class ResNetOptions:
     `hf://OWNER/REPO[@REVISION][/FILE]`; empty: from scratch."""
 
     def __post_init__(self) -> None:
-        if self.norm == "group" and self.width % self.norm_groups:
-            raise ValueError(f"norm_groups {self.norm_groups} does not divide width {self.width}")
+        for name in ["width", "groups", "group_width"]:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if STAGES[self.depth][0] == "basic":
+            for name, without in [("groups", 1), ("deformable_stages", ())]:
+                if getattr(self, name) != without:
+                    raise ValueError(
+                        f"{name} is {getattr(self, name)}, but depth {self.depth} has no bottlenecks: set it to "
+                        f"{without}, or depth to {', '.join(map(str, _WITH_BOTTLENECKS))}"
+                    )
+        if not set(self.deformable_stages) <= {1, 2, 3, 4}:
+            raise ValueError(f"deformable_stages is {self.deformable_stages}; allowed: some of 1, 2, 3, 4")
+        if self.norm == "group":
+            for what, channels in [("width", self.width), ("groups · group_width =", self.inner_channels(1))]:
+                if channels % self.norm_groups:
+                    raise ValueError(f"norm_groups {self.norm_groups} does not divide {what} {channels}")
         if not -1 <= self.frozen_stages <= 4:
             raise ValueError(f"frozen_stages is {self.frozen_stages}; allowed: -1 to 4")
+
+    def planes(self, stage: int) -> int:
+        """Channels that the blocks of a stage are named after; bottlenecks give four times as many."""
+        return self.width * 2 ** (stage - 1)
+
+    def inner_channels(self, stage: int) -> int:
+        """Channels of a bottleneck's 3x3 convolution."""
+        return self.groups * self.group_width * 2 ** (stage - 1) if self.groups > 1 else self.planes(stage)
 
 
 class ResNet(nn.Module):
@@ -78,13 +107,12 @@ class ResNet(nn.Module):
         region = cells(region, 2)
         x = self._frozen(0, x)
         kind, depths = STAGES[options.depth]
-        block = BasicBlock if kind == "basic" else partial(Bottleneck, style=options.style)
         features = []
         for stage, depth in enumerate(depths, start=1):
+            block = BasicBlock if kind == "basic" else _bottleneck(options, stage)
             for index in range(depth):
                 stride = 2 if stage > 1 and index == 0 else 1
-                planes = options.width * 2 ** (stage - 1)
-                x = block(planes, stride, norm, self.dtype, name=f"layer{stage}_{index}")(x, region)
+                x = block(options.planes(stage), stride, norm, self.dtype, name=f"layer{stage}_{index}")(x, region)
                 region = cells(region, stride)
             x = self._frozen(stage, x)
             features.append(x)
@@ -102,17 +130,21 @@ def is_frozen(path: tuple[str, ...], frozen_stages: int) -> bool:
     return stage <= frozen_stages
 
 
+_KERNEL_INIT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+
+
 def _conv(dtype: jnp.dtype) -> Callable[..., nn.Conv]:
     """Bias-free convolutions padded by half their kernel on every side, as torch pads (not `SAME`)."""
 
-    def make(channels: int, kernel: int, *, strides: int = 1, name: str) -> nn.Conv:
+    def make(channels: int, kernel: int, *, strides: int = 1, groups: int = 1, name: str) -> nn.Conv:
         return nn.Conv(
             channels,
             (kernel, kernel),
             strides=strides,
             padding=kernel // 2,
+            feature_group_count=groups,
             use_bias=False,
-            kernel_init=nn.initializers.variance_scaling(2.0, "fan_out", "normal"),
+            kernel_init=_KERNEL_INIT,
             dtype=dtype,
             name=name,
         )
@@ -139,13 +171,19 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3, 1x1 convolutions and a shortcut; the last has four times the channels."""
+    """1x1, 3x3, 1x1 convolutions and a shortcut; the last has four times `planes` channels."""
 
     planes: int
     stride: int
     norm: Callable[..., Any]
     dtype: jnp.dtype
     style: Style
+    inner: int
+    """Channels of the 3x3 convolution."""
+    groups: int
+    """Of the 3x3 convolution."""
+    deformable: bool
+    """Whether the 3x3 convolution is."""
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], region: Region) -> Float[Array, "B _ _ _"]:
@@ -153,11 +191,26 @@ class Bottleneck(nn.Module):
         conv, norm = _conv(self.dtype), self.norm
         first, second = (1, self.stride) if self.style == "pytorch" else (self.stride, 1)
         between, out = cells(region, first), cells(region, self.stride)
-        y = nn.relu(norm(name="bn1")(conv(self.planes, 1, strides=first, name="conv1")(x), between))
-        y = conv(self.planes, 3, strides=second, name="conv2")(inside(y, between))
+        y = nn.relu(norm(name="bn1")(conv(self.inner, 1, strides=first, name="conv1")(x), between))
+        y = self._conv2(second)(inside(y, between))
         y = nn.relu(norm(name="bn2")(y, out))
         y = norm(name="bn3")(conv(4 * self.planes, 1, name="conv3")(y), out)
         return nn.relu(y + _shortcut(x, out, 4 * self.planes, self.stride, conv, norm))
+
+    def _conv2(self, stride: int) -> nn.Module:
+        if self.deformable:
+            return DeformConv(self.inner, self.dtype, _KERNEL_INIT, stride=stride, groups=self.groups, name="conv2")
+        return _conv(self.dtype)(self.inner, 3, strides=stride, groups=self.groups, name="conv2")
+
+
+def _bottleneck(options: ResNetOptions, stage: int) -> Callable[..., nn.Module]:
+    return partial(
+        Bottleneck,
+        style=options.style,
+        inner=options.inner_channels(stage),
+        groups=options.groups,
+        deformable=stage in options.deformable_stages,
+    )
 
 
 def _shortcut(

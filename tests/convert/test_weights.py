@@ -12,7 +12,7 @@ import pytest
 from lad_jax.convert import load_arrays, load_networks, save_arrays, to_mmdet
 from lad_jax.convert.weights import prefix_of
 from lad_jax.errors import InputError
-from lad_jax.models import Detector
+from lad_jax.models import Detector, ResNetOptions
 from lad_jax.options import RunOptions
 from lad_jax.train.state import init_variables
 from tests.golden import network
@@ -139,6 +139,63 @@ def test_an_iou_branch_is_left_out_only_of_heads_with_objectness(r18, golden, ca
     message = error_of(weights, {"student": plain})
     assert "unexpected: bbox_head.atss_centerness.weight" in message
     assert "set config.model.iou_branch=True" in message
+
+
+class TestDeformable:
+    """A ResNeXt and towers with deformable convolutions, and extra levels from the backbone's map."""
+
+    @pytest.fixture(scope="class")
+    def model(self, r18) -> Detector:
+        backbone = ResNetOptions(depth=50, width=4, groups=2, group_width=3, deformable_stages=(2, 3, 4))
+        return Detector(replace(r18[1].options, backbone=backbone, deformable_towers=True, extra_levels="input"), 7)
+
+    @pytest.fixture(scope="class")
+    def shapes(self, model) -> dict:
+        return {"student": template(model)}
+
+    @pytest.fixture(scope="class")
+    def weights(self, shapes) -> dict[str, np.ndarray]:
+        rng = np.random.default_rng(0)
+        random = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(leaf.dtype), shapes["student"])
+        return without_counters(to_mmdet(random))
+
+    def test_names_and_layouts_are_mmdets(self, weights) -> None:
+        assert {name: weights[name].shape for name in weights if "layer3.1.conv2" in name} == {
+            "backbone.layer3.1.conv2.weight": (24, 12, 3, 3),
+            "backbone.layer3.1.conv2.conv_offset.weight": (27, 24, 3, 3),
+            "backbone.layer3.1.conv2.conv_offset.bias": (27,),
+        }
+        assert {name: weights[name].shape for name in weights if "reg_convs.3.conv" in name} == {
+            "bbox_head.reg_convs.3.conv.weight": (32, 32, 3, 3),
+            "bbox_head.reg_convs.3.conv.conv_offset.weight": (27, 32, 3, 3),
+            "bbox_head.reg_convs.3.conv.conv_offset.bias": (27,),
+        }
+        assert weights["neck.fpn_convs.3.conv.weight"].shape == (32, 128, 3, 3)
+        assert weights["neck.fpn_convs.4.conv.weight"].shape == (32, 32, 3, 3)
+
+    def test_there_and_back_also_by_the_first_names(self, shapes, weights) -> None:
+        first = {re.sub(r"(conv2|conv)\.conv_offset", r"\1_offset", name): array for name, array in weights.items()}
+        assert {"backbone.layer2.0.conv2_offset.bias", "bbox_head.cls_convs.3.conv_offset.weight"} <= set(first)
+        for source in (weights, first):
+            variables = load(source, shapes)["student"]
+            assert_same(without_counters(to_mmdet(variables)), weights)
+
+    def test_offsets_of_a_detector_must_be_there(self, shapes, weights) -> None:
+        plain = {name: array for name, array in weights.items() if "conv_offset" not in name}
+        message = error_of(plain, shapes)
+        assert "missing: backbone.layer2.0.conv2.conv_offset.weight" in message
+        assert "set config.model.deformable_towers=False (now True)" in message
+
+    def test_advice(self, model, weights) -> None:
+        bare = replace(model.options, backbone=ResNetOptions(depth=50, width=4), deformable_towers=False)
+        message = error_of(weights, {"student": template(Detector(replace(bare, extra_levels="output"), 7))})
+        assert re.findall(r"set config\.model\.(.*)", message) == [
+            "backbone.deformable_stages=(2, 3, 4) (now ())",
+            "backbone.groups=2 (now 1)",
+            "backbone.group_width=3",
+            "extra_levels='input' (now 'output')",
+            "deformable_towers=True (now False)",
+        ]
 
 
 class TestMisfits:

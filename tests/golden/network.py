@@ -51,17 +51,28 @@ def group(arrays, prefix):
     return {name.removeprefix(f"{prefix}/"): a for name, a in arrays.items() if name.startswith(f"{prefix}/")}
 
 
-def _options(weights, side_of_first_anchor) -> ModelOptions:
+def resnet_options(weights) -> ResNetOptions:
     blocks = tuple(
         max(int(m[1]) for name in weights if (m := re.match(rf"backbone\.layer{s}\.(\d+)\.", name))) + 1
         for s in range(1, 5)
     )
     kind = "bottleneck" if "backbone.layer1.0.conv3.weight" in weights else "basic"
     [depth] = [depth for depth, stages in STAGES.items() if stages == (kind, blocks)]
+    inner, group_width = weights["backbone.layer1.0.conv2.weight"].shape[:2]
+    return ResNetOptions(
+        depth=depth,
+        width=weights["backbone.conv1.weight"].shape[0],
+        groups=inner // group_width,
+        group_width=group_width,
+        deformable_stages=tuple(s for s in range(1, 5) if f"backbone.layer{s}.0.conv2.conv_offset.bias" in weights),
+    )
+
+
+def _options(weights, side_of_first_anchor) -> ModelOptions:
     first_level = 6 - sum(re.match(r"neck\.lateral_convs\.\d\.conv\.weight", name) is not None for name in weights)
     channels = weights["bbox_head.atss_cls.weight"].shape[1]
     return ModelOptions(
-        backbone=ResNetOptions(depth=depth, width=weights["backbone.conv1.weight"].shape[0]),
+        backbone=resnet_options(weights),
         first_level=first_level,
         n_levels=sum(re.match(r"neck\.fpn_convs\.\d\.conv\.weight", name) is not None for name in weights),
         anchor_scale=side_of_first_anchor / 2**first_level,
@@ -78,7 +89,12 @@ def detector(arrays, prefix, side_of_first_anchor=64.0) -> tuple[Detector, Any]:
     n_classes = weights["bbox_head.atss_cls.weight"].shape[0]
     model = Detector(_options(weights, side_of_first_anchor), n_classes)
     images, hw = jnp.zeros((1, 64, 64, 3), jnp.uint8), jnp.full((1, 2), 64)
-    template = flatten_dict(jax.eval_shape(model.init, jax.random.key(0), images, hw))
+    return model, fill(jax.eval_shape(model.init, jax.random.key(0), images, hw), weights)
+
+
+def fill(template, weights) -> Any:
+    """Variables of `template`'s shapes from weights by the reference's names. Every weight must be used."""
+    template = flatten_dict(template)
     names = {path: reference_name(path[1:]) for path in template}
     unused = {name for name in weights if not name.endswith("num_batches_tracked")} - set(names.values())
     assert not unused
@@ -88,7 +104,7 @@ def detector(arrays, prefix, side_of_first_anchor=64.0) -> tuple[Detector, Any]:
         array = array.transpose(2, 3, 1, 0) if array.ndim == 4 else array
         assert array.shape == leaf.shape, names[path]
         variables[path] = jnp.asarray(array)
-    return model, unflatten_dict(variables)
+    return unflatten_dict(variables)
 
 
 def batch_of(arrays) -> Batch:

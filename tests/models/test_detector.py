@@ -1,5 +1,7 @@
 """The network's size, its treatment of pixels, and its frozen stages."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,17 +21,26 @@ def count(tree):
     return sum(x.size for x in jax.tree.leaves(tree))
 
 
-# Totals of spec 1.6; R18's backbone is what remains of its total.
+R18, R50, R101 = (ResNetOptions(depth=depth) for depth in (18, 50, 101))
+X101 = ResNetOptions(depth=101, groups=64, group_width=4)
+C3_TO_C5 = (2, 3, 4)
+
+
+# Totals of spec 1.3 and 1.6. R18's backbone is what remains of its total, and totals with offsets are sums.
 @pytest.mark.parametrize(
-    ("depth", "backbone", "neck", "total"),
+    ("options", "backbone", "neck", "total"),
     [
-        (18, 19_275_674 - 3_180_544 - 4_918_618, 3_180_544, 19_275_674),
-        (50, 32_295_322 - 3_868_672 - 4_918_618, 3_868_672, 32_295_322),
-        (101, 42_500_160, 3_868_672, 51_287_450),
+        (R18, 19_275_674 - 3_180_544 - 4_918_618, 3_180_544, 19_275_674),
+        (R50, 32_295_322 - 3_868_672 - 4_918_618, 3_868_672, 32_295_322),
+        (R101, 42_500_160, 3_868_672, 51_287_450),
+        (replace(R101, deformable_stages=C3_TO_C5), 44_429_418, 3_868_672, 44_429_418 + 3_868_672 + 4_918_618),
+        (X101, 81_406_272, 3_868_672, 90_193_562),
+        (replace(X101, deformable_stages=C3_TO_C5), 89_120_874, 3_868_672, 89_120_874 + 3_868_672 + 4_918_618),
     ],
+    ids=["R18", "R50", "R101", "R101-DCN", "X101", "X101-DCN"],
 )
-def test_parameter_counts(depth, backbone, neck, total):
-    params = shapes(Detector(ModelOptions(backbone=ResNetOptions(depth=depth)), 80))["params"]
+def test_parameter_counts(options, backbone, neck, total):
+    params = shapes(Detector(ModelOptions(backbone=options), 80))["params"]
     assert {name: count(tree) for name, tree in params.items()} == {
         "backbone": backbone,
         "neck": neck,
@@ -38,10 +49,24 @@ def test_parameter_counts(depth, backbone, neck, total):
     assert count(params) == total
 
 
+def test_parameters_of_deformable_towers_and_of_levels_from_the_backbone():
+    plain, changed = (
+        shapes(Detector(ModelOptions(backbone=R18, deformable_towers=option, extra_levels=source), 80))["params"]
+        for option, source in [(False, "output"), (True, "input")]
+    )
+    offsets = 27 * (9 * 256 + 1)
+    assert count(changed["bbox_head"]) == count(plain["bbox_head"]) + 2 * offsets
+    assert count(changed["neck"]) == count(plain["neck"]) + 9 * (512 - 256) * 256
+    for tower in ("cls_convs", "reg_convs"):
+        assert count(changed["bbox_head"][f"{tower}_3_conv"]["conv_offset"]) == offsets
+
+
 def test_trainable_parameters_of_r50():
+    """Offsets are trained where their stage is."""
     backbone = shapes(Detector(ModelOptions(), 80))["params"]["backbone"]
     frozen = sum(count(tree) for name, tree in backbone.items() if is_frozen((name,), 1))
     assert 32_295_322 - frozen == 32_069_978
+    assert [is_frozen((f"layer{stage}_0", "conv2", "conv_offset", "bias"), 1) for stage in (1, 2)] == [True, False]
 
 
 @pytest.mark.parametrize("order", ["rgb", "bgr"])
@@ -110,8 +135,25 @@ def test_no_gradient_reaches_frozen_stages(tiny):
         ({"first_level": 6}, "first_level"),
         ({"first_level": 2, "n_levels": 3}, "n_levels"),
         ({"channels": 30}, "norm_groups"),
+        ({"tower_convs": 0, "deformable_towers": True}, "set tower_convs"),
     ],
 )
 def test_impossible_options(change, word):
     with pytest.raises(ValueError, match=word):
         ModelOptions(**change)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"depth": 34, "groups": 32}, "groups is 32, but depth 34 has no bottlenecks: set it to 1, or depth to 50"),
+        ({"depth": 18, "deformable_stages": (3,)}, r"deformable_stages is \(3,\), but depth 18 .* set it to \(\)"),
+        ({"deformable_stages": (0, 2)}, "allowed: some of 1, 2, 3, 4"),
+        ({"groups": 0}, "groups is 0; it must be at least 1"),
+        ({"norm": "group", "groups": 2, "group_width": 8}, "norm_groups 32 does not divide groups · group_width = 16"),
+        ({"frozen_stages": 5}, "allowed: -1 to 4"),
+    ],
+)
+def test_impossible_backbones(change, words):
+    with pytest.raises(ValueError, match=words):
+        ResNetOptions(**change)

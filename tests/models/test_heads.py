@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax.traverse_util import flatten_dict
 
 from lad_jax.models import Detector, ModelOptions, ResNetOptions
 from lad_jax.models.heads import PAAHead
@@ -34,6 +35,18 @@ def test_convolutions_and_start(objectness, iou_branch):
         corner, edge = p[0, 0], p[0, 3]
         np.testing.assert_allclose(corner, (5 * 0.5 + 4 * 0.01) / 18, rtol=0.1)
         np.testing.assert_allclose(edge, (3 * 0.5 + 6 * 0.01) / 18, rtol=0.1)
+
+
+def test_deformable_towers_start_with_small_offsets():
+    """As all convolutions of the head; only the last of each tower is deformable."""
+    head = PAAHead(3, 32, 2, 4, "none", True, jnp.dtype("float32"), deformable=True)
+    params = head.init(jax.random.key(0), [jnp.ones((1, 2, 2, 32))], [None])["params"]
+    deformable = {path[0] for path in flatten_dict(params) if "conv_offset" in path}
+    assert deformable == {"cls_convs_1_conv", "reg_convs_1_conv"}
+    for name in deformable:
+        offset = params[name]["conv_offset"]
+        np.testing.assert_allclose([offset["kernel"].mean(), offset["kernel"].std()], [0, 0.01], atol=1e-3)
+        assert not offset["bias"].any()
 
 
 def test_conditional_objectness_adds_20745_parameters():

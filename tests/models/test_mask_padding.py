@@ -24,10 +24,16 @@ MODELS = {
         iou_branch=False,
     ),
     "bottlenecks, caffe style, COP": replace(
-        SMALL, backbone=ResNetOptions(depth=50, width=4, style="caffe"), objectness="conditional"
+        SMALL, backbone=ResNetOptions(depth=14, width=4, style="caffe"), objectness="conditional"
     ),
     "Swin, windows that do not divide any map": replace(
         SMALL, backbone=SwinOptions(embed=4, depths=(1, 1, 2, 1), heads=(1, 2, 2, 4))
+    ),
+    "ResNeXt, deformable convolutions, P6 from C5": replace(
+        SMALL,
+        backbone=ResNetOptions(depth=14, width=4, groups=2, group_width=2, deformable_stages=(4,)),
+        deformable_towers=True,
+        extra_levels="input",
     ),
 }
 SIZES, CANVAS = [(50, 70), (96, 128), (64, 96)], (160, 192)
