@@ -53,7 +53,7 @@ def _shrink_network(model: ConfigDict) -> None:
         # ResNeXt and deformable convolutions need bottlenecks, which the shallowest network does not have.
         bottlenecks = backbone.groups > 1 or backbone.deformable_stages
         backbone.width = 16 if backbone.depth == 101 and not bottlenecks else 8
-        backbone.depth = 50 if bottlenecks else 10
+        backbone.depth = 14 if bottlenecks else 10
         backbone.groups = min(backbone.groups, 4)
         backbone.norm, backbone.norm_groups, backbone.frozen_stages = "group", 4, -1
     model.n_levels = 4
