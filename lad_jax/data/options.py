@@ -1,5 +1,6 @@
 """What a config file can say about the data."""
 
+import itertools
 from dataclasses import dataclass
 from typing import Literal
 
@@ -61,9 +62,11 @@ class DataOptions:
     """Pictures are resized, keeping their ratio, to the largest size within both bounds [pixels]."""
     long_side: int = 1333
     short_sides: tuple[int, ...] = ()
-    """Short sides that training draws from, instead of `short_side`: a range is listed in full [pixels]."""
+    """Multi-scale: training draws each batch's short side from these, all equally likely, instead of `short_side`,
+    which evaluation keeps. Rising; a range is listed in full: `tuple(range(640, 801))` [pixels]."""
     scale_buckets: int = 3
-    """Into how many groups `short_sides` are parted; each batch is of one, and each group has canvases of its own."""
+    """Into how many ranges at most `short_sides` are parted, each with canvases of its own: more pad less and compile
+    more (docs/differences.md has the figures)."""
     crop: float = 0.0
     """Probability that a training picture is cropped before it is resized (Swin's recipe)."""
     crop_short_sides: tuple[int, ...] = (400, 500, 600)
@@ -73,7 +76,8 @@ class DataOptions:
     flip: float = 0.5
     """Probability that a training picture is mirrored."""
     canvases: int = 4
-    """How many padded sizes at most; each is one compilation. 4 keep the padding of COCO below 10 %."""
+    """How many padded sizes at most, for each bucket of short sides; each is one compilation. 4 keep the padding of
+    COCO below 10 % at one scale."""
     pad_multiple: int = 32
     """Canvas sides are multiples of this [pixels]."""
     workers: int = 2
@@ -93,7 +97,30 @@ class DataOptions:
             raise ValueError(f"pad_multiple is {self.pad_multiple}; it must be a multiple of the backbone's stride, 32")
         if self.long_side < self.short_side:
             raise ValueError(f"long_side is {self.long_side}, less than short_side ({self.short_side})")
-        if not 0 <= self.flip <= 1:
-            raise ValueError(f"flip is {self.flip}; it is a probability, between 0 and 1")
+        for name in ["flip", "crop"]:
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it is a probability, between 0 and 1")
+        if self.short_sides:
+            self._check_sides("short_sides")
+            if not 1 <= self.scale_buckets <= len(self.short_sides):
+                raise ValueError(
+                    f"scale_buckets is {self.scale_buckets}; it must be between 1 and the number of short_sides "
+                    f"({len(self.short_sides)})"
+                )
+        if self.crop:
+            self._check_sides("crop_short_sides")
+            low, high = self.crop_range
+            if not 1 <= low <= high:
+                raise ValueError(f"crop_range is {self.crop_range}; it must be (least, most), of at least 1 pixel")
         if self.workers < 0:
             raise ValueError(f"workers is {self.workers}; it must not be negative")
+
+    def _check_sides(self, name: str) -> None:
+        sides: tuple[int, ...] = getattr(self, name)
+        if not sides or min(sides) < 1:
+            raise ValueError(f"{name} is {sides}; it must list sides of at least 1 pixel")
+        for before, side in itertools.pairwise(sides):
+            if side <= before:
+                raise ValueError(f"{name} has {side} after {before}; its sides must rise")
+        if sides[-1] > self.long_side:
+            raise ValueError(f"{name} goes up to {sides[-1]}, more than long_side ({self.long_side}): raise long_side")

@@ -1,8 +1,10 @@
-"""Resize, flip and clip: pictures and their boxes together."""
+"""Resize, cut, flip and clip: pictures and their boxes together."""
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
+
+from lad_jax.data.canvases import Canvas
 
 
 def resized_hw(hw: Int[np.ndarray, "*n 2"], *, short_side: int, long_side: int) -> Int[np.ndarray, "*n 2"]:
@@ -15,14 +17,34 @@ def resized_hw(hw: Int[np.ndarray, "*n 2"], *, short_side: int, long_side: int) 
 
     Source: spec 9.1.
     """
-    factor = np.minimum(long_side / hw.max(axis=-1), short_side / hw.min(axis=-1))
-    return np.maximum((hw * factor[..., None] + 0.5).astype(np.int64), 1)
+    return _scaled(hw, _factor(hw, short_side, long_side))
+
+
+def fitted_hw(hw: Int[np.ndarray, "2"], canvas: Canvas, *, short_side: int, long_side: int) -> Int[np.ndarray, "2"]:
+    """The size after the resize of `resized_hw`, or where `canvas` does not hold that, the largest that it holds."""
+    return _scaled(hw, np.minimum(_factor(hw, short_side, long_side), (np.array(canvas) / hw).min(keepdims=True)))
+
+
+def _factor(hw: Int[np.ndarray, "*n 2"], short_side: int, long_side: int) -> Float[np.ndarray, "*n 1"]:
+    return np.minimum(long_side / hw.max(axis=-1, keepdims=True), short_side / hw.min(axis=-1, keepdims=True))
+
+
+def _scaled(hw: Int[np.ndarray, "*n 2"], factor: Float[np.ndarray, "*n 1"]) -> Int[np.ndarray, "*n 2"]:
+    return np.maximum((hw * factor + 0.5).astype(np.int64), 1)
 
 
 def resize(picture: UInt8[np.ndarray, "h w 3"], hw: Int[np.ndarray, "2"]) -> UInt8[np.ndarray, "H W 3"]:
     """The picture at height and width `hw`, bilinear."""
     height, width = hw.tolist()
     return cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def cut(
+    picture: UInt8[np.ndarray, "H W 3"], corner: Int[np.ndarray, "2"], hw: Int[np.ndarray, "2"]
+) -> UInt8[np.ndarray, "h w 3"]:
+    """The part of height and width `hw` whose top left pixel is `corner` (y, x)."""
+    (top, left), (bottom, right) = corner.tolist(), (corner + hw).tolist()
+    return picture[top:bottom, left:right]
 
 
 def flip_picture(picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:

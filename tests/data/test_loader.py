@@ -128,7 +128,7 @@ def test_an_epoch_shows_every_picture_in_full_batches_of_one_canvas(batch_size):
     for epoch in range(3):
         seen = np.zeros(len(SIZES), int)
         for step in range(plan.steps_per_epoch):
-            canvas, positions = plan.step(epoch * plan.steps_per_epoch + step)
+            canvas, positions, _ = plan.step(epoch * plan.steps_per_epoch + step)
             assert positions.shape == (batch_size,)
             group = plan.groups[plan.canvases.index(canvas)]
             assert set(positions) <= set(group)
@@ -291,6 +291,15 @@ def test_nothing_to_train_on():
         ({"canvases": 0}, "^canvases is 0"),
         ({"pad_multiple": 0}, "^pad_multiple is 0"),
         ({"workers": -1}, "^workers is -1"),
+        ({"crop": -0.5}, "^crop is -0.5; it is a probability"),
+        ({"short_sides": (640, 1400)}, r"^short_sides goes up to 1400, more than long_side \(1333\): raise long_side"),
+        ({"short_sides": (640, 800, 720)}, "^short_sides has 720 after 800; its sides must rise"),
+        ({"short_sides": (0, 640, 800)}, r"^short_sides is \(0, 640, 800\); it must list sides of at least 1"),
+        ({"short_sides": (640, 800)}, r"^scale_buckets is 3; .* the number of short_sides \(2\)"),
+        ({"short_sides": (640, 800), "scale_buckets": 0}, "^scale_buckets is 0; it must be between 1"),
+        ({"crop": 0.5, "crop_short_sides": ()}, r"^crop_short_sides is \(\); it must list"),
+        ({"crop": 0.5, "crop_range": (600, 384)}, r"^crop_range is \(600, 384\); it must be \(least, most\)"),
+        ({"crop": 0.5, "crop_range": (0, 384)}, r"^crop_range is \(0, 384\)"),
     ],
 )
 def test_options_out_of_range(values, message):
