@@ -31,6 +31,9 @@ SHAPES = DataOptions(
     long_side=128,
     workers=0,
 )
+VARIED = dataclasses.replace(
+    SHAPES, short_sides=(64, 96), scale_buckets=2, crop=0.5, crop_short_sides=(80, 96), crop_range=(40, 90)
+)
 SIZES = [(60, 90)] * 7 + [(90, 60)] * 5 + [(64, 64)] * 2
 FOLDER = DataOptions(short_side=64, long_side=96, canvases=2, workers=0)
 
@@ -90,23 +93,23 @@ def shapes():
     return open_dataset(SHAPES, "train")
 
 
-def test_any_number_of_workers_reads_the_same(shapes):
-    alone = train(shapes, SHAPES, steps=7)
-    assert len(alone) == 7
-    for workers in (1, 2):
-        together = train(shapes, dataclasses.replace(SHAPES, workers=workers), steps=7)
-        assert len(together) == 7
-        for a, b in zip(alone, together, strict=True):
-            assert_same(a, b)
-            # shared memory of the workers goes away with grain's array objects, though views of it may be left
-            assert all(type(field) is np.ndarray and field.base is None for field in flat(b))
+@pytest.mark.parametrize(("options", "workers"), [(SHAPES, 1), (VARIED, 2)])
+def test_any_number_of_workers_reads_the_same(shapes, options, workers):
+    alone = train(shapes, options, steps=7)
+    together = train(shapes, dataclasses.replace(options, workers=workers), steps=7)
+    assert len(alone) == len(together) == 7
+    for a, b in zip(alone, together, strict=True):
+        assert_same(a, b)
+        # shared memory of the workers goes away with grain's array objects, though views of it may be left
+        assert all(type(field) is np.ndarray and field.base is None for field in flat(b))
 
 
-def test_start_step_changes_nothing(shapes):
+@pytest.mark.parametrize("options", [SHAPES, VARIED])
+def test_start_step_changes_nothing(shapes, options):
     """Over the end of an epoch, too: 40 pictures with objects or fewer are at most 10 steps of 4."""
-    whole = train(shapes, SHAPES, steps=14)
+    whole = train(shapes, options, steps=14)
     for start in (3, 12):
-        for a, b in zip(whole[start:], train(shapes, SHAPES, start=start, steps=14 - start), strict=True):
+        for a, b in zip(whole[start:], train(shapes, options, start=start, steps=14 - start), strict=True):
             assert_same(a, b)
 
 
