@@ -124,7 +124,7 @@ def _fill_row(
     if crop is None:
         hw = resized_hw(original, short_side=short_side, long_side=options.long_side)
         scale, offset = hw / original, np.zeros(2)
-    else:
+    else:  # of another shape than the pictures that the canvas is for
         canvas = (batch.images.shape[1], batch.images.shape[2])
         hw = fitted_hw(crop.hw, canvas, short_side=short_side, long_side=options.long_side)
         scale, offset = crop.resized / original * hw / crop.hw, crop.corner * hw / crop.hw

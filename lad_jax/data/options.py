@@ -68,7 +68,7 @@ class DataOptions:
     """Into how many ranges at most `short_sides` are parted, each with canvases of its own: more pad less and compile
     more (docs/differences.md has the figures)."""
     crop: float = 0.0
-    """Probability that a training picture is cropped before it is resized (Swin's recipe)."""
+    """Probability that a training picture is cropped before it is resized (Swin's recipe: 0.5)."""
     crop_short_sides: tuple[int, ...] = (400, 500, 600)
     """Short sides that a picture is resized to before it is cropped [pixels]."""
     crop_range: tuple[int, int] = (384, 600)

@@ -8,11 +8,11 @@ from lad_jax.data.transforms import resized_hw
 
 
 def part_short_sides(short_sides: tuple[int, ...], *, at_most: int, pad_multiple: int) -> tuple[tuple[int, ...], ...]:
-    """The sides, rising, as at most `at_most` ranges: where a square picture of a random one of them is padded least.
+    """At most `at_most` ranges of the sides, with little padding of a square picture up to the end of its range.
 
     Args:
       short_sides: rising [pixels].
-      pad_multiple: of the canvases' sides [pixels]. A range ends at a multiple of it wherever one is listed.
+      pad_multiple: of the canvases' sides [pixels]; sides that are padded to the same one stay together.
     """
     squares = np.stack([short_sides, short_sides], axis=1)
     tops = choose_canvases(squares, at_most=at_most, pad_multiple=pad_multiple)
