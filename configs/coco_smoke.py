@@ -27,7 +27,7 @@ def get_config() -> ConfigDict:
     # Two canvases, and a batch that holds the pictures of either: an epoch of two steps.
     config.data.canvases = 2
     config.train.batch_size = 64
-    config.train.epochs = 1
+    config.train.epochs, config.optimizer.decay_epochs = 1, ()
     config.train.eval_every = 1
     config.train.log_every = 1
     return config

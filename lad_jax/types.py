@@ -96,7 +96,7 @@ class Batch(NamedTuple):
     """Height and width of the content after resizing."""
     original_hw: Int[Array, "B 2"]
     scale: Float[Array, "B 2"]
-    """Resized / original, for x and y."""
+    """Resized / original, for x and y. A crop's place is not kept: nothing leads from it back to the picture."""
     position: Int[Array, " B"]
     """Position in the data set; the data set knows the picture's own id, which may not fit an int32."""
     valid: Bool[Array, " B"]

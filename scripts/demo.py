@@ -41,7 +41,9 @@ NETWORKS = {"teacher": "R18", "student": "R10"}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=Path("runs/demo"), help="folder of the workdirs and pictures")
-    parser.add_argument("arguments", nargs="*", help="further arguments of main.py, such as --config.train.epochs=1")
+    parser.add_argument(
+        "arguments", nargs="*", help="further arguments of main.py, such as --config.model.dtype=bfloat16"
+    )
     options = parser.parse_args()
     output: Path = options.output.absolute()
 

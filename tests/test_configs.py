@@ -50,7 +50,9 @@ def test_docstring_gives_the_command(name: str) -> None:
     assert f"python main.py --config=configs/{name}.py" in text and "--workdir=" in text
 
 
-def test_coco_smoke(shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_coco_smoke(
+    shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     """Two steps and an evaluation on real pictures: 80 classes, crowd regions, ids with gaps."""
     config = importlib.import_module("configs.coco_smoke").get_config()
     for split in ("train", "val"):
@@ -61,5 +63,6 @@ def test_coco_smoke(shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     options = from_config(RunOptions, config)
     run.train(options, tmp_path)
     assert len((tmp_path / "images.jsonl").read_text().splitlines()) == 2
+    assert "config.optimizer.warmup_steps is 50, but the run has 2 steps" in caplog.text
     run.evaluate(options, tmp_path)
     assert "teddy bear" in capsys.readouterr().out

@@ -24,7 +24,6 @@ SMALL += ["--config.train.epochs=1", "--config.train.eval_every=1"]
 MINE = [
     *(flag for flag in SMALL if "data.source" not in flag),
     "--config.model.backbone.pretrained=",
-    "--config.optimizer.decay_epochs=(1,)",
 ]
 
 NARROW = ["--config.model.backbone.width=8", "--config.model.channels=16", "--config.model.norm_groups=4"]

@@ -5,20 +5,20 @@ import functools
 import gc
 import logging
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 import cv2
 import grain
 import numpy as np
 from absl import flags
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 
-from lad_jax.data.canvases import Canvas
+from lad_jax.data.augment import AS_IT_IS, Augmentation, draw_augmentation
 from lad_jax.data.options import DataOptions
-from lad_jax.data.plan import Plan
+from lad_jax.data.plan import Plan, PlannedBatch
 from lad_jax.data.records import DataSet
-from lad_jax.data.transforms import clip_boxes, flip_boxes, flip_picture, has_area, resize, resized_hw
+from lad_jax.data.transforms import clip_boxes, cut, fitted_hw, flip_boxes, flip_picture, has_area, resize, resized_hw
 from lad_jax.errors import InputError
 from lad_jax.types import Batch, GroundTruth
 
@@ -52,44 +52,44 @@ def eval_batches(dataset: DataSet, plan: Plan, options: DataOptions) -> Generato
 
 
 def _train_batch(dataset: DataSet, plan: Plan, options: DataOptions, step: int) -> Batch:
-    canvas, positions = plan.step(step)
-    draws = [np.random.default_rng((plan.seed, step, row)).random() for row in range(len(positions))]
-    return make_batch(dataset, positions, canvas, plan.max_objects, options, flip=np.array(draws) < options.flip)
+    planned = plan.step(step)
+    augmentations = [
+        draw_augmentation(_original_hw(dataset, position), options, seed=plan.seed, step=step, row=row)
+        for row, position in enumerate(planned.positions.tolist())
+    ]
+    return make_batch(dataset, planned, plan.max_objects, options, augmentations)
 
 
-def _eval_batch(
-    dataset: DataSet,
-    plan: Plan,
-    batches: list[tuple[Canvas, Int[np.ndarray, " B"]]],
-    options: DataOptions,
-    number: int,
-) -> Batch:
-    canvas, positions = batches[number]
-    return make_batch(dataset, positions, canvas, plan.max_objects, options, flip=np.zeros(len(positions), bool))
+def _eval_batch(dataset: DataSet, plan: Plan, batches: list[PlannedBatch], options: DataOptions, number: int) -> Batch:
+    return make_batch(dataset, batches[number], plan.max_objects, options, [AS_IT_IS] * plan.batch_size)
+
+
+def _original_hw(dataset: DataSet, position: int) -> Int[np.ndarray, "2"]:
+    record = dataset.records[position]
+    return np.array([record.height, record.width])
 
 
 def make_batch(
     dataset: DataSet,
-    positions: Int[np.ndarray, " B"],
-    canvas: Canvas,
+    planned: PlannedBatch,
     n_objects: int,
     options: DataOptions,
-    *,
-    flip: Bool[np.ndarray, " B"],
+    augmentations: Sequence[Augmentation],
 ) -> Batch:
-    """Read, resize, flip and pad pictures.
+    """Read, crop, resize, flip and pad pictures.
 
-    Boxes are clipped to the resized picture; one that clipping leaves without area is dropped from the truth.
+    Boxes are clipped to the resized picture or part of a picture; one that clipping leaves without area is dropped
+    from the truth.
 
     Args:
-      positions: in `dataset.records`; -1 for a row that only fills the batch.
-      canvas: height and width [pixels].
+      planned: which pictures, how large, on which canvas.
       n_objects: G.
-      flip: which rows to mirror.
+      augmentations: of each row.
 
     Returns:
       A batch of numpy arrays, shapes depending on nothing but B, canvas and G.
     """
+    canvas, positions = planned.canvas, planned.positions
     rows = len(positions)
     batch = Batch(
         images=_full((rows, *canvas, 3), 0, np.uint8),
@@ -106,7 +106,7 @@ def make_batch(
         valid=_full((rows,), False, bool),
     )
     for row in np.flatnonzero(positions >= 0).tolist():
-        _fill_row(batch, row, dataset, options, flip=bool(flip[row]))
+        _fill_row(batch, row, dataset, options, planned.short_side, augmentations[row])
     return batch
 
 
@@ -115,21 +115,31 @@ def _full(shape: tuple[int, ...], value: Any, dtype: type) -> Any:
     return np.full(shape, value, dtype)
 
 
-def _fill_row(batch: Batch, row: int, dataset: DataSet, options: DataOptions, *, flip: bool) -> None:
+def _fill_row(
+    batch: Batch, row: int, dataset: DataSet, options: DataOptions, short_side: int, augmentation: Augmentation
+) -> None:
+    flip, crop = augmentation
     position = int(batch.position[row])
-    record = dataset.records[position]
-    original = np.array([record.height, record.width])
-    hw = resized_hw(original, short_side=options.short_side, long_side=options.long_side)
-    scale = (hw / original)[::-1]
-    batch.image_hw[row], batch.original_hw[row], batch.scale[row] = hw, original, scale
+    record, original = dataset.records[position], _original_hw(dataset, position)
+    if crop is None:
+        hw = resized_hw(original, short_side=short_side, long_side=options.long_side)
+        scale, offset = hw / original, np.zeros(2)
+    else:  # of another shape than the pictures that the canvas is for
+        canvas = (batch.images.shape[1], batch.images.shape[2])
+        hw = fitted_hw(crop.hw, canvas, short_side=short_side, long_side=options.long_side)
+        scale, offset = crop.resized / original * hw / crop.hw, crop.corner * hw / crop.hw
+    batch.image_hw[row], batch.original_hw[row], batch.scale[row] = hw, original, scale[::-1]
     try:
-        picture = resize(dataset.read(position), hw)
+        picture = dataset.read(position)
     except InputError as error:
         if options.on_bad_picture == "stop":
             raise
         _log.warning("skipped: %s", error)
         return
-    boxes = (record.boxes * np.tile(scale, 2)).astype(np.float32)
+    if crop is not None:
+        picture = cut(resize(picture, crop.resized), crop.corner, crop.hw)
+    picture = resize(picture, hw)
+    boxes = (record.boxes * np.tile(scale[::-1], 2) - np.tile(offset[::-1], 2)).astype(np.float32)
     if flip:
         picture, boxes = flip_picture(picture), flip_boxes(boxes, int(hw[1]))
     boxes = clip_boxes(boxes, hw)

@@ -70,7 +70,7 @@ class DataOptions:
     """Into how many ranges at most `short_sides` are parted, each with canvases of its own: more pad less and compile
     more (docs/differences.md has the figures)."""
     crop: float = 0.0
-    """Probability that a training picture is cropped before it is resized (Swin's recipe)."""
+    """Probability that a training picture is cropped before it is resized (Swin's recipe: 0.5)."""
     crop_short_sides: tuple[int, ...] = (400, 500, 600)
     """Short sides that a picture is resized to before it is cropped [pixels]."""
     crop_range: tuple[int, int] = (384, 600)
@@ -119,7 +119,10 @@ class DataOptions:
 
     def _check_sides(self, name: str) -> None:
         sides: tuple[int, ...] = getattr(self, name)
-        if not sides or sides[0] < 1 or any(b <= a for a, b in itertools.pairwise(sides)):
-            raise ValueError(f"{name} is {some(sides)}; it must list sides of at least 1 pixel, rising")
+        if not sides or min(sides) < 1:
+            raise ValueError(f"{name} is {sides}; it must list sides of at least 1 pixel")
+        for before, side in itertools.pairwise(sides):
+            if side <= before:
+                raise ValueError(f"{name} has {side} after {before}; its sides must rise")
         if sides[-1] > self.long_side:
             raise ValueError(f"{name} goes up to {sides[-1]}, more than long_side ({self.long_side}): raise long_side")

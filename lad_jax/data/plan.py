@@ -1,46 +1,72 @@
-"""Which pictures stand on which canvas at which step: a pure function of (seed, step)."""
+"""Which pictures stand on which canvas at which step, and how large: a pure function of (seed, step)."""
 
 import functools
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int
 
-from lad_jax.data.canvases import Canvas, assign, choose_canvases
+from lad_jax.data.canvases import Canvas
 from lad_jax.data.options import DataOptions
 from lad_jax.data.records import DataSet, max_objects, training_positions
-from lad_jax.data.transforms import resized_hw
+from lad_jax.data.scales import lay_out, part_short_sides
 from lad_jax.errors import InputError
+
+_SCALE = 2
+"""Tells the stream of a step's short side from those of its pictures."""
+
+
+class PlannedBatch(NamedTuple):
+    """What a batch is to hold."""
+
+    canvas: Canvas
+    positions: Int[np.ndarray, " B"]
+    """In `DataSet.records`; -1 for a row that only fills the batch."""
+    short_side: int
+    """Bound of the pictures' shorter side [pixels]."""
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
     """The order of a run. Every process derives the same one, whatever part of it it reads."""
 
-    canvases: tuple[Canvas, ...]
     groups: tuple[np.ndarray, ...]
-    """Positions of the pictures of each canvas, rising."""
+    """Positions of the pictures that share batches, rising."""
+    buckets: tuple[tuple[int, ...], ...]
+    """Short sides that are drawn from, parted by canvas, rising [pixels]."""
+    layout: tuple[tuple[Canvas, ...], ...]
+    """Canvas of each group and bucket."""
     batch_size: int
     max_objects: int
     """G of every batch."""
     seed: int
 
     @property
+    def canvases(self) -> tuple[Canvas, ...]:
+        """Each canvas once."""
+        return tuple(sorted({canvas for row in self.layout for canvas in row}))
+
+    @property
     def steps_per_epoch(self) -> int:
         """Batches that show every picture at least once."""
         return sum(-(-len(group) // self.batch_size) for group in self.groups)
 
-    def step(self, step: int) -> tuple[Canvas, Int[np.ndarray, " B"]]:
-        """Canvas and positions of training step `step`, counted from 0 over all epochs."""
+    def step(self, step: int) -> PlannedBatch:
+        """The batch of training step `step`, counted from 0 over all epochs; every short side is equally likely."""
         epoch, number = divmod(step, self.steps_per_epoch)
-        canvas, positions = _epoch(self, epoch)[number]
-        return self.canvases[canvas], positions
+        group, positions = _epoch(self, epoch)[number]
+        sides = [(bucket, side) for bucket, sides in enumerate(self.buckets) for side in sides]
+        bucket, side = sides[np.random.default_rng((self.seed, step, 0, _SCALE)).integers(len(sides))]
+        return PlannedBatch(self.layout[group][bucket], positions, side)
 
-    def in_order(self) -> list[tuple[Canvas, Int[np.ndarray, " B"]]]:
-        """Batches that show every picture exactly once; -1 fills the last of each canvas."""
+    def in_order(self) -> list[PlannedBatch]:
+        """Batches that show every picture exactly once at the largest scale; -1 fills the last of each group."""
         return [
-            (canvas, np.concatenate([part, np.full(self.batch_size - len(part), -1)]))
-            for canvas, group in zip(self.canvases, self.groups, strict=True)
+            PlannedBatch(
+                row[-1], np.concatenate([part, np.full(self.batch_size - len(part), -1)]), self.buckets[-1][-1]
+            )
+            for row, group in zip(self.layout, self.groups, strict=True)
             for part in np.split(group, range(self.batch_size, len(group), self.batch_size))
         ]
 
@@ -57,25 +83,37 @@ def make_plan(dataset: DataSet, options: DataOptions, *, batch_size: int, seed: 
             f"none of the {len(dataset.records)} training pictures has an object and sides of at least 32 pixels: "
             f"check config.data.train.annotations, or set config.data.filter_empty=False to train on empty pictures."
         )
-    return _make_plan(dataset, options, positions, batch_size, seed)
+    buckets = part_short_sides(
+        options.short_sides or (options.short_side,), at_most=options.scale_buckets, pad_multiple=options.pad_multiple
+    )
+    return _make_plan(dataset, options, positions, buckets, batch_size, seed)
 
 
 def make_eval_plan(dataset: DataSet, options: DataOptions, *, batch_size: int) -> Plan:
-    """The plan of an evaluation, over all pictures, with canvases of its own."""
-    return _make_plan(dataset, options, np.arange(len(dataset.records)), batch_size, seed=0)
+    """The plan of an evaluation, over all pictures at `short_side`, with canvases of its own."""
+    return _make_plan(dataset, options, np.arange(len(dataset.records)), ((options.short_side,),), batch_size, seed=0)
 
 
 def _make_plan(
-    dataset: DataSet, options: DataOptions, positions: Int[np.ndarray, " n"], batch_size: int, seed: int
+    dataset: DataSet,
+    options: DataOptions,
+    positions: Int[np.ndarray, " n"],
+    buckets: tuple[tuple[int, ...], ...],
+    batch_size: int,
+    seed: int,
 ) -> Plan:
     records = [dataset.records[position] for position in positions]
-    originals = np.array([(record.height, record.width) for record in records])
-    sizes = resized_hw(originals, short_side=options.short_side, long_side=options.long_side)
-    canvases = choose_canvases(sizes, at_most=options.canvases, pad_multiple=options.pad_multiple)
-    chosen = assign(sizes, canvases)
+    group, layout = lay_out(
+        np.array([(record.height, record.width) for record in records]),
+        buckets,
+        long_side=options.long_side,
+        canvases=options.canvases,
+        pad_multiple=options.pad_multiple,
+    )
     return Plan(
-        canvases=canvases,
-        groups=tuple(positions[chosen == number] for number in range(len(canvases))),
+        groups=tuple(positions[group == number] for number in range(len(layout))),
+        buckets=buckets,
+        layout=layout,
         batch_size=batch_size,
         max_objects=max_objects(records),
         seed=seed,
@@ -84,15 +122,15 @@ def _make_plan(
 
 @functools.lru_cache(maxsize=2)
 def _epoch(plan: Plan, epoch: int) -> list[tuple[int, np.ndarray]]:
-    """Index of the canvas and positions of each batch of an epoch.
+    """Index of the group and positions of each batch of an epoch.
 
-    Each canvas's pictures are shuffled and cut; the last batch is filled up with the first of that order again, so
+    Each group's pictures are shuffled and cut; the last batch is filled up with the first of that order again, so
     that batches stay full and an epoch's length does not change. Then the batches are shuffled.
     """
     random = np.random.default_rng((plan.seed, epoch))
     batches = []
-    for canvas, group in enumerate(plan.groups):
+    for number, group in enumerate(plan.groups):
         rows = -(-len(group) // plan.batch_size)
         shuffled = np.resize(random.permutation(group), (rows, plan.batch_size))
-        batches += [(canvas, positions) for positions in shuffled]
+        batches += [(number, positions) for positions in shuffled]
     return [batches[i] for i in random.permutation(len(batches))]

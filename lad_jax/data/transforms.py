@@ -22,15 +22,15 @@ def resized_hw(hw: Int[np.ndarray, "*n 2"], *, short_side: int, long_side: int) 
 
 def fitted_hw(hw: Int[np.ndarray, "2"], canvas: Canvas, *, short_side: int, long_side: int) -> Int[np.ndarray, "2"]:
     """The size after the resize of `resized_hw`, or where `canvas` does not hold that, the largest that it holds."""
-    return _scaled(hw, np.minimum(_factor(hw, short_side, long_side), (np.array(canvas) / hw).min()))
+    return _scaled(hw, np.minimum(_factor(hw, short_side, long_side), (np.array(canvas) / hw).min(keepdims=True)))
 
 
-def _factor(hw: Int[np.ndarray, "*n 2"], short_side: int, long_side: int) -> Float[np.ndarray, "*n"]:
-    return np.asarray(np.minimum(long_side / hw.max(axis=-1), short_side / hw.min(axis=-1)))
+def _factor(hw: Int[np.ndarray, "*n 2"], short_side: int, long_side: int) -> Float[np.ndarray, "*n 1"]:
+    return np.minimum(long_side / hw.max(axis=-1, keepdims=True), short_side / hw.min(axis=-1, keepdims=True))
 
 
-def _scaled(hw: Int[np.ndarray, "*n 2"], factor: Float[np.ndarray, "*n"]) -> Int[np.ndarray, "*n 2"]:
-    return np.maximum((hw * factor[..., None] + 0.5).astype(np.int64), 1)
+def _scaled(hw: Int[np.ndarray, "*n 2"], factor: Float[np.ndarray, "*n 1"]) -> Int[np.ndarray, "*n 2"]:
+    return np.maximum((hw * factor + 0.5).astype(np.int64), 1)
 
 
 def resize(picture: UInt8[np.ndarray, "h w 3"], hw: Int[np.ndarray, "2"]) -> UInt8[np.ndarray, "H W 3"]:

@@ -159,5 +159,12 @@ def _announce(options: RunOptions, plan: Plan, evaluator: Evaluator, start: int,
     _log.info("and %d for evaluation", evaluator.n_programs)
     peak = peak_learning_rate(options.optimizer, options.train.batch_size)
     _log.info("learning rate %g for a batch of %d", peak, options.train.batch_size)
+    if options.optimizer.warmup_steps >= total:
+        # No error: a trial of a few steps is a use of its own, and means what a longer run's first steps mean.
+        _log.warning(
+            "config.optimizer.warmup_steps is %d, but the run has %d steps: the learning rate does not reach its peak",
+            options.optimizer.warmup_steps,
+            total,
+        )
     if start:
         _log.info("going on from step %d, epoch %.2f", start, start / plan.steps_per_epoch)

@@ -1,5 +1,6 @@
 """SGD and AdamW as the references train with them, and their schedule (spec 9.1 and 9.3), from optax."""
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -38,7 +39,7 @@ class OptimizerOptions:
     warmup_factor: float = 0.001
     """Share of the learning rate to start the warm-up from."""
     decay_epochs: tuple[int, ...] = (8, 11)
-    """The learning rate falls by `decay_factor` after these epochs."""
+    """The learning rate falls by `decay_factor` after these epochs, all before the run's end; empty: never."""
     decay_factor: float = 0.1
     clip_norm: float = 0.0
     """Upper bound of the norm of a network's gradient; 0: none."""
@@ -55,6 +56,9 @@ class OptimizerOptions:
         for beta in self.betas:
             if not 0 <= beta < 1:
                 raise ValueError(f"betas is {self.betas}; each must be at least 0 and below 1")
+        for before, epoch in itertools.pairwise((0, *self.decay_epochs)):
+            if epoch <= before:
+                raise ValueError(f"decay_epochs is {self.decay_epochs}; epochs must rise, and be at least 1")
 
 
 def peak_learning_rate(options: OptimizerOptions, batch_size: int) -> float:

@@ -31,6 +31,9 @@ SHAPES = DataOptions(
     long_side=128,
     workers=0,
 )
+VARIED = dataclasses.replace(
+    SHAPES, short_sides=(64, 96), scale_buckets=2, crop=0.5, crop_short_sides=(80, 96), crop_range=(40, 90)
+)
 SIZES = [(60, 90)] * 7 + [(90, 60)] * 5 + [(64, 64)] * 2
 FOLDER = DataOptions(short_side=64, long_side=96, canvases=2, workers=0)
 
@@ -90,23 +93,23 @@ def shapes():
     return open_dataset(SHAPES, "train")
 
 
-def test_any_number_of_workers_reads_the_same(shapes):
-    alone = train(shapes, SHAPES, steps=7)
-    assert len(alone) == 7
-    for workers in (1, 2):
-        together = train(shapes, dataclasses.replace(SHAPES, workers=workers), steps=7)
-        assert len(together) == 7
-        for a, b in zip(alone, together, strict=True):
-            assert_same(a, b)
-            # shared memory of the workers goes away with grain's array objects, though views of it may be left
-            assert all(type(field) is np.ndarray and field.base is None for field in flat(b))
+@pytest.mark.parametrize(("options", "workers"), [(SHAPES, 1), (VARIED, 2)])
+def test_any_number_of_workers_reads_the_same(shapes, options, workers):
+    alone = train(shapes, options, steps=7)
+    together = train(shapes, dataclasses.replace(options, workers=workers), steps=7)
+    assert len(alone) == len(together) == 7
+    for a, b in zip(alone, together, strict=True):
+        assert_same(a, b)
+        # shared memory of the workers goes away with grain's array objects, though views of it may be left
+        assert all(type(field) is np.ndarray and field.base is None for field in flat(b))
 
 
-def test_start_step_changes_nothing(shapes):
+@pytest.mark.parametrize("options", [SHAPES, VARIED])
+def test_start_step_changes_nothing(shapes, options):
     """Over the end of an epoch, too: 40 pictures with objects or fewer are at most 10 steps of 4."""
-    whole = train(shapes, SHAPES, steps=14)
+    whole = train(shapes, options, steps=14)
     for start in (3, 12):
-        for a, b in zip(whole[start:], train(shapes, SHAPES, start=start, steps=14 - start), strict=True):
+        for a, b in zip(whole[start:], train(shapes, options, start=start, steps=14 - start), strict=True):
             assert_same(a, b)
 
 
@@ -128,7 +131,7 @@ def test_an_epoch_shows_every_picture_in_full_batches_of_one_canvas(batch_size):
     for epoch in range(3):
         seen = np.zeros(len(SIZES), int)
         for step in range(plan.steps_per_epoch):
-            canvas, positions = plan.step(epoch * plan.steps_per_epoch + step)
+            canvas, positions, _ = plan.step(epoch * plan.steps_per_epoch + step)
             assert positions.shape == (batch_size,)
             group = plan.groups[plan.canvases.index(canvas)]
             assert set(positions) <= set(group)
@@ -291,6 +294,15 @@ def test_nothing_to_train_on():
         ({"canvases": 0}, "^canvases is 0"),
         ({"pad_multiple": 0}, "^pad_multiple is 0"),
         ({"workers": -1}, "^workers is -1"),
+        ({"crop": -0.5}, "^crop is -0.5; it is a probability"),
+        ({"short_sides": (640, 1400)}, r"^short_sides goes up to 1400, more than long_side \(1333\): raise long_side"),
+        ({"short_sides": (640, 800, 720)}, "^short_sides has 720 after 800; its sides must rise"),
+        ({"short_sides": (0, 640, 800)}, r"^short_sides is \(0, 640, 800\); it must list sides of at least 1"),
+        ({"short_sides": (640, 800)}, r"^scale_buckets is 3; .* the number of short_sides \(2\)"),
+        ({"short_sides": (640, 800), "scale_buckets": 0}, "^scale_buckets is 0; it must be between 1"),
+        ({"crop": 0.5, "crop_short_sides": ()}, r"^crop_short_sides is \(\); it must list"),
+        ({"crop": 0.5, "crop_range": (600, 384)}, r"^crop_range is \(600, 384\); it must be \(least, most\)"),
+        ({"crop": 0.5, "crop_range": (0, 384)}, r"^crop_range is \(0, 384\)"),
     ],
 )
 def test_options_out_of_range(values, message):

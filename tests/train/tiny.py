@@ -27,7 +27,7 @@ TINY = {
     "data.workers": 0,
     "data.filter_empty": False,
     "optimizer.warmup_steps": 2,
-    "optimizer.decay_epochs": (2,),
+    "optimizer.decay_epochs": (),
     "train.batch_size": 4,
     "train.epochs": 2,
     "train.log_every": 1,

@@ -1,0 +1,63 @@
+"""Multi-scale training: the short sides that batches are drawn from, and a few canvases that hold them all."""
+
+import numpy as np
+from jaxtyping import Int
+
+from lad_jax.data.canvases import Canvas, assign, choose_canvases
+from lad_jax.data.transforms import resized_hw
+
+
+def part_short_sides(short_sides: tuple[int, ...], *, at_most: int, pad_multiple: int) -> tuple[tuple[int, ...], ...]:
+    """At most `at_most` ranges of the sides, with little padding of a square picture up to the end of its range.
+
+    Args:
+      short_sides: rising [pixels].
+      pad_multiple: of the canvases' sides [pixels]; sides that are padded to the same one stay together.
+    """
+    squares = np.stack([short_sides, short_sides], axis=1)
+    tops = choose_canvases(squares, at_most=at_most, pad_multiple=pad_multiple)
+    bucket = assign(squares, tops)
+    return tuple(tuple(np.array(short_sides)[bucket == number].tolist()) for number in range(len(tops)))
+
+
+def lay_out(
+    originals: Int[np.ndarray, "n 2"],
+    buckets: tuple[tuple[int, ...], ...],
+    *,
+    long_side: int,
+    canvases: int,
+    pad_multiple: int,
+) -> tuple[Int[np.ndarray, " n"], tuple[tuple[Canvas, ...], ...]]:
+    """Groups of pictures that can share a batch at any scale, and a canvas for each group and bucket.
+
+    The groups are those of the largest short side. A canvas holds every picture of its group at every short side of
+    its bucket.
+
+    Args:
+      originals: height and width of the pictures as they are [pixels].
+      buckets: short sides, rising [pixels].
+      long_side: bound of the longer side [pixels].
+      canvases: how many groups at most.
+      pad_multiple: of the canvases' sides [pixels].
+
+    Returns:
+      Each picture's group, and the canvases by group and bucket.
+    """
+
+    def at(short_side: int) -> Int[np.ndarray, "n 2"]:
+        return resized_hw(originals, short_side=short_side, long_side=long_side)
+
+    *smaller, largest = (at(bucket[-1]) for bucket in buckets)
+    found = choose_canvases(largest, at_most=canvases, pad_multiple=pad_multiple)
+    group = assign(largest, found)
+    layout = tuple(
+        (*(_holding(sizes[group == number], pad_multiple) for sizes in smaller), canvas)
+        for number, canvas in enumerate(found)
+    )
+    return group, layout
+
+
+def _holding(sizes: Int[np.ndarray, "n 2"], pad_multiple: int) -> Canvas:
+    """The smallest canvas that holds all of them."""
+    height, width = (-(-sizes.max(axis=0) // pad_multiple) * pad_multiple).tolist()
+    return height, width

@@ -1,0 +1,74 @@
+"""A run whose batches differ in scale and whose pictures are cropped."""
+
+import logging
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from lad_jax.data import make_plan, open_dataset
+from lad_jax.train import loop
+from lad_jax.train.logging import RunLog
+from lad_jax.train.loop import train
+from tests.train.test_run import assert_same_checkpoint, lines
+from tests.train.tiny import tiny
+
+VARIED = tiny(
+    data__short_sides=(64, 96),
+    data__scale_buckets=2,
+    data__crop=0.5,
+    data__crop_short_sides=(80, 96),
+    data__crop_range=(40, 90),
+    train__eval_every=2,
+)
+
+
+@pytest.fixture
+def canvases(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """The canvas of every batch that runs step with."""
+    seen: list[tuple[int, int]] = []
+    compile_once = loop.compile_once
+
+    def recording(*arguments):
+        step = compile_once(*arguments)
+
+        def run(state, frozen, batch):
+            seen.append(batch.images.shape[1:3])
+            return step(state, frozen, batch)
+
+        return run
+
+    monkeypatch.setattr(loop, "compile_once", recording)
+    return seen
+
+
+def test_canvases_are_planned_and_a_run_goes_on_where_it_was(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, canvases: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy of the workdir from amid the run, which is what a kill leaves behind, becomes the same run."""
+    whole, copy, count = tmp_path / "whole", tmp_path / "copy", RunLog.step
+
+    def copying(log: RunLog) -> None:
+        count(log)
+        if len(canvases) == 5:
+            while not (whole / "checkpoints" / "4" / "commit_success.txt").exists():
+                time.sleep(0.01)
+            shutil.copytree(whole, copy, ignore=shutil.ignore_patterns("2"))  # orbax is about to delete that one
+
+    caplog.set_level(logging.INFO)
+    with monkeypatch.context() as patch:
+        patch.setattr(RunLog, "step", copying)
+        train(VARIED, whole)
+    plan = make_plan(open_dataset(VARIED.data, "train"), VARIED.data, batch_size=4, seed=0)
+    planned = [plan.step(step).canvas for step in range(6)]
+    assert canvases == planned and set(planned) == {(64, 64), (96, 96)}
+    assert "will compile 2 training program(s), one a canvas: 64x64, 96x96" in caplog.text
+    assert sum("compiled program" in record.message for record in caplog.records) == 2
+
+    train(VARIED, copy)
+    assert canvases[6:] == planned[4:]
+    losses = [[line["loss"] for line in lines(run / "metrics.jsonl") if "loss" in line] for run in (whole, copy)]
+    assert losses[0] == losses[1] and len(losses[0]) == 6
+    assert lines(whole / "images.jsonl") == lines(copy / "images.jsonl")
+    assert_same_checkpoint(copy, whole)
