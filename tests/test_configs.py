@@ -21,6 +21,8 @@ VARIANTS = {
     "coco_smoke": [()],
     "bccd_paa_r50": [(), ("cpu",)],
     "bccd_lad_r18_r50": [(), ("cpu",)],
+    "your_data": [(), ("some/folder",)],
+    "your_data_cpu": [("some/folder",)],
 }
 CASES = [(name, variant) for name, variants in VARIANTS.items() for variant in variants]
 

@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 Coordinates = Literal["voc", "edges"]
 """voc: pixels counted from 1, the last one included. edges: distances of the box's edges from the picture's upper left
-corner, as LabelImg, CVAT and Roboflow write them."""
+corner, as LabelImg and CVAT write them."""
 _LISTS = ("train", "val", "trainval", "test")
 """Those of ImageSets/Main that are imported unless others are named: the rest lists pictures by class."""
 
@@ -157,7 +157,7 @@ def _object(where: str, element: Any, coordinates: Coordinates, keep_difficult: 
         if min(x1, y1) < 1:
             raise InputError(
                 f"{where}: xmin is {x1:g} and ymin {y1:g}, but VOC counts pixels from 1. If these are distances from "
-                f"the picture's corner (LabelImg, CVAT, Roboflow), give --coordinates=edges."
+                f"the picture's corner (LabelImg, CVAT), give --coordinates=edges."
             )
         x1, y1 = x1 - 1, y1 - 1
     difficult = (element.findtext("difficult") or "").strip() == "1"
