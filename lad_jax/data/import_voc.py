@@ -18,8 +18,8 @@ flags.DEFINE_enum(
     "coordinates",
     "voc",
     ["voc", "edges"],
-    "voc: pixels counted from 1, the last one included; edges: distances from the picture's corner, as LabelImg and CVAT "
-    "write them.",
+    "voc: pixels counted from 1, the last one included; edges: distances from the picture's corner, as LabelImg and "
+    "CVAT write them.",
 )
 flags.DEFINE_bool("keep_difficult", False, "Take difficult objects as any others; default: count them nowhere.")
 
