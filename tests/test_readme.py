@@ -26,6 +26,7 @@ YOURS = [
     "--config.model.backbone.pretrained=",
     "--config.optimizer.decay_epochs=(1,)",
     "--config.data.canvases=1",
+    "--config.optimizer.learning_rate=0.01",  # of both configs: one compiled program
 ]
 
 NARROW = ["--config.model.backbone.width=8", "--config.model.channels=16", "--config.model.norm_groups=4"]
