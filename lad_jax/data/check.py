@@ -3,7 +3,8 @@
     python -m lad_jax.data.check --config=configs/your_data.py:data/cells
     python -m lad_jax.data.check --config=configs/your_data.py:data/cells --config.model.anchor_scale=4 --all
 
-Lines that begin with `!` are worth a look. What would stop a training run is an error.
+Lines that begin with `!` are worth a look. What would stop a training run is an error. Sizes are those that
+`data.short_side` gives, also where training draws from several.
 """
 
 from pathlib import Path

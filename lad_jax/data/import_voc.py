@@ -13,7 +13,7 @@ from lad_jax.data.importing.options import define_flags, parse_flags
 from lad_jax.data.importing.voc import import_voc
 
 FLAGS = flags.FLAGS
-define_flags("all names that occur in any split, in alphabetical order")
+define_flags("all names in the splits that are imported, in alphabetical order")
 flags.DEFINE_enum(
     "coordinates",
     "voc",

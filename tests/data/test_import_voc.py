@@ -57,7 +57,7 @@ def folder(tmp_path, contents):
     for split, content in contents.items():
         write_voc(tmp_path / "JPEGImages", tmp_path / "Annotations", content)
         stems = [Path(image["file_name"]).stem for image in content["images"]]
-        (lists / f"{split}.txt").write_text("".join(f"{stem}\n" for stem in reversed(stems)))
+        (lists / f"{split}.txt").write_text("".join(f"{stem}\n" for stem in [*reversed(stems), stems[0]]))
     (lists / "zebra_train.txt").write_text("train 1 -1\n")
     return tmp_path
 
@@ -223,7 +223,10 @@ BOMB = '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "bbbb"><!ENTITY c "&b;&b;">
             "object 1 .*lies outside its picture, which is",
         ),
         (lambda p: p.write_text(_edit(p, "width", "333")), "is for a picture of 333x.*correct one of them"),
-        (lambda p: p.with_suffix(".jpg").unlink(), "its picture, train 1 with .jpg,.* is missing"),
+        (
+            lambda p: p.with_suffix(".jpg").unlink(),
+            "0 pictures found for it; there must be one, 'train 1' with .jpg,.* or 'train 1.jpg'",
+        ),
         (lambda p: p.with_suffix(".jpg").write_bytes(b"no"), r"cannot decode picture .*train 1\.jpg"),
         (
             lambda p: p.with_name("x.xml").write_bytes(p.read_bytes()),
@@ -244,7 +247,7 @@ def test_a_file_name_cannot_leave_the_folder(one, tmp_path):
     write_voc(inner, inner, make_content("val", 3))
     one.write_text(_edit(one, "filename", "../train 1.jpg"))
     one.rename(inner / "x.xml")
-    with pytest.raises(InputError, match=r"its picture, x with .* or '\.\./train 1\.jpg', is missing"):
+    with pytest.raises(InputError, match=r"0 pictures found for it; .* or '\.\./train 1\.jpg'"):
         run(inner, val_share=0.4)
 
 

@@ -37,15 +37,18 @@ def find_parts(folder: Path, pictures: Sequence[str], annotations: Sequence[str]
       pictures: names that a folder of pictures may have.
       annotations: names that a folder of annotations may have.
     """
-    parts = {}
+
+    def part_of(folder: Path) -> Part:
+        return Part(_child(folder, pictures), _child(folder, annotations))
+
+    whole, parts = part_of(folder), {}
     for split, names in _SPLITS.items():
         for name in names:
-            within = Part(_child(folder, pictures), _child(folder, annotations))
             if (folder / name).is_dir():
-                parts[split] = Part(_child(folder / name, pictures), _child(folder / name, annotations))
-            elif (within.pictures / name).is_dir():
-                parts[split] = Part(within.pictures / name, within.annotations / name)
-    return parts or {"": Part(_child(folder, pictures), _child(folder, annotations))}
+                parts[split] = part_of(folder / name)
+            elif (whole.pictures / name).is_dir():
+                parts[split] = Part(whole.pictures / name, whole.annotations / name)
+    return parts or {"": whole}
 
 
 def _child(folder: Path, names: Sequence[str]) -> Path:

@@ -39,7 +39,7 @@ def import_voc(options: ImportOptions, *, coordinates: Coordinates, keep_difficu
     evaluation.
 
     Args:
-      options: its `classes` by default are all names in the files, whatever their split, in alphabetical order.
+      options: its `classes` by default are all names in the splits that are imported, in alphabetical order.
       coordinates: what the numbers in the files mean.
       keep_difficult: take difficult objects as any others.
 
@@ -85,7 +85,7 @@ def _listed(path: Path, known: dict[str, Path]) -> list[Path]:
     absent = [stem for stem in stems if stem not in known]
     if absent:
         raise InputError(f"{path}: without an annotation file: {some(absent)}. Or choose other lists by --splits.")
-    return [known[stem] for stem in stems]
+    return [known[stem] for stem in dict.fromkeys(stems)]
 
 
 def _by_name(files: Sequence[Path]) -> dict[str, list[Path]]:
@@ -105,7 +105,10 @@ def _read(path: Path, *, pictures: dict[str, list[Path]], coordinates: Coordinat
     found = pictures.get(path.stem, [])
     found = found if len(found) == 1 else pictures.get(named, [])
     if len(found) != 1:
-        raise InputError(f"{path}: its picture, {path.stem} with {', '.join(PICTURES)} or {named!r}, is missing.")
+        raise InputError(
+            f"{path}: {len(found)} pictures found for it; there must be one, {path.stem!r} with {', '.join(PICTURES)}, "
+            f"or {named!r}."
+        )
     width, height = picture_size(found[0])
     _check_size(path, root, found[0], width, height)
     objects = [

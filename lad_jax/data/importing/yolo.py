@@ -46,11 +46,11 @@ def import_yolo(options: ImportOptions) -> None:
         raise InputError(f"no picture ({', '.join(PICTURES)}) in {some([part.pictures for part in parts.values()])}.")
     chosen = choose_splits({split: pictures for split, pictures in found.items() if pictures}, options)
     refuse_existing(options.output, chosen)
-    labels = {split: _labels(part, found[split]) for split, part in parts.items()}
     examples, problems = {}, []
     for split, pictures in chosen.items():
         _log.info("reading %d pictures of %s", len(pictures), split)
-        read = partial(_read, labels=labels[split if split in labels else ""], names=names)
+        source = split if split in parts else ""
+        read = partial(_read, labels=_labels(parts[source], found[source]), names=names)
         examples[split], bad = read_all(read, pictures)
         problems += bad
     stop_if(problems)
