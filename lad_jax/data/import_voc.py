@@ -9,11 +9,12 @@ Nothing is copied or overwritten. The classes are the same in all files.
 from absl import flags
 
 from lad_jax import cli
-from lad_jax.data.importing.options import define_flags, parse_flags
+from lad_jax.data.importing import options
 from lad_jax.data.importing.voc import import_voc
 
 FLAGS = flags.FLAGS
-define_flags("all names in the splits that are imported, in alphabetical order")
+options.define_flags("all names in the splits that are imported, in alphabetical order")
+flags.adopt_module_key_flags(options)
 flags.DEFINE_enum(
     "coordinates",
     "voc",
@@ -25,7 +26,7 @@ flags.DEFINE_bool("keep_difficult", False, "Take difficult objects as any others
 
 
 def main(arguments: list[str]) -> None:
-    import_voc(parse_flags(arguments), coordinates=FLAGS.coordinates, keep_difficult=FLAGS.keep_difficult)
+    import_voc(options.parse_flags(arguments), coordinates=FLAGS.coordinates, keep_difficult=FLAGS.keep_difficult)
 
 
 if __name__ == "__main__":

@@ -6,15 +6,18 @@
 Nothing is copied or overwritten. The classes are the same in all files.
 """
 
+from absl import flags
+
 from lad_jax import cli
-from lad_jax.data.importing.options import define_flags, parse_flags
+from lad_jax.data.importing import options
 from lad_jax.data.importing.yolo import CLASS_FILES, import_yolo
 
-define_flags(f"the first of {', '.join(CLASS_FILES)} in the folder")
+options.define_flags(f"the first of {', '.join(CLASS_FILES)} in the folder")
+flags.adopt_module_key_flags(options)
 
 
 def main(arguments: list[str]) -> None:
-    import_yolo(parse_flags(arguments))
+    import_yolo(options.parse_flags(arguments))
 
 
 if __name__ == "__main__":

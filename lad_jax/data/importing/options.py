@@ -28,7 +28,10 @@ class ImportOptions:
 
 
 def define_flags(default_classes: str) -> None:
-    """Define the flags of `ImportOptions`; `default_classes` says what an empty `--classes` means."""
+    """Define the flags of `ImportOptions`; `default_classes` says what an empty `--classes` means.
+
+    A program adopts them (`adopt_module_key_flags`) for them to be in its help.
+    """
     flags.DEFINE_string("output", "", "Folder for train.json, val.json, …; default: the folder that is imported.")
     flags.DEFINE_list("splits", [], "Only these splits, such as train,val; default: all that there are.")
     flags.DEFINE_float(
@@ -58,7 +61,7 @@ def parse_flags(arguments: list[str]) -> ImportOptions:
     """
     values = flags.FLAGS
     if len(arguments) != 2 or not Path(arguments[1]).is_dir():
-        raise InputError(f"give one folder that exists, not {' '.join(arguments[1:]) or 'none'}; see --help.")
+        raise InputError(f"give one folder that exists, not {' '.join(arguments[1:]) or 'nothing'}; see --help.")
     if not 0 <= values.val_share < 1:
         raise InputError(f"--val_share is {values.val_share}; it must be at least 0 and less than 1.")
     folder = Path(arguments[1])
