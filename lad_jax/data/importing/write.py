@@ -136,7 +136,7 @@ def make_content(
         images.append({"id": len(images) + 1, "file_name": file, "width": example.width, "height": example.height})
         for obj in example.objects:
             if obj.name not in number:
-                problems.append(f"{obj.where}: class {obj.name!r} is none of {', '.join(names)}.")
+                problems.append(f"{obj.where}: class {obj.name!r} is none of {some(names)}.")
                 continue
             x1, y1, x2, y2 = box = _clip(obj.box, example.width, example.height)
             if x2 <= x1 or y2 <= y1:
@@ -170,7 +170,5 @@ def _clip(box: tuple[float, ...], width: int, height: int) -> list[float]:
 def _fault(obj: Object, example: Example) -> str:
     x1, y1, x2, y2 = obj.box
     fault = "lies outside its picture" if x2 > x1 and y2 > y1 else "has no area"
-    return (
-        f"{obj.where}: the box from ({x1:g}, {y1:g}) to ({x2:g}, {y2:g}) {fault}, "
-        f"which is {example.width}x{example.height}."
-    )
+    size = f"{example.width}x{example.height}"
+    return f"{obj.where}: the box from ({x1:g}, {y1:g}) to ({x2:g}, {y2:g}) {fault} (a picture of {size})."
