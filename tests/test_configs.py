@@ -23,6 +23,8 @@ VARIANTS = {
     "bccd_paa_r50": [(), ("cpu",)],
     "bccd_lad_r18_r50": [(), ("cpu",)],
     "narrow": [()],
+    "your_data": [(), ("some/folder",)],
+    "your_data_cpu": [("some/folder",)],
 }
 PAPER = {*NAMES, "paper"}
 """Rows of the paper, which `test_paper.py` builds, and what they share."""

@@ -12,7 +12,7 @@ import pytest
 from lad_jax.convert import save_arrays, to_mmdet
 from lad_jax.models import Detector, ModelOptions, ResNetOptions
 from lad_jax.train.state import init_variables
-from tests.folder import flags_of, write_coco_folder
+from tests.data.other_formats import NAMES, make_content, write_voc, write_yolo
 from tests.train.tiny import TINY
 
 ROOT = Path(__file__).parents[1]
@@ -21,9 +21,11 @@ README = (ROOT / "README.md").read_text()
 SMALL = [f"--config.{key}={value}" for key, value in TINY.items()]
 SMALL += [f"--config.teacher.{key}={value}" for key, value in TINY.items() if key.startswith("model.")]
 SMALL += ["--config.train.epochs=1", "--config.train.eval_every=1"]
-MINE = [
+YOURS = [
     *(flag for flag in SMALL if "data.source" not in flag),
     "--config.model.backbone.pretrained=",
+    "--config.data.canvases=1",
+    "--config.optimizer.learning_rate=0.01",  # of both configs: one compiled program
 ]
 
 NARROW = ["--config.model.backbone.width=8", "--config.model.channels=16", "--config.model.norm_groups=4"]
@@ -48,12 +50,14 @@ EXTRA = {
     "--workdir=runs/paa_r50": NARROW,
     "python main.py --config=configs/base.py --workdir=runs/paa_r50 --mode=predict --images=docs/sample.png": [],
     "python -m lad_jax.convert runs/paa_r50 --to=mmdet --output=weights/paa_r50_again.pth": [],
-    "python main.py --config=configs/mine.py --workdir=runs/mine": MINE,
-    "python main.py --config=configs/mine.py --workdir=runs/mine-lad --config.method=lad "
-    "--config.teacher.path=runs/mine": [
-        *MINE,
-        *(f"--config.teacher.{key}={value}" for key, value in TINY.items() if key.startswith("model.")),
-    ],
+    "python -m lad_jax.data.import_voc data/cells --val_share=0.2": [],
+    "python -m lad_jax.data.check --config=configs/your_data_cpu.py:data/cells": ["--sheet=runs/check"],
+    "python main.py --config=configs/your_data_cpu.py:data/cells --workdir=runs/cells": YOURS,
+    "python main.py --config=configs/your_data_cpu.py:data/cells --workdir=runs/cells --mode=eval": YOURS,
+    "python -m lad_jax.data.import_yolo data/signs": [],
+    "python main.py --config=configs/your_data.py:data/cells --workdir=runs/cells-r50": YOURS,
+    "python main.py --config=configs/your_data.py:data/cells --workdir=runs/cells-lad --config.method=lad "
+    "--config.teacher.path=runs/cells-r50": YOURS,
     "python -m benchmarks.assign": ["--height=64", "--width=96", "--batch=2", "--classes=3"],
     "python -m benchmarks.step --config=configs/base.py --height=256 --width=256 --batch=2": [
         *(flag for flag in SMALL if "train." not in flag),
@@ -84,7 +88,7 @@ def test_links_and_named_files_exist() -> None:
         for link in re.findall(r"\]\((?!http)([^)#]+)", re.sub(r"```.*?```", "", text, flags=re.DOTALL)):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
         for file in re.findall(r"`(?:tests|lad_jax|configs|benchmarks|docs)/[\w/.]+`", text):
-            assert (ROOT / file.strip("`")).exists() or "mine" in file, f"{page.name}: {file}"
+            assert (ROOT / file.strip("`")).exists(), f"{page.name}: {file}"
 
 
 def test_the_code_that_is_quoted_is_the_code() -> None:
@@ -124,12 +128,10 @@ def save_narrow_r50(file: Path) -> None:
 
 def test_commands_run(tmp_path: Path, torch) -> None:
     save_narrow_r50(tmp_path / "weights/paa_r50.pth")
-    (tmp_path / "configs").mkdir()
-    (tmp_path / "configs" / "mine.py").write_text(
-        re.search(r"```python\n# configs/mine\.py\n(.*?)```", README, re.S)[1]
-    )
-    write_coco_folder(tmp_path / "data", "train", [(96, 96)] * 12)
-    write_coco_folder(tmp_path / "data", "val", [(96, 96)] * 4)
+    write_voc(tmp_path / "data/cells", tmp_path / "data/cells", make_content("train", 15))
+    for split in ("train", "val"):
+        write_yolo(tmp_path / "data/signs/images" / split, tmp_path / "data/signs/labels" / split, make_content(split))
+    (tmp_path / "data/signs/data.yaml").write_text(f"names: {json.dumps(NAMES)}")
     demo, *others = EXTRA
     printed = _run(demo, tmp_path).splitlines()
     for command in others:
@@ -143,22 +145,21 @@ def test_commands_run(tmp_path: Path, torch) -> None:
         assert (tmp_path / f"runs/demo/{name}.png").stat().st_size > 10_000
     [prediction] = json.loads((tmp_path / "runs/demo/paa/predictions/predictions.json").read_text())
     assert prediction["file"].endswith("sample.png")
-    _, teacher = (json.loads((tmp_path / f"runs/{name}/config.json").read_text()) for name in ("mine", "mine-lad"))
-    assert teacher["method"] == "lad"
+    assert json.loads((tmp_path / "runs/cells-lad/config.json").read_text())["method"] == "lad"
+    assert set(json.loads((tmp_path / "runs/cells/metrics.json").read_text())["student"]["per_class"]) == set(NAMES)
+    for file in ("runs/check/train.png", "runs/check/val.png", "data/signs/train.json", "data/signs/val.json"):
+        assert (tmp_path / file).stat().st_size > 100
 
 
 def _words(command: str, folder: Path) -> list[str]:
     """The command, its files in `folder`."""
-    here = command.replace("runs/", f"{folder}/runs/").replace("configs/mine.py", f"{folder}/configs/mine.py")
-    here = here.replace("weights/", f"{folder}/weights/")
+    here = re.sub(r"\b(runs|weights|data)/", rf"{folder}/\1/", command)
     return [sys.executable, *shlex.split(here)[1:]]
 
 
 def _run(command: str, folder: Path) -> str:
     """Its output."""
-    words = [*_words(command, folder), *EXTRA[command]]
-    if "configs/mine" in command:
-        words += [f"--config.{key}={value}" for key, value in flags_of(folder / "data").items()]
+    words = [*_words(command, folder), *(word.replace("=runs/", f"={folder}/runs/") for word in EXTRA[command])]
     result = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
     if result.returncode:
         pytest.fail(f"{' '.join(words)}\n{result.stdout[-3000:]}\n{result.stderr[-3000:]}")

@@ -4,8 +4,6 @@ import itertools
 from dataclasses import dataclass
 from typing import Literal
 
-from lad_jax.errors import some
-
 
 @dataclass(frozen=True)
 class FolderOptions:

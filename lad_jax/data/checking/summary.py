@@ -1,0 +1,146 @@
+"""Numbers about a data set: how many, how large, and how that fits canvases and anchors. Pixels are not looked at."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from lad_jax.data.canvases import Canvas, assign, choose_canvases, padding_share
+from lad_jax.data.options import DataOptions
+from lad_jax.data.records import MIN_SIDE, Record
+from lad_jax.data.transforms import resized_hw
+
+
+class Spread(NamedTuple):
+    """Smallest, median and largest of some numbers."""
+
+    least: float
+    median: float
+    most: float
+
+
+class Summary(NamedTuple):
+    """Of one split. Objects are those that are trained on: crowd regions and boxes that are left out are none."""
+
+    pictures: int
+    empty: int
+    """Pictures without objects."""
+    small: int
+    """Pictures with a side below 32 pixels: not trained on."""
+    per_class: Int[np.ndarray, " C"]
+    """Objects of each class."""
+    crowds: int
+    per_picture: Spread
+    """Objects."""
+    width: Spread
+    height: Spread
+    """Of the pictures [pixels]."""
+
+
+class Canvases(NamedTuple):
+    """On what pictures are padded."""
+
+    sizes: tuple[Canvas, ...]
+    pictures: tuple[int, ...]
+    """How many each holds."""
+    padding: tuple[float, ...]
+    """Share of padding in the pixels of each, 0…1."""
+    all_padding: float
+    """The same of all pictures."""
+
+
+class AnchorFit(NamedTuple):
+    """How the sizes of objects fit those of anchors."""
+
+    per_level: Int[np.ndarray, " L"]
+    """Objects by the level whose anchor fits them best."""
+    smaller: int
+    """Objects smaller than the smallest anchor, by area."""
+    larger: int
+    """Objects larger than the largest anchor, by area."""
+    apart: int
+    """Objects that overlap no anchor enough, even one right at their centre."""
+
+
+def spread(values: Sequence[int]) -> Spread:
+    """Raises ValueError where there is no value."""
+    return Spread(float(min(values)), float(np.median(values)), float(max(values)))
+
+
+def summarise(records: Sequence[Record], n_classes: int) -> Summary:
+    """Count pictures and objects.
+
+    Args:
+      records: at least one.
+      n_classes: C.
+    """
+    objects = [int((~record.crowd).sum()) for record in records]
+    labels = np.concatenate([record.labels[~record.crowd] for record in records])
+    return Summary(
+        pictures=len(records),
+        empty=objects.count(0),
+        small=sum(min(record.width, record.height) < MIN_SIDE for record in records),
+        per_class=np.bincount(labels, minlength=n_classes),
+        crowds=sum(int(record.crowd.sum()) for record in records),
+        per_picture=spread(objects),
+        width=spread([record.width for record in records]),
+        height=spread([record.height for record in records]),
+    )
+
+
+def resize_all(records: Sequence[Record], options: DataOptions) -> Int[np.ndarray, "n 2"]:
+    """Height and width of every picture after it is resized [pixels]."""
+    sizes = np.array([(record.height, record.width) for record in records])
+    return resized_hw(sizes, short_side=options.short_side, long_side=options.long_side)
+
+
+def object_sizes(records: Sequence[Record], options: DataOptions) -> Float[np.ndarray, "N 2"]:
+    """Width and height of every object after its picture is resized [pixels]."""
+    sizes = []
+    for record, (height, width) in zip(records, resize_all(records, options), strict=True):
+        boxes = record.boxes[~record.crowd].astype(np.float64)
+        sizes.append((boxes[:, 2:] - boxes[:, :2]) * (width / record.width, height / record.height))
+    return np.concatenate(sizes)
+
+
+def fit_canvases(sizes: Int[np.ndarray, "n 2"], options: DataOptions) -> Canvases:
+    """The canvases of pictures of these sizes, and their padding.
+
+    Args:
+      sizes: from `resize_all`.
+    """
+    canvases = choose_canvases(sizes, at_most=options.canvases, pad_multiple=options.pad_multiple)
+    chosen = assign(sizes, canvases)
+    groups = [sizes[chosen == number] for number in range(len(canvases))]
+    return Canvases(
+        sizes=canvases,
+        pictures=tuple(map(len, groups)),
+        padding=tuple(padding_share(group, (canvas,)) for group, canvas in zip(groups, canvases, strict=True)),
+        all_padding=padding_share(sizes, canvases),
+    )
+
+
+def fit_anchors(sizes: Float[np.ndarray, "N 2"], sides: Sequence[float], *, min_iou: float) -> AnchorFit:
+    """Compare objects with anchors of the same centre: the largest IoU that an anchor of a level can have.
+
+    Args:
+      sizes: width and height of objects [pixels].
+      sides: of the square anchors, level by level [pixels].
+      min_iou: what an anchor needs to be a candidate.
+    """
+    anchors = np.array(sides, np.float64)
+    common = np.minimum(sizes[:, :1], anchors) * np.minimum(sizes[:, 1:], anchors)
+    area = sizes.prod(axis=1)
+    iou = common / (area[:, None] + anchors**2 - common)
+    return AnchorFit(
+        per_level=np.bincount(iou.argmax(axis=1), minlength=len(anchors)),
+        smaller=int((area < anchors.min() ** 2).sum()),
+        larger=int((area > anchors.max() ** 2).sum()),
+        apart=int((iou.max(axis=1) < min_iou).sum()),
+    )
+
+
+def evenly(n: int, count: int) -> list[int]:
+    """`count` of the numbers 0…n-1 at even distances; all of them where there are fewer."""
+    return np.linspace(0, n - 1, min(n, count)).astype(int).tolist()

@@ -1,0 +1,33 @@
+"""Import Pascal VOC: write train.json, val.json, … in COCO's format for a folder of pictures and XML files.
+
+    python -m lad_jax.data.import_voc VOC2007                         # Annotations, JPEGImages, ImageSets/Main
+    python -m lad_jax.data.import_voc cells --val_share=0.2           # XML files beside the pictures
+
+Nothing is copied or overwritten. The classes are the same in all files.
+"""
+
+from absl import flags
+
+from lad_jax import cli
+from lad_jax.data.importing import options
+from lad_jax.data.importing.voc import import_voc
+
+FLAGS = flags.FLAGS
+options.define_flags("all names in the splits that are imported, in alphabetical order")
+flags.adopt_module_key_flags(options)
+flags.DEFINE_enum(
+    "coordinates",
+    "voc",
+    ["voc", "edges"],
+    "voc: pixels counted from 1, the last one included; edges: distances from the picture's corner, as LabelImg and "
+    "CVAT write them.",
+)
+flags.DEFINE_bool("keep_difficult", False, "Take difficult objects as any others; default: count them nowhere.")
+
+
+def main(arguments: list[str]) -> None:
+    import_voc(options.parse_flags(arguments), coordinates=FLAGS.coordinates, keep_difficult=FLAGS.keep_difficult)
+
+
+if __name__ == "__main__":
+    cli.start(main)

@@ -1,0 +1,1 @@
+"""Other formats of annotations, written as COCO JSON that the source "coco" reads."""

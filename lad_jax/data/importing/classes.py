@@ -1,0 +1,59 @@
+"""Lists of class names, as data sets come with them."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+from lad_jax.errors import InputError, some
+
+
+def read_class_names(path: Path) -> tuple[str, ...]:
+    """Class names in the order of their numbers.
+
+    Args:
+      path: `.yaml` with a list or dict `names`, `.json` in COCO format, else text with a name a line.
+
+    Raises:
+      InputError: the file cannot be read, or does not list each class once.
+    """
+    reader = _READERS.get(path.suffix.lower(), _from_text)
+    try:
+        names = reader(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, json.JSONDecodeError) as error:
+        raise InputError(f"cannot read class names from {path}: {error}") from None
+    except (KeyError, TypeError, ValueError):
+        raise InputError(f"{path} has no class names: {_FORMS.get(path.suffix.lower(), 'a name a line')}.") from None
+    names = [name.strip() for name in names]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice or not all(names) or not names:
+        what = f"has names twice: {some(twice)}" if twice else "has an empty name" if names else "has no names"
+        raise InputError(f"list of classes {path} {what}. It must name each class once.")
+    return tuple(names)
+
+
+def _from_text(text: str) -> list[str]:
+    return text.rstrip().splitlines()
+
+
+def _from_yaml(text: str) -> list[str]:
+    """All scalars are read as text: a class may be called `no` or `1`."""
+    names = yaml.load(text, Loader=yaml.BaseLoader)["names"]
+    if isinstance(names, dict):
+        numbers = sorted(map(int, names))
+        if numbers != list(range(len(names))):
+            raise ValueError(numbers)
+        names = [name for _, name in sorted(names.items(), key=lambda item: int(item[0]))]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise TypeError(names)
+    return names
+
+
+def _from_json(text: str) -> list[str]:
+    return [category["name"] for category in sorted(json.loads(text)["categories"], key=lambda c: c["id"])]
+
+
+_READERS: dict[str, Callable[[str], list[str]]] = {".yaml": _from_yaml, ".yml": _from_yaml, ".json": _from_json}
+_YAML_FORM = "`names` must be a list of names, or number them from 0 without gaps"
+_FORMS = {".yaml": _YAML_FORM, ".yml": _YAML_FORM, ".json": "`categories` must be a list of `id` and `name`"}
