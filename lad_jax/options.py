@@ -90,12 +90,6 @@ class RunOptions:
                 f"evaluation.network is {self.evaluation.network!r}, which method {self.method!r} does not train; "
                 f"allowed: {', '.join(map(repr, policy.trained))}"
             )
-        decays = self.optimizer.decay_epochs
-        if decays and decays[-1] >= self.train.epochs:
-            raise ValueError(
-                f"optimizer.decay_epochs is {decays}, but the run ends after train.epochs = {self.train.epochs}: set "
-                f"earlier epochs, or optimizer.decay_epochs=() for a learning rate that stays (as in a short trial)"
-            )
         pictures = self.losses.normaliser_pictures
         if pictures and self.train.batch_size % pictures:
             raise ValueError(

@@ -37,6 +37,13 @@ def train(options: RunOptions, workdir: Path) -> None:
       InputError: anything that the user can put right, and whatever can be known without decoding before the
         first step.
     """
+    # Not among the checks of the options: a run that was trained with such a schedule can still be evaluated.
+    decays, epochs = options.optimizer.decay_epochs, options.train.epochs
+    if decays and decays[-1] >= epochs:
+        raise InputError(
+            f"config.optimizer.decay_epochs is {decays}, but the run ends after config.train.epochs = {epochs}: set "
+            "earlier epochs, or config.optimizer.decay_epochs=() for a learning rate that stays, as in a short trial."
+        )
     sizes = {
         "train.batch_size / config.train.accumulate": options.train.batch_size // options.train.accumulate,
         "evaluation.batch_size": options.evaluation.batch_size,
