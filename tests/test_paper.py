@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from configs import paper
 from lad_jax.config import from_config
 from lad_jax.distill import METHODS
 from lad_jax.models import Detector, ModelOptions
@@ -18,8 +19,9 @@ from lad_jax.options import RunOptions
 from tests.paper_rows import NAMES, ROWS, Row
 
 ROOT = Path(__file__).parents[1]
-SCHEDULES = {"1x": (12, (8, 11)), "2x": (24, (16, 22)), "3x": (36, (28, 34)), "swin": (36, (27, 33))}
-"""Epochs and decay epochs: the paper's, mmdetection's for 3x, Swin's own."""
+SCHEDULES = {"1x": (12, (8, 11)), "1.5x": (18, (12, 16)), "2x": (24, (16, 22)), "3x": (36, (28, 34))}
+SWINS = (36, (27, 33))
+"""Epochs and decay epochs: the paper's, mmdetection's for 1.5x and 3x, Swin's own."""
 BACKBONES = {
     "r18": ("resnet", 18, 1),
     "r50": ("resnet", 50, 1),
@@ -51,6 +53,11 @@ def teachers(name: str) -> list[str]:
     """The configs that have to be run before, the last one first."""
     teacher = options_of(name).teacher.config
     return [Path(teacher).stem, *teachers(Path(teacher).stem)] if teacher else []
+
+
+def test_schedules() -> None:
+    """Also that which no row has."""
+    assert paper.SCHEDULES == SCHEDULES
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.table}: {row.title}")
@@ -88,7 +95,7 @@ def test_the_name_says_what_it_is(name: str) -> None:
     if options.method == "colad":
         before = [trained for *_, trained in others if trained]
         assert [teacher.split("_")[-1] for teacher in teachers(name)] == before
-    epochs, decay = SCHEDULES["swin" if "swinb" in student else schedule]
+    epochs, decay = SWINS if "swinb" in student else SCHEDULES[schedule]
     assert (options.train.epochs, options.optimizer.decay_epochs) == (epochs, decay)
     assert bool(options.data.short_sides) == ("_ms_" in name)
 
