@@ -80,6 +80,8 @@ def seconds(parts: dict[str, tuple[Any, ...]]) -> dict[str, tuple[float, float]]
 
 def main(_: list[str]) -> None:
     options = from_config(RunOptions, FLAGS.config)
+    # Sums over the whole batch, whatever the config has: the batch here is as small as is asked for.
+    options = replace(options, losses=replace(options.losses, normaliser_pictures=0))
     method, geometry = options.policy, options.model
 
     def models_of(**changes):

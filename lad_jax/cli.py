@@ -21,8 +21,10 @@ def message_of(error: Exception) -> str | None:
         return str(error)
     if "RESOURCE_EXHAUSTED" in str(error):
         return (
-            "the device has not enough memory. Lower config.train.batch_size, config.evaluation.batch_size or "
-            f"config.data.short_side, or set config.model.dtype=bfloat16. Reason: {str(error)[:300]}"
+            "the device has not enough memory. In training raise config.train.accumulate, which changes nothing but "
+            "memory and time (so does config.model.backbone.remat=True of a Swin); in evaluation lower "
+            "config.evaluation.batch_size. Else set config.model.dtype=bfloat16, or lower config.data.short_side. "
+            f"Reason: {str(error)[:300]}"
         )
     return None
 

@@ -12,14 +12,12 @@ import jax
 import numpy as np
 
 from lad_jax.data import DataOptions, read_picture
+from lad_jax.data.pictures import SUFFIXES
 from lad_jax.data.transforms import resize, resized_hw
 from lad_jax.errors import InputError
 from lad_jax.evaluation.runner import Detector, coco_results
 from lad_jax.types import Batch, Detections, GroundTruth
 from lad_jax.visualize import Image, draw_boxes, enlarge, readable_factor, write_png
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-"""Files of a folder that are taken for pictures."""
 
 _log = logging.getLogger(__name__)
 

@@ -90,7 +90,7 @@ class DataOptions:
     """What to do when a picture cannot be decoded: stop by name, or go on without it and name it in the log."""
 
     def __post_init__(self) -> None:
-        for name in ["short_side", "long_side", "canvases", "pad_multiple"]:
+        for name in ["short_side", "long_side", "scale_buckets", "canvases", "pad_multiple"]:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if self.pad_multiple % 32:
@@ -102,11 +102,6 @@ class DataOptions:
                 raise ValueError(f"{name} is {getattr(self, name)}; it is a probability, between 0 and 1")
         if self.short_sides:
             self._check_sides("short_sides")
-            if not 1 <= self.scale_buckets <= len(self.short_sides):
-                raise ValueError(
-                    f"scale_buckets is {self.scale_buckets}; it must be between 1 and the number of short_sides "
-                    f"({len(self.short_sides)})"
-                )
         if self.crop:
             self._check_sides("crop_short_sides")
             low, high = self.crop_range

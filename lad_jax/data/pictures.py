@@ -10,6 +10,8 @@ from PIL import ExifTags, Image
 
 from lad_jax.errors import InputError
 
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+"""Of files in a folder that are taken for pictures."""
 _PNG_END = b"IEND\xaeB`\x82"
 """The last chunk's name and its checksum, which never changes."""
 _ORIENTATION = ExifTags.Base.Orientation
@@ -62,7 +64,7 @@ def picture_size(data: bytes, name: str) -> tuple[int, int]:
         with Image.open(io.BytesIO(data)) as picture:
             width, height = picture.size
             lying = picture.getexif().get(_ORIENTATION, 1) >= 5
-    except OSError:
+    except (OSError, Image.DecompressionBombError):
         raise InputError(f"picture {name} ({len(data)} bytes) has no header that says its size.") from None
     return (width, height) if lying else (height, width)
 

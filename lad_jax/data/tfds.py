@@ -95,7 +95,7 @@ class TfdsCoco:
 
 def _open(directory: str, split: str, split_key: str) -> tuple[Any, tuple[str, ...], list[Path]]:
     """The split's records with random access, pictures undecoded; the names of the labels; the split's files."""
-    import tensorflow_datasets as tfds  # a second, which only this source needs
+    import tensorflow_datasets as tfds  # takes a second, and only this source needs it
 
     if not directory:
         raise InputError(f"{_KEY}.directory is empty: give the folder of the prepared version, …/{NAME}.")

@@ -26,7 +26,7 @@ STAGES = {
     101: ("bottleneck", (3, 4, 23, 3)),
     152: ("bottleneck", (3, 8, 36, 3)),
 }
-"""Kind of block and number of blocks of each stage, by depth."""
+"""Kind of block and number of blocks of each stage, by depth. 10 and 14 are not published, but the smallest."""
 
 _WITH_BOTTLENECKS = [depth for depth, (kind, _) in STAGES.items() if kind == "bottleneck"]
 

@@ -34,14 +34,19 @@ from lad_jax.train.state import TrainState, Variables
 from lad_jax.types import Network
 
 MAY_CHANGE = (
-    *("teacher.path", "teacher.config", "model.backbone.pretrained", "teacher.model.backbone.pretrained"),
-    *("peers.path", "peers.model.backbone.pretrained"),
+    *("teacher.path", "teacher.config", "peers.path", "peers.config"),
+    *(
+        f"{model}.backbone.{key}"
+        for model in ("model", "teacher.model", "peers.model")
+        for key in ("pretrained", "remat")
+    ),
+    "train.accumulate",
     *("data.workers", "train.devices", "train.log_every", "train.eval_every", "train.checkpoint_every"),
     *("data.train", "data.val", "data.test", "data.tfds.directory", "data.on_bad_picture", "evaluation"),
     *("optimizer.learning_rate", "optimizer.clip_norm"),
 )
-"""Config keys that a run may be resumed with other values of: where things lie, what is shown and when, and what
-rescues a run whose loss was not finite."""
+"""Config keys that a run may be resumed with other values of: where things lie, what is shown and when, how much memory
+a step takes, and what rescues a run whose loss was not finite."""
 NOT_ARCHITECTURE = (
     *("backbone.pretrained", "backbone.frozen_stages", "backbone.drop_path", "backbone.remat"),
     *("dtype", "mask_padding"),

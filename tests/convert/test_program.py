@@ -232,7 +232,11 @@ class TestClasses:
 
     @pytest.mark.parametrize(
         ("content", "what"),
-        [(b"cat\ndog\ncat\n", "has names twice: cat"), (b"\n", "has no names"), (b"\xff\xfe\xff", "readable text")],
+        [
+            (b"cat\ndog\ncat\n", "has names twice: cat"),
+            (b"\n", "has no names"),
+            (b"\xff\xfe\xff", "cannot read class names"),
+        ],
     )
     def test_bad_file(self, content: bytes, what: str, tmp_path: Path) -> None:
         (tmp_path / "names.txt").write_bytes(content)
@@ -240,5 +244,5 @@ class TestClasses:
             read_classes(str(tmp_path / "names.txt"))
 
     def test_no_file(self) -> None:
-        with pytest.raises(InputError, match="neither 'coco' nor a readable text file"):
+        with pytest.raises(InputError, match="cannot read class names from cocoa"):
             read_classes("cocoa")

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from lad_jax.data.class_names import read_class_names
 from lad_jax.data.coco import CocoFolder
-from lad_jax.data.importing.classes import read_class_names
 from lad_jax.data.importing.options import ImportOptions
 from lad_jax.data.importing.yolo import import_yolo
 from lad_jax.errors import InputError
@@ -173,7 +173,10 @@ def test_bad_folders_are_named(folder, one, tmp_path):
     picture.with_suffix(".png").write_bytes(data)
     with pytest.raises(InputError, match="names differ in the suffix alone: train 1"):
         run(folder)
-    picture.with_suffix(".png").unlink()
+    picture.with_suffix(".png").rename(folder / "images/loose.png")
+    with pytest.raises(InputError, match=r"splits \(train, val\) and 1 pictures beside them.*: loose\.png"):
+        run(folder)
+    (folder / "images/loose.png").unlink()
     (folder / "data.yaml").rename(folder / "other.yaml")
     with pytest.raises(InputError, match=r"no class names in .*data\.yaml.*give their file by --classes"):
         run(folder)

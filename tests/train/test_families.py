@@ -65,13 +65,18 @@ def check(workdir: Path, families: dict[str, str]) -> None:
         assert own and all((before[path] != after[path]).any() for path in own)
 
 
+def swin(shared: Path) -> RunOptions:
+    """By AdamW, as in the paper, and in parts."""
+    return options(shared, "swin", optimizer__kind="adamw", train__accumulate=2)
+
+
 @pytest.fixture(scope="module")
 def paa(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A run of each family; Swin's by AdamW, as in the paper."""
+    """A run of each family."""
     workdirs = {}
     for family in BACKBONES:
         workdirs[family] = tmp_path_factory.mktemp(family)
-        train(options(shared, family, optimizer__kind="adamw" if family == "swin" else "sgd"), workdirs[family])
+        train(swin(shared) if family == "swin" else options(shared, family), workdirs[family])
     return workdirs
 
 
@@ -97,13 +102,13 @@ def test_colad(family: str, shared: Path, tmp_path: Path) -> None:
 def test_a_resumed_run_leaves_out_the_same_blocks(
     paa: dict[str, Path], shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Swin's drop path draws by seed and step."""
+    """Swin's drop path draws by seed, step and part."""
 
     def one_batch(*args, **kwargs):
         yield next(train_batches(*args, **kwargs))
         raise RuntimeError("a crash")
 
-    run = options(shared, "swin", optimizer__kind="adamw")
+    run = swin(shared)
     with monkeypatch.context() as patch:
         patch.setattr(loop, "train_batches", one_batch)
         with pytest.raises(RuntimeError, match="a crash"):

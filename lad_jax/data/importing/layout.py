@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lad_jax.data.importing.options import ImportOptions
+from lad_jax.data.pictures import SUFFIXES
 from lad_jax.errors import InputError, some
 
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-"""Suffixes of files that are taken for pictures."""
 _SPLITS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
 """Folder names of each split."""
 
@@ -36,6 +35,9 @@ def find_parts(folder: Path, pictures: Sequence[str], annotations: Sequence[str]
       folder: the whole data set.
       pictures: names that a folder of pictures may have.
       annotations: names that a folder of annotations may have.
+
+    Raises:
+      InputError: there are folders of splits, and pictures beside them that would be in none.
     """
 
     def part_of(folder: Path) -> Part:
@@ -48,6 +50,11 @@ def find_parts(folder: Path, pictures: Sequence[str], annotations: Sequence[str]
                 parts[split] = part_of(folder / name)
             elif (whole.pictures / name).is_dir():
                 parts[split] = Part(whole.pictures / name, whole.annotations / name)
+    if parts and (loose := list_files(whole.pictures, SUFFIXES)):
+        raise InputError(
+            f"{whole.pictures} has folders for splits ({', '.join(parts)}) and {len(loose)} pictures beside them, "
+            f"which would be in none: {some([file.name for file in loose])}. Sort them in, or move them away."
+        )
     return parts or {"": whole}
 
 

@@ -8,18 +8,19 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 from xml.etree import ElementTree
 
-from lad_jax.data.importing.classes import read_class_names
-from lad_jax.data.importing.layout import PICTURES, Part, choose_splits, find_parts, list_files
+from lad_jax.data.class_names import read_class_names
+from lad_jax.data.importing.layout import Part, choose_splits, find_parts, list_files
 from lad_jax.data.importing.options import ImportOptions
 from lad_jax.data.importing.write import (
     Example,
     Object,
-    picture_size,
+    decoded_size,
     read_all,
     refuse_existing,
     stop_if,
     write_splits,
 )
+from lad_jax.data.pictures import SUFFIXES
 from lad_jax.errors import InputError, some
 
 _log = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ def import_voc(options: ImportOptions, *, coordinates: Coordinates, keep_difficu
     examples, problems = {}, []
     for split, files in splits.items():
         _log.info("reading %d pictures of %s", len(files), split)
-        pictures = list_files(parts[split].pictures, PICTURES)
+        pictures = list_files(parts[split].pictures, SUFFIXES)
         read = partial(_read, pictures=_by_name(pictures), coordinates=coordinates, keep_difficult=keep_difficult)
         examples[split], found = read_all(read, files)
         problems += found
@@ -106,10 +107,10 @@ def _read(path: Path, *, pictures: dict[str, list[Path]], coordinates: Coordinat
     found = found if len(found) == 1 else pictures.get(named, [])
     if len(found) != 1:
         raise InputError(
-            f"{path}: {len(found)} pictures found for it; there must be one, {path.stem!r} with {', '.join(PICTURES)}, "
+            f"{path}: {len(found)} pictures found for it; there must be one, {path.stem!r} with {', '.join(SUFFIXES)}, "
             f"or {named!r}."
         )
-    width, height = picture_size(found[0])
+    width, height = decoded_size(found[0])
     _check_size(path, root, found[0], width, height)
     objects = [
         _object(f"{path}, object {number}", element, coordinates, keep_difficult)

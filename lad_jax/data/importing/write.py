@@ -40,7 +40,7 @@ class Example(NamedTuple):
     objects: list[Object]
 
 
-def picture_size(path: Path) -> tuple[int, int]:
+def decoded_size(path: Path) -> tuple[int, int]:
     """Width and height as decoded: the loader turns pictures as their EXIF orientation says.
 
     Raises:

@@ -7,18 +7,19 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from lad_jax.data.importing.classes import read_class_names
-from lad_jax.data.importing.layout import PICTURES, Part, choose_splits, find_parts, list_files
+from lad_jax.data.class_names import read_class_names
+from lad_jax.data.importing.layout import Part, choose_splits, find_parts, list_files
 from lad_jax.data.importing.options import ImportOptions
 from lad_jax.data.importing.write import (
     Example,
     Object,
-    picture_size,
+    decoded_size,
     read_all,
     refuse_existing,
     stop_if,
     write_splits,
 )
+from lad_jax.data.pictures import SUFFIXES
 from lad_jax.errors import InputError, some
 
 _log = logging.getLogger(__name__)
@@ -41,9 +42,9 @@ def import_yolo(options: ImportOptions) -> None:
     """
     names = read_class_names(_class_file(options))
     parts = find_parts(options.folder, ("images", "Images"), ("labels", "Labels"))
-    found = {split: list_files(part.pictures, PICTURES) for split, part in parts.items()}
+    found = {split: list_files(part.pictures, SUFFIXES) for split, part in parts.items()}
     if not any(found.values()):
-        raise InputError(f"no picture ({', '.join(PICTURES)}) in {some([part.pictures for part in parts.values()])}.")
+        raise InputError(f"no picture ({', '.join(SUFFIXES)}) in {some([part.pictures for part in parts.values()])}.")
     chosen = choose_splits({split: pictures for split, pictures in found.items() if pictures}, options)
     refuse_existing(options.output, chosen)
     examples, problems = {}, []
@@ -85,7 +86,7 @@ def _labels(part: Part, pictures: Sequence[Path]) -> dict[str, Path]:
 
 def _read(picture: Path, *, labels: dict[str, Path], names: Sequence[str]) -> Example:
     """The picture with the objects of its text file."""
-    width, height = picture_size(picture)
+    width, height = decoded_size(picture)
     path = labels.get(picture.stem)
     if path is None:
         return Example(picture, None, width, height, [])
