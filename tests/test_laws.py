@@ -10,7 +10,7 @@ import pytest
 
 from lad_jax import losses
 from lad_jax.assign import AssignerOptions, make_assigner
-from lad_jax.distill import METHODS, SwitchOptions, policy
+from lad_jax.distill import METHODS, Method, SwitchOptions, policy
 from lad_jax.losses import SoftOptions
 from lad_jax.models import Detector, ModelOptions, ResNetOptions
 from lad_jax.train.assignment import assign_batch
@@ -38,10 +38,12 @@ VARIANTS = {
     "lad_iou": dataclasses.replace(METHODS["lad"], box_weighting="iou"),
     "colad_iou": dataclasses.replace(METHODS["colad"], box_weighting="iou"),
     "solad_iou": dataclasses.replace(METHODS["solad"], box_weighting="iou"),
+    # No method of the paper, but all that one can have: a switch, a frozen teacher, both kinds of losses.
+    "all": Method(("student",), ("student", "teacher"), ("detection", "soft"), "iou"),
 }
 
 
-SOFT, BATCH_SWITCH = SoftOptions(), SwitchOptions(scope="batch")
+SOFT = SoftOptions()
 
 
 @functools.cache
@@ -171,7 +173,7 @@ def test_padding_the_batch_and_the_objects_changes_nothing(paa):
         np.testing.assert_allclose(output.scalars[key], paa[1].scalars[key], rtol=1e-5, err_msg=key)
 
 
-@pytest.mark.parametrize("n_devices", [1, 4, 8])
+@pytest.mark.parametrize("n_devices", [4, 8])
 def test_the_number_of_devices_does_not_matter(n_devices, paa):
     mesh = make_mesh(n_devices, {"train.batch_size": 8})
     assert mesh.size == n_devices
@@ -183,30 +185,24 @@ def test_the_number_of_devices_does_not_matter(n_devices, paa):
 
 @pytest.mark.parametrize(
     ("variant", "changes", "n_devices"),
-    [
-        ("paa", {}, 1),
-        ("paa", {"normaliser_pictures": 4}, 4),
-        ("solad_iou", {}, 1),
-        ("colad_iou", {"switch": BATCH_SWITCH}, 1),
-    ],
+    [("paa", {}, 1), ("all", {"switch": SwitchOptions(scope="batch"), "normaliser_pictures": 2}, 2)],
 )
 def test_a_batch_in_parts_is_the_batch(variant, changes, n_devices):
     """Also where parts differ in positives, a picture could not be read, and the switch looks at the whole batch."""
-    batch, mesh = make_batch(8), make_mesh(n_devices, {"train.batch_size": 8})
-    batch = batch._replace(valid=jnp.arange(8) != 5)
+    batch, mesh = make_batch(), make_mesh(n_devices, {"train.batch_size": 4})
+    batch = batch._replace(valid=jnp.arange(4) != 2)
     networks = (variables(0), variables(1), batch)
     whole, output = run(variant, *networks, mesh=mesh, **changes)
     new, in_parts = run(variant, *networks, mesh=mesh, accumulate=2, **changes)
-    before = {name: networks[name != "student"] for name in whole}
 
     def assert_same_update(ours, expected, start):
         """To 3 % of the largest change: a ReLU whose input is 0 but for rounding makes 2 %, the parts' own sums 10."""
         np.testing.assert_allclose(ours, expected, rtol=1e-6, atol=0.03 * np.abs(expected - start).max())
 
-    jax.tree.map(assert_same_update, new, whole, before)
+    jax.tree.map(assert_same_update, new["student"], whole["student"], variables(0))
     assert set(in_parts.scalars) == set(output.scalars)
     for name, value in output.scalars.items():
-        np.testing.assert_allclose(in_parts.scalars[name], value, rtol=1e-4, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(in_parts.scalars[name], value, rtol=1e-3, atol=1e-6, err_msg=name)
 
 
 # Laws of the assignment alone, on random predictions.

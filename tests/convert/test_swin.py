@@ -181,7 +181,13 @@ def test_every_other_misfit_is_listed(template):
         (original(embed=8), ["embed=8 (now 4)"]),
         (original(window=3), ["window=3 (now 4)"]),
         (original(heads=(2, 2, 4, 4)), ["heads=(2, 2, 4, 4) (now (1, 2, 2, 4))"]),
-        (resnet(), ["family='resnet' (now 'swin')", "depth=18", "norm='frozen_batch'", "width=4"]),
+        (
+            resnet(),
+            [
+                *("family='resnet' (now 'swin')", "depth=18", "norm='frozen_batch'", "deformable_stages=()"),
+                *("width=4", "groups=1"),
+            ],
+        ),
     ],
 )
 def test_other_networks(arrays, advice, template):

@@ -146,7 +146,7 @@ def test_impossible_options(change, word):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"depth": 34, "groups": 32}, "groups is 32, but depth 34 has no bottlenecks: set it to 1, or depth to 50"),
+        ({"depth": 34, "groups": 32}, "groups is 32, but depth 34 has no bottlenecks: set it to 1, or depth to 14"),
         ({"depth": 18, "deformable_stages": (3,)}, r"deformable_stages is \(3,\), but depth 18 .* set it to \(\)"),
         ({"deformable_stages": (0, 2)}, "allowed: some of 1, 2, 3, 4"),
         ({"groups": 0}, "groups is 0; it must be at least 1"),
