@@ -11,14 +11,17 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
+from lad_jax.distill import METHODS
+
 SIZE = 96
 """Height and width of the pictures [pixels]."""
 SHRINK = SIZE / 800
 
 
 def get_config(row: str = "paa_r50_1x") -> ConfigDict:
-    if not Path(__file__).with_name(f"{row}.py").exists():
-        raise ValueError(f"there is no row {row!r}; docs/paper.md lists them")
+    methods = tuple(f"{method}_" for method in METHODS)  # a row's name begins with its method's
+    if not (row.startswith(methods) and Path(__file__).with_name(f"{row}.py").exists()):
+        raise ValueError(f"{row!r} is no row of the paper: docs/paper.md lists them, such as lad_r50_r101_1x")
     config = importlib.import_module(f"configs.{row}").get_config()
     for model in (config.model, config.teacher.model):
         _shrink_network(model)

@@ -30,8 +30,8 @@ SCHEDULES = {"1x": (12, (8, 11)), "1.5x": (18, (12, 16)), "2x": (24, (16, 22)), 
 """Epochs, and after which of them the learning rate falls."""
 
 PICTURES_A_DEVICE = {"paa": 2, "soft_label": 8, "lad": 8, "solad": 8, "dynamic_lad": 0, "colad": 4}
-"""What losses were divided by sums over, in the runs that gave the paper's numbers: mmdetection's of PAA, the released
-code's of the others. 0, the whole batch, where nothing is known."""
+"""What losses are divided by sums over, as in the released configs: mmdetection's of PAA, the authors' of the others.
+On how many devices the paper's own runs were is open. 0, the whole batch, where nothing is released."""
 
 
 def row(backbone: ResNetOptions | SwinOptions, schedule: str, *, method: str = "paa") -> ConfigDict:

@@ -1,6 +1,7 @@
 """All options of a run: what a config file sets."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from lad_jax.assign import AssignerOptions
@@ -23,8 +24,15 @@ class TeacherOptions:
     network: Network = "student"
     """Which network of that checkpoint."""
     config: str = ""
-    """The config that trains it, for `python -m lad_jax.recipe`; empty: none is known."""
+    """The config that trains it; empty: none is known. `python -m lad_jax.recipe` follows the teacher's, no peer's."""
     model: ModelOptions = ModelOptions()
+
+
+def run_name(config: str) -> str:
+    """The folder in `runs` where `python -m lad_jax.recipe` trains a config: `configs/NAME.py` in NAME,
+    `configs/NAME.py:VARIANT` in NAME_VARIANT."""
+    path, _, variant = config.partition(":")
+    return "_".join([Path(path).stem, *filter(None, [variant])])
 
 
 @dataclass(frozen=True)

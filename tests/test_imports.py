@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "train": PURE | {"assign", "config", "convert", "data", "distill", "evaluation", "models", "options"},
     "predict": NOUNS | {"data", "evaluation", "visualize"},
     "run": NOUNS | {"data", "evaluation", "models", "options", "predict", "train"},
-    "recipe": {"cli", "config", "errors", "options"},
+    "recipe": {"cli", "config", "errors", "options", "train"},
     "__init__": NOUNS | {"config", "options", "run", "train"},
 }
 ALSO = {

@@ -30,6 +30,15 @@ BACKBONES = {
     "swinb": ("swin", (2, 2, 18, 2), 128),
 }
 """Family, and what tells its sizes apart."""
+WEIGHTS = {
+    "r18": "resnet18.tv_in1k",
+    "r50": "resnet50.tv_in1k",
+    "r101": "resnet101.tv_in1k",
+    "x101": "resnext101_64x4d.gluon_in1k",
+    "swinb": "swin_base_patch4_window7_224.ms_in1k",
+}
+PICTURES = {"paa": 2, "soft_label": 8, "lad": 8, "solad": 8, "colad": 4, "dynamic_lad": 0}
+"""By how many a loss is normalised in the released configs of a method (spec 9.2)."""
 
 
 @functools.cache
@@ -74,6 +83,13 @@ def test_row_and_config_agree(row: Row) -> None:
         assert f"Teacher: configs/{row.teachers[0]}.py" in docstring
 
 
+def test_no_docstring_has_another_row() -> None:
+    for name in NAMES:
+        docstring = ast.get_docstring(ast.parse((ROOT / f"configs/{name}.py").read_text()))
+        told = re.findall(r"^(?:Table \d|Appendix), .*", docstring, re.MULTILINE)
+        assert sorted(told) == sorted({row.result for row in ROWS if row.config == name}), name
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_name_says_what_it_is(name: str) -> None:
     """Method, head, student and teacher, each with what is special, several scales, schedule."""
@@ -87,6 +103,7 @@ def test_the_name_says_what_it_is(name: str) -> None:
         swin = backbone.family == "swin"
         size = (backbone.depths, backbone.embed) if swin else (backbone.depth, backbone.groups)
         assert (backbone.family, *size) == BACKBONES[family]
+        assert backbone.pretrained == f"hf://timm/{WEIGHTS[family]}/model.safetensors"
         assert swin or backbone.deformable_stages == ((3, 4) if deformable else ())
         assert model.deformable_towers == bool(deformable)
     cop = "cop" in student or "_cop_" in name
@@ -98,6 +115,25 @@ def test_the_name_says_what_it_is(name: str) -> None:
     epochs, decay = SWINS if "swinb" in student else SCHEDULES[schedule]
     assert (options.train.epochs, options.optimizer.decay_epochs) == (epochs, decay)
     assert bool(options.data.short_sides) == ("_ms_" in name)
+    assert options.switch.criterion == ("fisher" if "_fisher_" in name else "std_over_mean")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_recipe_of_the_references(name: str) -> None:
+    """Spec 9.1 to 9.3: optimiser, short sides, and what losses are divided by sums over."""
+    options = options_of(name)
+    optimizer, data, swin = options.optimizer, options.data, options.model.backbone.family == "swin"
+    update = (optimizer.kind, optimizer.learning_rate, optimizer.weight_decay, optimizer.no_decay)
+    no_decay = ("relative_position_bias_table", "norm")
+    assert update == (("adamw", 1e-4, 0.05, no_decay) if swin else ("sgd", 0.01, 1e-4, ()))
+    assert (options.train.batch_size, optimizer.scale_learning_rate, optimizer.clip_norm) == (16, True, 0.0)
+    sides = range(480, 801, 32) if swin else range(640, 801) if "_ms_" in name else ()
+    assert data.short_sides == tuple(sides)
+    assert (data.crop, data.crop_short_sides, data.crop_range) == (0.5 * swin, (400, 500, 600), (384, 600))
+    original = name in ("paa_r101_ms_2x", "paa_x101_ms_2x", "paa_x101dcn_ms_2x")
+    authors = name.startswith(("paa_r18", "paa_cop_", "paa_iop_"))
+    pictures = 0 if original else 8 if authors else PICTURES[options.method]
+    assert options.losses.normaliser_pictures == pictures
 
 
 def test_a_teacher_is_the_network_that_its_config_trains() -> None:
@@ -122,17 +158,19 @@ def test_a_teacher_is_the_network_that_its_config_trains() -> None:
     ],
 )
 def test_soft_labels_of_the_paper(row: str, divergence: str, gamma: float, min_iou: float, warmup: int) -> None:
-    """Tables 2 and 3: the paper's warm-up, the released code's least IoU."""
+    """Tables 2 and 3: the paper's warm-up, the released code's least IoU and weights (spec 7.3)."""
     options = options_of(row)
     soft = options.soft
     assert (soft.divergence, soft.gamma, soft.min_iou) == (divergence, gamma, min_iou)
+    weights = (2.0 if options.method == "solad" else 10.0, 10.0, 1.3)
+    assert (soft.class_weight, soft.quality_weight, soft.box_weight) == weights
     assert options.optimizer.warmup_steps == warmup
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_only_the_end_of_a_run_is_evaluated(name: str) -> None:
-    train = options_of(name).train
-    assert train.eval_every == train.epochs
+def test_only_the_end_of_a_run_is_evaluated() -> None:
+    for name in NAMES:
+        train = options_of(name).train
+        assert train.eval_every == train.epochs, name
 
 
 @pytest.mark.parametrize("name", NAMES)

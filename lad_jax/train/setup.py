@@ -15,7 +15,7 @@ from lad_jax.convert.pretrained import resolve
 from lad_jax.data import DataSet
 from lad_jax.errors import InputError
 from lad_jax.models import Detector
-from lad_jax.options import RunOptions, TeacherOptions
+from lad_jax.options import RunOptions, TeacherOptions, run_name
 from lad_jax.train import checkpoint
 from lad_jax.train.state import Variables, init_variables
 from lad_jax.train.step import Step, make_train_step
@@ -61,7 +61,11 @@ def make_networks(options: RunOptions, dataset: DataSet, *, resuming: bool) -> N
         origin = options.others.get(name, TeacherOptions())
         if frozen or (origin.path and not resuming):
             start[name] = checkpoint.load_network(
-                _find(origin), origin.network, models[name], dataset.class_names, options.key_of(name)
+                _find(origin, options.key_of(name).removesuffix("model") + "path"),
+                origin.network,
+                models[name],
+                dataset.class_names,
+                options.key_of(name),
             )
             if frozen:
                 teacher = {"path": options.teacher.path, "digest": checkpoint.digest(start[name])}
@@ -83,16 +87,21 @@ def make_networks(options: RunOptions, dataset: DataSet, *, resuming: bool) -> N
     )
 
 
-def _find(origin: TeacherOptions) -> Path:
-    """The checkpoint that a network starts from; where there is none, the message says what trains it."""
+def _find(origin: TeacherOptions, key: str) -> Path:
+    """The checkpoint that a network starts from; where there is none, the message says what trains it.
+
+    `key` is the config key of its path.
+    """
     try:
         return checkpoint.find(origin.path)
     except InputError as error:
         if not origin.config:
             raise
+        workdir = f"runs/{run_name(origin.config)}"
+        elsewhere = "" if Path(origin.path) == Path(workdir) else f" That is then in {workdir}: set {key} to it."
         raise InputError(
             f"{error} It is trained by {origin.config}: `python -m lad_jax.recipe {origin.config} --run` does so, its "
-            "own teachers first."
+            f"own teachers first.{elsewhere}"
         ) from None
 
 

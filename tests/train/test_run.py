@@ -213,11 +213,19 @@ class TestBadInput:
         (tmp_path / "empty").mkdir()
         with pytest.raises(InputError, match=r"no checkpoint in .*empty"):
             train(tiny(method="lad", teacher__path=str(tmp_path / "empty")), tmp_path / "run")
+
+    @pytest.mark.parametrize(
+        ("path", "advice"),
+        [("runs/paa_r50_1x", ""), ("empty", r" That is then in runs/paa_r50_1x: set config\.teacher\.path to it\.")],
+    )
+    def test_teacher_that_a_config_trains(
+        self, path: str, advice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
         row = "configs/paa_r50_1x.py"
-        with pytest.raises(
-            InputError, match=rf"no checkpoint in .*empty.*trained by {row}.* lad_jax\.recipe {row} --run"
-        ):
-            train(tiny(method="lad", teacher__path=str(tmp_path / "empty"), teacher__config=row), tmp_path / "run")
+        message = rf"no checkpoint in {path}: .* trained by {row}: .*lad_jax\.recipe {row} --run.* first\.{advice}$"
+        with pytest.raises(InputError, match=message):
+            train(tiny(method="lad", teacher__path=path, teacher__config=row), tmp_path / "run")
 
     def test_lad_without_teacher(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"needs a trained teacher: set config\.teacher\.path"):
