@@ -3,7 +3,8 @@
     python -m benchmarks.step --config=configs/base.py --height=256 --width=256 --batch=2
 
 Each part is a program of its own, jitted and timed alone, so the parts need not add up to the whole step. The step is
-also timed with the other value of `mask_padding`, in turns with its own.
+also timed with the other value of `mask_padding`, in turns with its own. `--config.train.accumulate` shows what taking
+a batch in parts does to memory and time.
 """
 
 import json
@@ -61,8 +62,8 @@ def random_batch(rng: np.random.Generator, *, padded: int) -> Batch:
     )
 
 
-def seconds(parts: dict[str, tuple[Any, ...]]) -> dict[str, tuple[float, float]]:
-    """Of each (function, *arguments): time to compile, and the median time of a run; all take turns."""
+def measure(parts: dict[str, tuple[Any, ...]]) -> dict[str, tuple[float, float, float]]:
+    """Of each (function, *arguments): time to compile, temporary memory [MB], median time of a run; all take turns."""
     programs, compiling = {}, {}
     for name, (function, *args) in parts.items():
         since = time.perf_counter()
@@ -75,7 +76,8 @@ def seconds(parts: dict[str, tuple[Any, ...]]) -> dict[str, tuple[float, float]]
             since = time.perf_counter()
             jax.block_until_ready(programs[name](*args))
             runs[name].append(time.perf_counter() - since)
-    return {name: (compiling[name], statistics.median(runs[name])) for name in parts}
+    memory = {name: program.memory_analysis().temp_size_in_bytes / 1e6 for name, program in programs.items()}
+    return {name: (compiling[name], memory[name], statistics.median(runs[name])) for name in parts}
 
 
 def main(_: list[str]) -> None:
@@ -141,17 +143,18 @@ def main(_: list[str]) -> None:
         "loss and its gradient": (jax.grad(detection_loss), predictions["student"], assignment),
         "optimiser": (update, params, state),
     }
-    rows = seconds(parts)
+    rows = measure(parts)
     device = jax.devices()[0]
     print(f"{options.method}, {FLAGS.batch} x {FLAGS.height}x{FLAGS.width}, {geometry.dtype}, {device.device_kind}, ")
-    print(f"jax {jax.__version__}\n\n| part | ms | of the step | compile s |\n|---|---|---|---|")
-    whole = rows["whole step"][1]
-    for name, (compiling, run) in rows.items():
-        print(f"| {name} | {1000 * run:.1f} | {100 * run / whole:.0f} % | {compiling:.1f} |")
+    print(f"jax {jax.__version__}\n\n| part | ms | of the step | temporary MB | compile s |\n|---|---|---|---|---|")
+    *_, whole = rows["whole step"]
+    for name, (compiling, memory, run) in rows.items():
+        print(f"| {name} | {1000 * run:.1f} | {100 * run / whole:.0f} % | {memory:.0f} | {compiling:.1f} |")
     print(f"\n{FLAGS.batch / whole:.2f} images/s")
     if FLAGS.json:
         with open(FLAGS.json, "w") as file:
-            json.dump({name: {"compile_s": c, "run_s": r} for name, (c, r) in rows.items()}, file, indent=2)
+            figures = {name: {"compile_s": c, "temporary_mb": m, "run_s": r} for name, (c, m, r) in rows.items()}
+            json.dump(figures, file, indent=2)
 
 
 if __name__ == "__main__":
