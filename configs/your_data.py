@@ -23,4 +23,5 @@ def get_config(folder: str = "data/mine") -> ConfigDict:
     config.optimizer.decay_epochs = (32, 44)
     config.train.epochs = 48
     config.train.eval_every = 4
+    config.train.checkpoint_every = 100
     return config

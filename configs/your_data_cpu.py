@@ -27,4 +27,5 @@ def get_config(folder: str = "data/mine") -> ConfigDict:
     config.train.epochs = 12
     config.train.batch_size = 4
     config.train.log_every = 20
+    config.train.checkpoint_every = 20
     return config

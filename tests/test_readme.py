@@ -50,7 +50,7 @@ EXTRA = {
     "--workdir=runs/paa_r50": NARROW,
     "python main.py --config=configs/base.py --workdir=runs/paa_r50 --mode=predict --images=docs/sample.png": [],
     "python -m lad_jax.convert runs/paa_r50 --to=mmdet --output=weights/paa_r50_again.pth": [],
-    "python -m lad_jax.data.import_voc data/cells --val_share=0.2": [],
+    "python -m lad_jax.data.import_voc data/cells --val_share=0.2 --coordinates=edges": [],
     "python -m lad_jax.data.check --config=configs/your_data_cpu.py:data/cells": ["--sheet=runs/check"],
     "python main.py --config=configs/your_data_cpu.py:data/cells --workdir=runs/cells": YOURS,
     "python main.py --config=configs/your_data_cpu.py:data/cells --workdir=runs/cells --mode=eval": YOURS,

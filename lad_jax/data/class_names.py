@@ -22,7 +22,10 @@ def read_class_names(path: Path) -> tuple[str, ...]:
     try:
         names = reader(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, json.JSONDecodeError) as error:
-        raise InputError(f"cannot read class names from {path}: {error}") from None
+        raise InputError(
+            f"cannot read class names from {path}: {error}. It must be a file: a name a line, `.yaml` with a list "
+            "`names`, or `.json` in COCO format."
+        ) from None
     except (KeyError, TypeError, ValueError):
         raise InputError(f"{path} has no class names: {_FORMS.get(path.suffix.lower(), 'a name a line')}.") from None
     names = [name.strip() for name in names]

@@ -95,7 +95,10 @@ def load_annotations(path: Path, key: str, *, annotated: bool = True) -> dict[st
       InputError: whatever is wrong with it.
     """
     if not path.is_file():
-        raise InputError(f"annotations file {path} not found: check {key}.")
+        raise InputError(
+            f"annotations file {path} not found: check {key}. (`python -m lad_jax.data.import_voc` and "
+            "`lad_jax.data.import_yolo` make one of these formats.)"
+        )
     try:
         content = json.loads(path.read_bytes())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

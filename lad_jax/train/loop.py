@@ -42,7 +42,8 @@ def train(options: RunOptions, workdir: Path) -> None:
     if decays and decays[-1] >= epochs:
         raise InputError(
             f"config.optimizer.decay_epochs is {decays}, but the run ends after config.train.epochs = {epochs}: set "
-            "earlier epochs, or config.optimizer.decay_epochs=() for a learning rate that stays, as in a short trial."
+            "earlier epochs; or, for a learning rate that stays, as in a short trial: "
+            "--config.optimizer.decay_epochs='()'"
         )
     sizes = {
         "train.batch_size / config.train.accumulate": options.train.batch_size // options.train.accumulate,
@@ -162,6 +163,8 @@ def _announce(options: RunOptions, plan: Plan, evaluator: Evaluator, start: int,
     canvases = ", ".join(f"{height}x{width}" for height, width in plan.canvases)
     _log.info("%d %s device(s), jax %s", len(devices), devices[0].device_kind, jax.__version__)
     _log.info("method %s: %d steps, %d an epoch", options.method, total, plan.steps_per_epoch)
+    train = options.train
+    _log.info("a checkpoint every %d epoch(s) and every %d steps", train.eval_every, train.checkpoint_every)
     _log.info("will compile %d training program(s), one a canvas: %s", len(plan.canvases), canvases)
     _log.info("and %d for evaluation", evaluator.n_programs)
     peak = peak_learning_rate(options.optimizer, options.train.batch_size)

@@ -289,7 +289,7 @@ class TestBadInput:
             checkpoint.check_same_run(replace(now, config=older), now, tmp_path)
 
     def test_decay_after_the_end(self, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match=r"decay_epochs is \(1, 2\), but .*train\.epochs = 2.*decay_epochs=\(\)"):
+        with pytest.raises(InputError, match=r"decay_epochs is \(1, 2\), but .*train\.epochs = 2.*decay_epochs='\(\)'"):
             train(tiny(optimizer__decay_epochs=(1, 2)), tmp_path)
 
     def test_batch_that_does_not_divide_among_devices(self, tmp_path: Path) -> None:
