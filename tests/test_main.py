@@ -11,7 +11,7 @@ from lad_jax.errors import InputError
 def test_too_little_memory_is_explained() -> None:
     with pytest.raises(Exception, match="RESOURCE_EXHAUSTED") as caught:
         jax.block_until_ready(jax.jit(lambda: jnp.zeros(1 << 46, jnp.int8))())
-    assert "Lower config.train.batch_size" in message_of(caught.value)
+    assert "raise config.train.accumulate" in message_of(caught.value)
 
 
 def test_a_bug_stays_one() -> None:
