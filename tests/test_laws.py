@@ -202,7 +202,8 @@ def test_a_batch_in_parts_is_the_batch(variant, changes, n_devices):
     jax.tree.map(assert_same_update, new["student"], whole["student"], variables(0))
     assert set(in_parts.scalars) == set(output.scalars)
     for name, value in output.scalars.items():
-        np.testing.assert_allclose(in_parts.scalars[name], value, rtol=1e-3, atol=1e-6, err_msg=name)
+        rtol = 1e-3 if name == "gradient_norm" else 1e-5  # that ReLU is in the norm too
+        np.testing.assert_allclose(in_parts.scalars[name], value, rtol=rtol, atol=1e-6, err_msg=name)
 
 
 # Laws of the assignment alone, on random predictions.

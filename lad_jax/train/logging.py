@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
-from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
 from lad_jax.evaluation.evaluator import Result
@@ -23,6 +22,8 @@ class RunLog:
     """Writes a run's figures. Going on from step `start` drops the lines of later steps that a kill left behind."""
 
     def __init__(self, workdir: Path, *, start: int, total: int, steps_per_epoch: int, batch_size: int) -> None:
+        from tensorboardX import SummaryWriter  # imports torch where that is installed: not for those who only evaluate
+
         self._metrics, self._images = workdir / "metrics.jsonl", workdir / "images.jsonl"
         for file in (self._metrics, self._images):
             _drop_after(file, start)

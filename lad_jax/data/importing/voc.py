@@ -1,6 +1,5 @@
 """Annotations in Pascal VOC's format: one XML file a picture."""
 
-import logging
 import math
 from collections.abc import Sequence
 from functools import partial
@@ -11,19 +10,9 @@ from xml.etree import ElementTree
 from lad_jax.data.class_names import read_class_names
 from lad_jax.data.importing.layout import Part, choose_splits, find_parts, list_files
 from lad_jax.data.importing.options import ImportOptions
-from lad_jax.data.importing.write import (
-    Example,
-    Object,
-    decoded_size,
-    read_all,
-    refuse_existing,
-    stop_if,
-    write_splits,
-)
+from lad_jax.data.importing.write import Example, Object, decoded_size, read_splits, refuse_existing, write_splits
 from lad_jax.data.pictures import SUFFIXES
 from lad_jax.errors import InputError, some
-
-_log = logging.getLogger(__name__)
 
 Coordinates = Literal["voc", "edges"]
 """voc: pixels counted from 1, the last one included. edges: distances of the box's edges from the picture's upper left
@@ -50,14 +39,12 @@ def import_voc(options: ImportOptions, *, coordinates: Coordinates, keep_difficu
     splits, parts = _find(options)
     refuse_existing(options.output, splits)
     names = read_class_names(Path(options.classes)) if options.classes else ()
-    examples, problems = {}, []
+    reading = {}
     for split, files in splits.items():
-        _log.info("reading %d pictures of %s", len(files), split)
-        pictures = list_files(parts[split].pictures, SUFFIXES)
-        read = partial(_read, pictures=_by_name(pictures), coordinates=coordinates, keep_difficult=keep_difficult)
-        examples[split], found = read_all(read, files)
-        problems += found
-    stop_if(problems)
+        pictures = _by_name(list_files(parts[split].pictures, SUFFIXES))
+        read = partial(_read, pictures=pictures, coordinates=coordinates, keep_difficult=keep_difficult)
+        reading[split] = (read, files)
+    examples = read_splits(reading)
     if not names:
         names = tuple(sorted({obj.name for split in examples.values() for example in split for obj in example.objects}))
     write_splits(examples, names, options)

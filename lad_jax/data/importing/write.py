@@ -5,14 +5,13 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from lad_jax.data.importing.options import ImportOptions
 from lad_jax.data.pictures import read_picture
 from lad_jax.errors import InputError, some
 
 _log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 
 class Object(NamedTuple):
@@ -50,17 +49,32 @@ def decoded_size(path: Path) -> tuple[int, int]:
     return width, height
 
 
-def read_all(read: Callable[[T], Example], items: Sequence[T]) -> tuple[list[Example], list[str]]:
-    """`read` every item; and what was wrong with those that raised InputError."""
+def read_splits(splits: Mapping[str, tuple[Callable[[Path], Example], Sequence[Path]]]) -> dict[str, list[Example]]:
+    """The examples of each split: what its function makes of each of its files.
 
-    def attempt(item: T) -> Example | str:
+    Raises:
+      InputError: what was wrong with the first few files; all were tried.
+    """
+    examples, problems = {}, []
+    for split, (read, files) in splits.items():
+        _log.info("reading %d pictures of %s", len(files), split)
+        examples[split], found = _read_all(read, files)
+        problems += found
+    stop_if(problems)
+    return examples
+
+
+def _read_all(read: Callable[[Path], Example], files: Sequence[Path]) -> tuple[list[Example], list[str]]:
+    """`read` every file; and what was wrong with those that raised InputError."""
+
+    def attempt(file: Path) -> Example | str:
         try:
-            return read(item)
+            return read(file)
         except InputError as error:
             return str(error)
 
     with ThreadPoolExecutor() as pool:  # decoding a picture does not hold Python's lock
-        results = list(pool.map(attempt, items))
+        results = list(pool.map(attempt, files))
     return [r for r in results if isinstance(r, Example)], [r for r in results if isinstance(r, str)]
 
 

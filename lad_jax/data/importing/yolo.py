@@ -1,6 +1,5 @@
 """Annotations in YOLO's format: one text file a picture, a line an object."""
 
-import logging
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -10,19 +9,9 @@ from pathlib import Path
 from lad_jax.data.class_names import read_class_names
 from lad_jax.data.importing.layout import Part, choose_splits, find_parts, list_files
 from lad_jax.data.importing.options import ImportOptions
-from lad_jax.data.importing.write import (
-    Example,
-    Object,
-    decoded_size,
-    read_all,
-    refuse_existing,
-    stop_if,
-    write_splits,
-)
+from lad_jax.data.importing.write import Example, Object, decoded_size, read_splits, refuse_existing, write_splits
 from lad_jax.data.pictures import SUFFIXES
 from lad_jax.errors import InputError, some
-
-_log = logging.getLogger(__name__)
 
 CLASS_FILES = ("data.yaml", "dataset.yaml", "classes.txt", "labels/classes.txt", "obj.names")
 """Where the class names stand, if `--classes` does not say."""
@@ -47,15 +36,11 @@ def import_yolo(options: ImportOptions) -> None:
         raise InputError(f"no picture ({', '.join(SUFFIXES)}) in {some([part.pictures for part in parts.values()])}.")
     chosen = choose_splits({split: pictures for split, pictures in found.items() if pictures}, options)
     refuse_existing(options.output, chosen)
-    examples, problems = {}, []
+    reading = {}
     for split, pictures in chosen.items():
-        _log.info("reading %d pictures of %s", len(pictures), split)
         source = split if split in parts else ""
-        read = partial(_read, labels=_labels(parts[source], found[source]), names=names)
-        examples[split], bad = read_all(read, pictures)
-        problems += bad
-    stop_if(problems)
-    write_splits(examples, names, options)
+        reading[split] = (partial(_read, labels=_labels(parts[source], found[source]), names=names), pictures)
+    write_splits(read_splits(reading), names, options)
 
 
 def _class_file(options: ImportOptions) -> Path:
