@@ -10,7 +10,9 @@ from lad_jax.distill import METHODS, Method, SwitchOptions
 from lad_jax.evaluation.evaluator import EvaluationOptions
 from lad_jax.losses import LossOptions, SoftOptions
 from lad_jax.models import ModelOptions
+from lad_jax.train.hosts import HostOptions
 from lad_jax.train.optimizer import OptimizerOptions
+from lad_jax.train.sharding import MeshOptions
 from lad_jax.types import Network
 
 
@@ -51,11 +53,27 @@ class TrainOptions:
     """Steps between checkpoints, besides the one of each evaluation."""
     log_every: int = 50
     """Steps between lines of the log."""
-    devices: int = 0
-    """How many devices to use; 0: all."""
+    gradients: Literal["float32", "bfloat16"] = "float32"
+    """In what the gradients of several devices are summed."""
+    on_non_finite: Literal["skip", "stop"] = "skip"
+    """What to do where the loss or its gradient is not finite: leave the step out, or end the run."""
+    max_skipped: int = 10
+    """So many steps left out in a row end the run."""
+    watchdog_s: float = 600.0
+    """When no step ends for so long, the log says what the run waits for [seconds]."""
+    deterministic: bool = False
+    """Whether a GPU gives the same bits each time; slower."""
 
     def __post_init__(self) -> None:
-        for name in ["batch_size", "accumulate", "epochs", "eval_every", "checkpoint_every", "log_every"]:
+        for name in [
+            "batch_size",
+            "accumulate",
+            "epochs",
+            "eval_every",
+            "checkpoint_every",
+            "log_every",
+            "max_skipped",
+        ]:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
 
@@ -81,7 +99,11 @@ class RunOptions:
     data: DataOptions = DataOptions()
     optimizer: OptimizerOptions = OptimizerOptions()
     train: TrainOptions = TrainOptions()
+    mesh: MeshOptions = MeshOptions()
+    hosts: HostOptions = HostOptions()
     evaluation: EvaluationOptions = EvaluationOptions()
+    debug: bool = False
+    """Whether every NaN is an error that names the operation it comes from; slow."""
 
     def __post_init__(self) -> None:
         if self.seed < 0:

@@ -59,7 +59,7 @@ def _load(
     options: RunOptions, workdir: Path, dataset: DataSet, networks: tuple[Network, ...]
 ) -> tuple[Evaluator, dict[Network, Any]]:
     """An evaluator on the data set, and variables of networks of the run in `workdir`, on the devices."""
-    mesh = make_mesh(options.train.devices, {"evaluation.batch_size": options.evaluation.batch_size})
+    mesh = make_mesh(options.mesh, {"config.evaluation.batch_size": options.evaluation.batch_size})
     models = {name: Detector(options.model_of(name), len(dataset.class_names)) for name in networks}
     evaluator = Evaluator(models, dataset, options.data, options.evaluation, place=partial(split_batch, mesh=mesh))
     folder = checkpoint.find(workdir)

@@ -60,7 +60,7 @@ def test_coco_smoke(
     for split in ("train", "val"):
         config.data[split].images = str(shared / f"data/coco/{split}2017")
         config.data[split].annotations = str(shared / f"data/coco/annotations/instances_{split}2017.json")
-    config.train.devices = 1
+    config.mesh.data = 1
     config.data.short_side, config.data.long_side = 96, 128
     config.model.backbone.width, config.model.channels, config.model.norm_groups = 8, 16, 4
     options = from_config(RunOptions, config)

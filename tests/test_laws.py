@@ -15,7 +15,7 @@ from lad_jax.losses import SoftOptions
 from lad_jax.models import Detector, ModelOptions, ResNetOptions
 from lad_jax.train.assignment import assign_batch
 from lad_jax.train.optimizer import OptimizerOptions, make_optimizer
-from lad_jax.train.sharding import make_mesh, replicate, split_batch
+from lad_jax.train.sharding import MeshOptions, make_mesh, replicate, split_batch
 from lad_jax.train.state import init_state, init_variables
 from lad_jax.train.step import make_train_step
 from lad_jax.types import Batch, CostTable
@@ -175,7 +175,7 @@ def test_padding_the_batch_and_the_objects_changes_nothing(paa):
 
 @pytest.mark.parametrize("n_devices", [4, 8])
 def test_the_number_of_devices_does_not_matter(n_devices, paa):
-    mesh = make_mesh(n_devices, {"train.batch_size": 8})
+    mesh = make_mesh(MeshOptions(data=n_devices), {"config.train.batch_size": 8})
     assert mesh.size == n_devices
     new, output = run("paa", variables(0), None, padded(make_batch(), 4), mesh=mesh)
     assert_same(new, paa[0], rtol=1e-4, atol=1e-6)
@@ -189,7 +189,7 @@ def test_the_number_of_devices_does_not_matter(n_devices, paa):
 )
 def test_a_batch_in_parts_is_the_batch(variant, changes, n_devices):
     """Also where parts differ in positives, a picture could not be read, and the switch looks at the whole batch."""
-    batch, mesh = make_batch(), make_mesh(n_devices, {"train.batch_size": 4})
+    batch, mesh = make_batch(), make_mesh(MeshOptions(data=n_devices), {"config.train.batch_size": 4})
     batch = batch._replace(valid=jnp.arange(4) != 2)
     networks = (variables(0), variables(1), batch)
     whole, output = run(variant, *networks, mesh=mesh, **changes)

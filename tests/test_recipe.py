@@ -17,7 +17,7 @@ from lad_jax.train import checkpoint
 
 ROOT = Path(__file__).parents[1]
 ROW = "configs/narrow.py:solad_r50_r101_1x"
-ONE_DEVICE = "--config.train.devices=1"
+ONE_DEVICE = "--config.mesh.data=1"
 
 
 @pytest.fixture(scope="module")

@@ -40,8 +40,9 @@ MAY_CHANGE = (
         for model in ("model", "teacher.model", "peers.model")
         for key in ("pretrained", "remat")
     ),
-    "train.accumulate",
-    *("data.workers", "train.devices", "train.log_every", "train.eval_every", "train.checkpoint_every"),
+    *("train.accumulate", "train.on_non_finite", "train.max_skipped", "train.watchdog_s", "train.deterministic"),
+    *("mesh", "hosts", "debug"),
+    *("data.workers", "train.log_every", "train.eval_every", "train.checkpoint_every"),
     *("data.train", "data.val", "data.test", "data.tfds.directory", "data.on_bad_picture", "evaluation"),
     *("optimizer.learning_rate", "optimizer.clip_norm"),
 )
@@ -72,7 +73,9 @@ class Meta:
     def from_json(values: Mapping[str, Any]) -> "Meta":
         names, ids = tuple(values["class_names"]), tuple(values["category_ids"])
         pretrained = dict(values.get("pretrained", {}))
-        return Meta(values["config"], names, ids, values["data"], dict(values["teacher"]), pretrained)
+        config = {**values["config"], "train": dict(values["config"]["train"])}
+        config["train"].pop("devices", None)  # what `mesh` was called; it says nothing about the networks
+        return Meta(config, names, ids, values["data"], dict(values["teacher"]), pretrained)
 
 
 def make_manager(workdir: Path) -> ocp.CheckpointManager:

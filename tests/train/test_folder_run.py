@@ -14,7 +14,7 @@ from lad_jax.errors import InputError
 from lad_jax.train import checkpoint
 from lad_jax.train.logging import RunLog
 from lad_jax.train.loop import train
-from lad_jax.train.sharding import make_mesh
+from lad_jax.train.sharding import MeshOptions, make_mesh
 from lad_jax.train.state import TrainState
 from lad_jax.train.step import compile_once
 from lad_jax.types import Batch
@@ -64,7 +64,7 @@ def test_each_canvas_is_compiled_once_on_any_number_of_devices(folder, tmp_path,
     steps: list[RunLog] = []
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(RunLog, "step", interrupt)
-        train(options(folder, train__devices=4, **stop), tmp_path / "four")
+        train(options(folder, mesh__data=4, **stop), tmp_path / "four")
     assert programs(caplog) == 2, "five steps on two canvases"
     train(options(folder, **stop), tmp_path / "four")
     assert "going on from step 3" in caplog.text
@@ -73,7 +73,9 @@ def test_each_canvas_is_compiled_once_on_any_number_of_devices(folder, tmp_path,
 
 
 def test_a_canvas_outside_the_plan_is_an_error() -> None:
-    step = compile_once(lambda state, frozen, batch: (state, batch.images.sum()), (WIDE,), make_mesh(1, {}))
+    step = compile_once(
+        lambda state, frozen, batch: (state, batch.images.sum()), (WIDE,), make_mesh(MeshOptions(data=1), {})
+    )
     batch = Batch(np.zeros((1, *HIGH, 3), np.uint8), *[None] * 6)
     with pytest.raises(RuntimeError, match=r"canvas \(96, 64\) is none of those"):
         step(TrainState(np.zeros((), np.int32), {}, (), {}), {}, batch)

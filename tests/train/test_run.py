@@ -294,7 +294,7 @@ class TestBadInput:
 
     def test_batch_that_does_not_divide_among_devices(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="does not divide among 8 devices"):
-            train(tiny(train__devices=8), tmp_path)
+            train(tiny(mesh__data=8), tmp_path)
 
     @pytest.mark.parametrize(
         ("flag", "message"),

@@ -32,7 +32,7 @@ TINY = {
     "train.epochs": 2,
     "train.log_every": 1,
     "train.checkpoint_every": 2,
-    "train.devices": 1,
+    "mesh.data": 1,
     "evaluation.batch_size": 4,
     "evaluation.pictures": 1,
 }
