@@ -13,7 +13,7 @@ from lad_jax.types import Batch
 
 T = TypeVar("T")
 DATA, SPATIAL = "data", "spatial"
-"""Names of the mesh axes: the batch is split over the first, the height of pictures and feature maps over the second."""
+"""Names of the mesh axes: the first splits the batch, the second the height of pictures and feature maps."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,6 @@ def replicate(tree: T, mesh: Mesh) -> T:
 
 def split_batch(batch: Batch, mesh: Mesh) -> Batch:
     """The pictures of a batch, divided among the devices."""
-    rows = NamedSharding(mesh, PartitionSpec(DATA))
-    images = NamedSharding(mesh, PartitionSpec(DATA, SPATIAL))
-    placed = jax.device_put(batch._replace(images=None), rows)
-    return placed._replace(images=jax.device_put(batch.images, images))
+    by_row = NamedSharding(mesh, PartitionSpec(DATA))
+    layout = jax.tree.map(lambda _: by_row, batch)._replace(images=NamedSharding(mesh, PartitionSpec(DATA, SPATIAL)))
+    return jax.device_put(batch, layout)
