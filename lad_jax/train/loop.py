@@ -42,7 +42,7 @@ def _train(run: Run, state: TrainState) -> None:
         steps_per_epoch=plan.steps_per_epoch,
         batch_size=options.batch_size,
     )
-    window = Window(run.train_set)
+    window = Window(run.train_set, options)
 
     def rescue() -> None:
         """Keep what was learned since the last checkpoint: an error is about to end the run."""
@@ -67,7 +67,7 @@ def _train(run: Run, state: TrainState) -> None:
                 ap = _evaluate(run, state, done, log)
             checkpoint.save(manager, state, run.meta, ap)
             log.restart_clock()
-        elif save:
+        elif save and not window.skipped_in_a_row:  # the newest checkpoint stays one from before such a row
             checkpoint.save(manager, state, run.meta, None)
     batches.close()
     log.close()

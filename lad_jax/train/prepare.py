@@ -15,6 +15,7 @@ from lad_jax.errors import InputError
 from lad_jax.evaluation.evaluator import Evaluator
 from lad_jax.options import RunOptions
 from lad_jax.train import checkpoint
+from lad_jax.train.debug import debugged
 from lad_jax.train.optimizer import make_optimizer, make_schedule, peak_learning_rate
 from lad_jax.train.setup import make_networks, make_run_step
 from lad_jax.train.sharding import make_mesh, replicate, split_batch
@@ -72,6 +73,7 @@ def prepare(options: RunOptions, workdir: Path, manager: ocp.CheckpointManager, 
     )
     state, meta = _resume(manager, replicate(state, mesh), meta, workdir)
     (workdir / "config.json").write_text(json.dumps(meta.config, indent=2) + "\n")
+    step = compile_once(make_run_step(options, networks.models, optimizer, schedule), plan.canvases, mesh)
     run = Run(
         options=options,
         workdir=workdir,
@@ -81,7 +83,7 @@ def prepare(options: RunOptions, workdir: Path, manager: ocp.CheckpointManager, 
         manager=manager,
         meta=meta,
         frozen=replicate(networks.frozen, mesh),
-        step=compile_once(make_run_step(options, networks.models, optimizer, schedule), plan.canvases, mesh),
+        step=debugged(step, networks.models, train_set) if options.debug else step,
         evaluator=Evaluator(
             {name: networks.models[name] for name in options.policy.trained},
             val_set,
