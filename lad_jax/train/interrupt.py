@@ -53,6 +53,7 @@ class Interruptions:
         if number == signal.SIGINT:  # no logging: the signal may have come in the middle of a line of the log
             os.write(2, b"\nCtrl-C: saving after this step; once more ends the run at once\n")
         if self._at_once:
+            self._at_once = False  # only once: what follows is the saving
             raise Interrupted(self._noted)
 
     @contextlib.contextmanager

@@ -20,19 +20,23 @@ from tests.slow.run import ROOT
 from tests.train.tiny import TINY
 
 CHANGES = {
-    "data.synthetic.train": 40,
-    "data.workers": 2,
+    "data.synthetic.train": 48,
+    "data.workers": 1,
     "optimizer.ema_decay": 0.9,
-    "train.epochs": 16,
+    "train.epochs": 14,
     "train.checkpoint_every": 4,
 }
-"""160 steps, flips, momentum and a moving average; a checkpoint every 4 steps, an evaluation every 10."""
-STEPS, EPOCH = 160, 10
+"""168 steps, flips, momentum and a moving average; a checkpoint every 4 steps, an evaluation every 12."""
+STEPS, EPOCH = 168, 12
+
+
+def log_of(workdir: Path) -> Path:
+    return workdir.with_suffix(".log")
 
 
 def start(workdir: Path) -> subprocess.Popen[bytes]:
     flags = [f"--config.{key}={value}" for key, value in (TINY | CHANGES).items()]
-    with (workdir.parent / f"{workdir.name}.log").open("ab") as log:
+    with log_of(workdir).open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "main.py", "--config=configs/base.py", f"--workdir={workdir}", *flags],
             cwd=ROOT,
@@ -73,16 +77,17 @@ def moments(workdir: Path, rng: random.Random) -> dict[str, Callable[[], bool]]:
     }
 
 
-def end(workdir: Path, moment: str, number: signal.Signals, rng: random.Random) -> int:
-    """Start the run, send it a signal at a moment, and return its exit status."""
+def end(workdir: Path, moment: str, number: signal.Signals, rng: random.Random) -> tuple[int, str]:
+    """Start the run, send it a signal at a moment, and return its exit status and what it says after that."""
     come = moments(workdir, rng)[moment]
     process = start(workdir)
     while not come() and process.poll() is None:
         time.sleep(0.0005)
     if moment in ("saving", "evaluating"):
         time.sleep(rng.uniform(0, 0.03))  # somewhere in it
+    said = log_of(workdir).stat().st_size
     (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
-    return process.wait(timeout=300)
+    return process.wait(timeout=300), log_of(workdir).read_text()[said:]
 
 
 @pytest.mark.slow
@@ -90,7 +95,7 @@ def test_killed_at_twenty_moments(tmp_path: Path) -> None:
     """The parameters imply the augmentation: a picture flipped otherwise would have changed their bits."""
     killed, quiet = tmp_path / "killed", tmp_path / "quiet"
     process = start(quiet)
-    assert process.wait() == 0, (tmp_path / "quiet.log").read_text()[-3000:]
+    assert process.wait() == 0, log_of(quiet).read_text()[-3000:]
 
     rng = random.Random(0)
     kinds = ["starting"] * 4 + ["stepping"] * 6 + ["saving"] * 4 + ["items"] * 2 + ["evaluating"] * 3 + ["noting"]
@@ -99,19 +104,20 @@ def test_killed_at_twenty_moments(tmp_path: Path) -> None:
     rng.shuffle(ends)
     before = 0
     for moment, number in ends:
-        status = end(killed, moment, number, rng)
+        status, said = end(killed, moment, number, rng)
         newest = max(whole(killed), default=0)
         print(f"{number.name} while {moment}: status {status}, whole {whole(killed)}", flush=True)
         assert status == {signal.SIGKILL: -9, signal.SIGTERM: 75, signal.SIGINT: 130}[number]
+        if number != signal.SIGKILL:
+            assert f"{number.name}: exit code {status}; the same command goes on from step {newest}" in said
+            assert "Traceback" not in said and "leaked" not in said
         assert newest >= before and newest < STEPS, "it was killed, and lost no checkpoint"
         seen = max((line["step"] for line in lines(killed / "images.jsonl")), default=0)
         assert newest >= (seen if number != signal.SIGKILL else seen - 8), "what was not yet saved is lost, no more"
         before = newest
     process = start(killed)
-    log = tmp_path / "killed.log"
-    assert process.wait() == 0, log.read_text()[-3000:]
-    assert f"going on from step {before}," in log.read_text()
-    assert "Traceback" not in log.read_text()
+    assert process.wait() == 0, log_of(killed).read_text()[-3000:]
+    assert f"going on from step {before}," in log_of(killed).read_text()
 
     ours, theirs = (workdir / "checkpoints" / str(STEPS) for workdir in (killed, quiet))
     with ocp.StandardCheckpointer() as reader:
