@@ -30,6 +30,7 @@ from lad_jax.convert import not_finite
 from lad_jax.errors import InputError, some
 from lad_jax.models import Detector
 from lad_jax.options import RunOptions
+from lad_jax.progress import doing
 from lad_jax.train.state import TrainState, Variables
 from lad_jax.types import Network
 
@@ -43,7 +44,8 @@ MAY_CHANGE = (
     *("train.accumulate", "train.on_non_finite", "train.max_skipped", "train.watchdog_s", "train.deterministic"),
     *("mesh", "hosts", "debug"),
     *("data.workers", "train.log_every", "train.eval_every", "train.checkpoint_every"),
-    *("data.train", "data.val", "data.test", "data.tfds.directory", "data.on_bad_picture", "evaluation"),
+    *("data.train", "data.val", "data.test", "data.tfds.directory", "evaluation"),
+    *("data.on_bad_picture", "data.max_bad_pictures", "data.retries", "data.retry_s"),
     *("optimizer.learning_rate", "optimizer.clip_norm"),
 )
 """Config keys that a run may be resumed with other values of: where things lie, what is shown and when, how much memory
@@ -99,7 +101,9 @@ def save(manager: ocp.CheckpointManager, state: TrainState, meta: Meta, ap: floa
     if state.ema:
         items["ema"] = ocp.args.StandardSave(state.ema)
     metrics = None if ap is None else {"AP": ap}
-    manager.save(int(state.step), args=ocp.args.Composite(**items), metrics=metrics)
+    step = int(state.step)
+    with doing(f"saving step {step}"):
+        manager.save(step, args=ocp.args.Composite(**items), metrics=metrics)
 
 
 def save_weights(workdir: Path, variables: Mapping[Network, Variables], meta: Meta) -> Path:

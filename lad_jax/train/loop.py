@@ -8,11 +8,13 @@ from pathlib import Path
 from lad_jax.data import train_batches
 from lad_jax.evaluation.coco import write_detections, write_metrics
 from lad_jax.options import RunOptions
+from lad_jax.progress import doing
 from lad_jax.train import checkpoint
 from lad_jax.train.logging import RunLog
 from lad_jax.train.prepare import Run, check_schedule, mesh_of, prepare
 from lad_jax.train.sharding import split_batch
 from lad_jax.train.state import TrainState, evaluated_variables
+from lad_jax.train.watchdog import watch
 from lad_jax.train.window import Window
 
 
@@ -26,10 +28,12 @@ def train(options: RunOptions, workdir: Path) -> None:
     check_schedule(options)
     mesh = mesh_of(options)
     workdir.mkdir(parents=True, exist_ok=True)
-    with checkpoint.make_manager(workdir) as manager:
-        run, state = prepare(options, workdir, manager, mesh)
+    with checkpoint.make_manager(workdir) as manager, watch(options.train.watchdog_s):
+        with doing("preparing: data, networks and the last checkpoint"):
+            run, state = prepare(options, workdir, manager, mesh)
         _train(run, state)
-        manager.wait_until_finished()
+        with doing("waiting for the last checkpoint to be written"):
+            manager.wait_until_finished()
 
 
 def _train(run: Run, state: TrainState) -> None:
@@ -52,18 +56,20 @@ def _train(run: Run, state: TrainState) -> None:
 
     batches = train_batches(run.train_set, plan, run.options.data, start_step=start, num_steps=run.total - start)
     while done < run.total:
-        with _on_error(rescue):
+        with _on_error(rescue), doing(f"waiting for the batch of step {done + 1}"):
             batch = next(batches)
-        state, output = run.step(state, run.frozen, split_batch(batch, run.mesh))
+        with doing(f"starting step {done + 1}"):
+            state, output = run.step(state, run.frozen, split_batch(batch, run.mesh))
         window.add(output)
         log.step()
         done += 1
         evaluate = done % (plan.steps_per_epoch * options.eval_every) == 0 or done == run.total
         save = evaluate or done % options.checkpoint_every == 0
         if save or done % options.log_every == 0:
-            log.window(done, *window.close(done))
+            with doing(f"waiting for the devices to end step {done}"):
+                log.window(done, *window.close(done))
         if evaluate:
-            with _on_error(rescue):
+            with _on_error(rescue), doing(f"evaluating after step {done}"):
                 ap = _evaluate(run, state, done, log)
             checkpoint.save(manager, state, run.meta, ap)
             log.restart_clock()
