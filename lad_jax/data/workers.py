@@ -86,7 +86,7 @@ def _read(make: Callable[[int], Batch], numbers: range, workers: int) -> Generat
 
 
 def _sendable(make: Callable[[int], Batch], number: int) -> Batch:
-    """`make(number)`, with errors that can be sent to another process: grain waits forever for one that pickle refuses."""
+    """`make(number)`, with errors that can be sent to another process: for one that cannot, grain waits forever."""
     try:
         return make(number)
     except InputError:
