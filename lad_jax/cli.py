@@ -31,6 +31,11 @@ def message_of(error: Exception) -> str | None:
             "config.evaluation.batch_size. Else set config.model.dtype=bfloat16, or lower config.data.short_side. "
             f"Reason: {str(error)[:300]}"
         )
+    if "No space left on device" in str(error):
+        return (
+            "the disk is full. Make room and start again: training goes on from its last checkpoint. "
+            f"Reason: {str(error)[:300]}"
+        )
     return None
 
 

@@ -11,6 +11,7 @@ PURE = NOUNS | {"boxes", "masked", "mixture", "losses", "priors"}
 MAY_IMPORT = {
     "types": set(),
     "errors": set(),
+    "progress": set(),
     "masked": set(),
     "mixture": {"masked"},
     "boxes": {"types"},
@@ -25,9 +26,10 @@ MAY_IMPORT = {
     "models": {"types", "errors", "boxes", "priors"},
     "data": NOUNS,
     "visualize": NOUNS,
-    "evaluation": NOUNS | {"boxes", "files", "priors", "data", "visualize"},
+    "evaluation": NOUNS | {"boxes", "files", "priors", "data", "progress", "visualize"},
     "options": {"assign", "data", "distill", "errors", "evaluation", "losses", "models", "train", "types"},
-    "train": PURE | {"assign", "config", "convert", "data", "distill", "evaluation", "files", "models", "options"},
+    "train": PURE
+    | {"assign", "config", "convert", "data", "distill", "evaluation", "files", "models", "options", "progress"},
     "predict": NOUNS | {"data", "evaluation", "visualize"},
     "run": NOUNS | {"data", "evaluation", "models", "options", "predict", "train"},
     "recipe": {"cli", "config", "errors", "options", "train"},

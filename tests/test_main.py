@@ -19,6 +19,12 @@ def test_too_little_memory_is_explained() -> None:
     assert "raise config.train.accumulate" in message_of(caught.value)
 
 
+def test_a_full_disk_is_explained() -> None:
+    with pytest.raises(OSError) as caught, open("/dev/full", "w") as file:
+        file.write("the log")
+    assert message_of(caught.value).startswith("the disk is full. Make room and start again")
+
+
 def test_a_bug_stays_one() -> None:
     assert message_of(InputError("the file is missing")) == "the file is missing"
     assert message_of(ValueError("a bug")) is None

@@ -42,7 +42,8 @@ MAY_CHANGE = (
     *("train.accumulate", "train.on_non_finite", "train.max_skipped", "train.watchdog_s", "train.deterministic"),
     *("mesh", "hosts", "debug"),
     *("data.workers", "train.log_every", "train.eval_every", "train.checkpoint_every"),
-    *("data.train", "data.val", "data.test", "data.tfds.directory", "data.on_bad_picture", "evaluation"),
+    *("data.train", "data.val", "data.test", "data.tfds.directory", "evaluation"),
+    *("data.on_bad_picture", "data.max_bad_pictures", "data.retries", "data.retry_s"),
     *("optimizer.learning_rate", "optimizer.clip_norm"),
 )
 """Config keys that a run may be resumed with other values of: where things lie, what is shown and when, how much memory

@@ -7,6 +7,7 @@ from pathlib import Path
 from lad_jax.data import train_batches
 from lad_jax.evaluation.coco import write_detections, write_metrics
 from lad_jax.options import RunOptions
+from lad_jax.progress import doing
 from lad_jax.train import saving
 from lad_jax.train.interrupt import Interrupted, Interruptions, before_leaving
 from lad_jax.train.logging import RunLog
@@ -14,6 +15,7 @@ from lad_jax.train.prepare import Run, check_schedule, mesh_of, prepare
 from lad_jax.train.recover import open_manager
 from lad_jax.train.sharding import split_batch
 from lad_jax.train.state import TrainState, evaluated_variables
+from lad_jax.train.watchdog import watch
 from lad_jax.train.window import Window
 
 _log = logging.getLogger(__name__)
@@ -30,9 +32,9 @@ def train(options: RunOptions, workdir: Path) -> None:
     check_schedule(options)
     mesh = mesh_of(options)
     workdir.mkdir(parents=True, exist_ok=True)
-    with Interruptions() as stop, open_manager(workdir) as manager:
+    with Interruptions() as stop, open_manager(workdir) as manager, watch(options.train.watchdog_s):
         try:
-            with stop.at_once():
+            with stop.at_once(), doing("preparing: data, networks and the last checkpoint"):
                 run, state = prepare(options, workdir, manager, mesh)
             _train(run, state, stop)
         except Interrupted as end:
@@ -68,16 +70,18 @@ def _train(run: Run, state: TrainState, stop: Interruptions) -> None:
         _evaluate(run, state, log, stop)
     batches = train_batches(run.train_set, plan, run.options.data, start_step=start, num_steps=run.total - start)
     while done < run.total:
-        with before_leaving(keep), stop.at_once():
+        with before_leaving(keep), stop.at_once(), doing(f"waiting for the batch of step {done + 1}"):
             batch = next(batches)
-        state, output = run.step(state, run.frozen, split_batch(batch, run.mesh))
+        with doing(f"starting step {done + 1}"):
+            state, output = run.step(state, run.frozen, split_batch(batch, run.mesh))
         window.add(output)
         log.step()
         done += 1
         evaluate = _is_evaluated(run, done)
         save = evaluate or done % options.checkpoint_every == 0
         if save or done % options.log_every == 0:
-            log.window(done, *window.close(done))
+            with doing(f"waiting for the devices to end step {done}"):
+                log.window(done, *window.close(done))
             saving.check(manager)
         # After steps left out the newest checkpoint stays one from before them, unless there is an evaluation to keep.
         if evaluate or (save and not window.skipped_in_a_row):
@@ -102,7 +106,7 @@ def _evaluate(run: Run, state: TrainState, log: RunLog, stop: Interruptions) -> 
     That comes last: a run that ends before it evaluates again, and writes the same.
     """
     since, step = time.monotonic(), int(state.step)
-    with stop.at_once():
+    with stop.at_once(), doing(f"evaluating after step {step}"):
         results = run.evaluator(evaluated_variables(state))
     main = results[run.options.evaluation.network]
     write_metrics(run.workdir, {name: result.metrics for name, result in results.items()})

@@ -10,6 +10,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
 from lad_jax.errors import InputError
+from lad_jax.progress import doing
 from lad_jax.train.checkpoint import Meta
 from lad_jax.train.state import TrainState, Variables
 from lad_jax.types import Network
@@ -42,8 +43,9 @@ def save(manager: ocp.CheckpointManager, state: TrainState, meta: Meta) -> None:
     }
     if state.ema:
         items["ema"] = ocp.args.StandardSave(state.ema)
-    with _writing(manager):
-        manager.save(int(state.step), args=ocp.args.Composite(**items))
+    step = int(state.step)
+    with _writing(manager), doing(f"saving step {step}"):
+        manager.save(step, args=ocp.args.Composite(**items))
 
 
 def finish(manager: ocp.CheckpointManager) -> None:
@@ -52,7 +54,7 @@ def finish(manager: ocp.CheckpointManager) -> None:
     Raises:
       InputError: it could not be.
     """
-    with _writing(manager):
+    with _writing(manager), doing("waiting for the last checkpoint to be written"):
         manager.wait_until_finished()
 
 

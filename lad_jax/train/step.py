@@ -17,6 +17,7 @@ from lad_jax.assign import Assigner
 from lad_jax.distill import Method, SwitchOptions
 from lad_jax.models import Detector, ModelOptions
 from lad_jax.priors import make_priors, within
+from lad_jax.progress import doing
 from lad_jax.train.assignment import OBJECT_LEVEL, Assigned, assign_batch, describe
 from lad_jax.train.finite import ByImage, Finite, is_finite, parts_finite
 from lad_jax.train.optimizer import at_step
@@ -217,7 +218,8 @@ def compile_once(step: Callable[..., Any], canvases: tuple[tuple[int, int], ...]
             if canvas not in canvases:
                 raise RuntimeError(f"canvas {canvas} is none of those that the run was planned with: {canvases}")
             since = time.monotonic()
-            programs[canvas] = jitted.lower(state, frozen, batch).compile()
+            with doing(f"compiling the program of canvas {canvas} (this may take minutes)"):
+                programs[canvas] = jitted.lower(state, frozen, batch).compile()
             seconds = time.monotonic() - since
             _log.info("compiled program %d of %d, canvas %s, in %.0f s", len(programs), len(canvases), canvas, seconds)
         return programs[canvas](state, frozen, batch)

@@ -290,6 +290,11 @@ class TestBadInput:
         with pytest.raises(InputError, match="does not divide among 8 devices"):
             train(tiny(mesh__data=8), tmp_path)
 
+    def test_more_devices_than_there_are(self, tmp_path: Path) -> None:
+        message = r"config\.mesh asks for 3 \(data\) x 3 \(spatial\) devices, but there are 8 \(cpu\)"
+        with pytest.raises(InputError, match=message):
+            train(tiny(mesh__data=3, mesh__spatial=3), tmp_path)
+
     @pytest.mark.parametrize(
         ("flag", "message"),
         [
