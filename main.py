@@ -25,8 +25,10 @@ flags.DEFINE_string("output", "", "predict: folder for the results; default WORK
 
 def main(_: list[str]) -> None:
     from lad_jax import RunOptions, from_config, run
+    from lad_jax.train import hosts
 
     options = from_config(RunOptions, FLAGS.config)
+    hosts.join(options.hosts)
     workdir = Path(FLAGS.workdir)
     if FLAGS.mode == "train":
         run.train(options, workdir)

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 from flax.traverse_util import flatten_dict
@@ -132,7 +131,7 @@ def restore(manager: ocp.CheckpointManager, template: TrainState) -> TrainState:
         items["ema"] = abstract.ema
     folder = Path(manager.directory) / str(step)
     restored = _read(folder, {name: ocp.args.StandardRestore(item) for name, item in items.items()})
-    placed = jax.device_put(jnp.asarray(step, jnp.int32), template.step.sharding)
+    placed = jax.make_array_from_callback((), template.step.sharding, lambda _: np.int32(step))
     return TrainState(placed, restored["variables"], restored["optimizer"], restored.get("ema") or {})
 
 

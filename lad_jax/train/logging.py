@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -19,17 +20,24 @@ _log = logging.getLogger(__name__)
 
 
 class RunLog:
-    """Writes a run's figures. Going on from step `start` drops the lines of later steps that a kill left behind."""
+    """Writes a run's figures, or nothing unless `writes`: of several processes one does.
 
-    def __init__(self, workdir: Path, *, start: int, total: int, steps_per_epoch: int, batch_size: int) -> None:
+    Going on from step `start` drops the lines of later steps that a kill left behind.
+    """
+
+    def __init__(
+        self, workdir: Path, *, start: int, total: int, steps_per_epoch: int, batch_size: int, writes: bool
+    ) -> None:
         from tensorboardX import SummaryWriter  # imports torch where that is installed: not for those who only evaluate
 
-        self._metrics, self._images = workdir / "metrics.jsonl", workdir / "images.jsonl"
+        names = ("metrics.jsonl", "images.jsonl")
+        self._metrics, self._images = (workdir / name if writes else Path(os.devnull) for name in names)
         for file in (self._metrics, self._images):
             _drop_after(file, start)
-        self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=start + 1)
+        self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=start + 1, write_to_disk=writes)
         # disable=None: no bar where the output is not a terminal.
-        self._bar = tqdm(total=total, initial=start, unit="step", disable=None, dynamic_ncols=True, file=sys.stderr)
+        disable = None if writes else True
+        self._bar = tqdm(total=total, initial=start, unit="step", disable=disable, dynamic_ncols=True, file=sys.stderr)
         self._steps_per_epoch, self._batch_size = steps_per_epoch, batch_size
         self._since = time.monotonic()
 

@@ -5,13 +5,15 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import jax
+
 from lad_jax.data import train_batches
 from lad_jax.evaluation.coco import write_detections, write_metrics
 from lad_jax.options import RunOptions
-from lad_jax.train import checkpoint
+from lad_jax.train import checkpoint, hosts
 from lad_jax.train.logging import RunLog
 from lad_jax.train.prepare import Run, check_schedule, mesh_of, prepare
-from lad_jax.train.sharding import split_batch
+from lad_jax.train.sharding import own_rows, split_batch
 from lad_jax.train.state import TrainState, evaluated_variables
 from lad_jax.train.window import Window
 
@@ -26,6 +28,7 @@ def train(options: RunOptions, workdir: Path) -> None:
     check_schedule(options)
     mesh = mesh_of(options)
     workdir.mkdir(parents=True, exist_ok=True)
+    hosts.check_shared(workdir)
     with checkpoint.make_manager(workdir) as manager:
         run, state = prepare(options, workdir, manager, mesh)
         _train(run, state)
@@ -41,16 +44,23 @@ def _train(run: Run, state: TrainState) -> None:
         total=run.total,
         steps_per_epoch=plan.steps_per_epoch,
         batch_size=options.batch_size,
+        writes=hosts.is_writer(),
     )
     window = Window(run.train_set)
 
     def rescue() -> None:
-        """Keep what was learned since the last checkpoint: an error is about to end the run."""
-        if done != (manager.latest_step() or 0):
+        """Keep what was learned since the last checkpoint: an error is about to end the run.
+
+        Of several processes none can: a checkpoint is saved by all, and the others may wait elsewhere.
+        """
+        if jax.process_count() == 1 and done != (manager.latest_step() or 0):
             window.close(done)  # raises where there is nothing worth keeping
             checkpoint.save(manager, state, run.meta, None)
 
-    batches = train_batches(run.train_set, plan, run.options.data, start_step=start, num_steps=run.total - start)
+    rows = own_rows(run.mesh, options.batch_size)
+    batches = train_batches(
+        run.train_set, plan, run.options.data, start_step=start, num_steps=run.total - start, rows=rows
+    )
     while done < run.total:
         with _on_error(rescue):
             batch = next(batches)
@@ -81,10 +91,11 @@ def _evaluate(run: Run, state: TrainState, done: int, log: RunLog) -> float:
     since = time.monotonic()
     results = run.evaluator(evaluated_variables(state))
     main = results[run.options.evaluation.network]
-    write_metrics(run.workdir, {name: result.metrics for name, result in results.items()})
-    write_detections(run.workdir, main.detections)
-    log.evaluation(done, results, time.monotonic() - since)
-    log.pictures(done, run.evaluator.pictures(main.detections))
+    if hosts.is_writer():
+        write_metrics(run.workdir, {name: result.metrics for name, result in results.items()})
+        write_detections(run.workdir, main.detections)
+        log.evaluation(done, results, time.monotonic() - since)
+        log.pictures(done, run.evaluator.pictures(main.detections))
     return main.metrics.overall["AP"] or 0.0
 
 
