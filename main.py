@@ -28,14 +28,14 @@ def main(_: list[str]) -> None:
     from lad_jax.train import hosts
 
     options = from_config(RunOptions, FLAGS.config)
-    hosts.join(options.hosts)
     workdir = Path(FLAGS.workdir)
-    if FLAGS.mode == "train":
-        run.train(options, workdir)
-    elif FLAGS.mode == "eval":
-        run.evaluate(options, workdir)
-    else:
-        run.predict(options, workdir, FLAGS.images, Path(FLAGS.output or workdir / "predictions"))
+    with hosts.joined(options.hosts):
+        if FLAGS.mode == "train":
+            run.train(options, workdir)
+        elif FLAGS.mode == "eval":
+            run.evaluate(options, workdir)
+        else:
+            run.predict(options, workdir, FLAGS.images, Path(FLAGS.output or workdir / "predictions"))
 
 
 if __name__ == "__main__":

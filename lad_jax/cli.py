@@ -26,6 +26,11 @@ def message_of(error: Exception) -> str | None:
             "config.evaluation.batch_size. Else set config.model.dtype=bfloat16, or lower config.data.short_side. "
             f"Reason: {str(error)[:300]}"
         )
+    if "Gloo" in str(error):
+        return (
+            "another process of this run has ended, or cannot be reached: see what it said. Start all processes again: "
+            f"the run goes on from its last checkpoint. Reason: {str(error)[:300]}"
+        )
     return None
 
 

@@ -1,10 +1,14 @@
 """A run on several hosts: one process each (or several), joined by JAX's own runtime."""
 
+import atexit
+import contextlib
 import importlib.util
 import logging
 import os
 import secrets
-from collections.abc import Mapping
+import sys
+import threading
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,30 +61,61 @@ class HostOptions:
 def join(options: HostOptions) -> None:
     """Join the other processes of the run, where there are any; before anything opens a device.
 
+    Should they not come in time, the process ends with a message: JAX leaves no error to raise, but aborts.
+
     Raises:
-      InputError: half of what is needed is given, or the others did not come.
+      InputError: half of what is needed is given.
     """
     arguments = find(options, os.environ)
     if arguments is None:
         return
     coordinator = arguments.get("coordinator_address", "the one that the environment names")
     _log.info("joining the other processes; coordinator: %s", coordinator)
+    message = (
+        f"this process could not join the others within config.hosts.timeout_s = {options.timeout_s} s (coordinator: "
+        f"{coordinator}). Start all processes, with the same coordinator and a number of their own. Process 0 listens "
+        "at the coordinator's address: it must be that host's, and its port free, and open to the others."
+    )
+    patience = threading.Timer(options.timeout_s, lambda: _end(message))
+    patience.daemon = True
+    patience.start()
     try:
         jax.distributed.initialize(
             **arguments,
-            initialization_timeout=options.timeout_s,
+            initialization_timeout=2 * options.timeout_s,
             heartbeat_timeout_seconds=LOST_S,
             shutdown_timeout_seconds=LOST_S,
         )
-    except (ValueError, RuntimeError, OSError) as error:
-        raise InputError(
-            f"this process could not join the others within config.hosts.timeout_s = {options.timeout_s} s "
-            f"(coordinator: {coordinator}). Start all processes, with the same coordinator (process 0 listens there, "
-            f"so its port must be free, and open to the others) and a number of their own. Reason: {str(error)[:300]}"
-        ) from error
+    except (ValueError, RuntimeError) as error:
+        raise InputError(f"{message} Reason: {str(error)[:300]}") from error
+    finally:
+        patience.cancel()
     _log.info("process %d of %d", jax.process_index(), jax.process_count())
     if not is_writer():
         logging.getLogger("lad_jax").setLevel(logging.WARNING)
+
+
+@contextlib.contextmanager
+def joined(options: HostOptions) -> Iterator[None]:
+    """`join`; where an error ends the block, this process ends without waiting for the others, which so learn of it.
+
+    JAX's own way to leave is to wait until all do.
+    """
+    join(options)
+    try:
+        yield
+    except BaseException:
+        if jax.process_count() > 1:
+            atexit.register(_end)
+        raise
+
+
+def _end(message: str = "") -> None:
+    if message:
+        print(f"error: {message}", file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(2)
 
 
 def find(options: HostOptions, environ: Mapping[str, str]) -> dict[str, Any] | None:

@@ -28,13 +28,11 @@ class RunLog:
     def __init__(
         self, workdir: Path, *, start: int, total: int, steps_per_epoch: int, batch_size: int, writes: bool
     ) -> None:
-        from tensorboardX import SummaryWriter  # imports torch where that is installed: not for those who only evaluate
-
         names = ("metrics.jsonl", "images.jsonl")
         self._metrics, self._images = (workdir / name if writes else Path(os.devnull) for name in names)
         for file in (self._metrics, self._images):
             _drop_after(file, start)
-        self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=start + 1, write_to_disk=writes)
+        self._board = _board(workdir / "tensorboard", start) if writes else None
         # disable=None: no bar where the output is not a terminal.
         disable = None if writes else True
         self._bar = tqdm(total=total, initial=start, unit="step", disable=disable, dynamic_ncols=True, file=sys.stderr)
@@ -75,13 +73,15 @@ class RunLog:
             _log.info("step %d, %s: %s", step, network, shown)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        for name, value in values.items():
-            self._board.add_scalar(name, value, step)
+        if self._board:
+            for name, value in values.items():
+                self._board.add_scalar(name, value, step)
 
     def pictures(self, step: int, images: Iterable[UInt8[np.ndarray, "H W 3"]]) -> None:
         """Show validation pictures."""
-        for number, image in enumerate(images):
-            self._board.add_image(f"validation/{number}", image, step, dataformats="HWC")
+        if self._board:
+            for number, image in enumerate(images):
+                self._board.add_image(f"validation/{number}", image, step, dataformats="HWC")
 
     def restart_clock(self) -> None:
         """Leave out what happened since the last window (an evaluation) from images/s."""
@@ -89,7 +89,15 @@ class RunLog:
 
     def close(self) -> None:
         self._bar.close()
-        self._board.close()
+        if self._board:
+            self._board.close()
+
+
+def _board(folder: Path, start: int) -> Any:
+    """TensorBoard's writer; what it has of steps after `start` is not shown."""
+    from tensorboardX import SummaryWriter  # imports torch where that is installed: not for those who only evaluate
+
+    return SummaryWriter(str(folder), purge_step=start + 1)
 
 
 def _append(file: Path, line: Mapping[str, Any]) -> None:

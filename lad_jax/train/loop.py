@@ -94,8 +94,8 @@ def _evaluate(run: Run, state: TrainState, done: int, log: RunLog) -> float:
     if hosts.is_writer():
         write_metrics(run.workdir, {name: result.metrics for name, result in results.items()})
         write_detections(run.workdir, main.detections)
-        log.evaluation(done, results, time.monotonic() - since)
-        log.pictures(done, run.evaluator.pictures(main.detections))
+    log.evaluation(done, results, time.monotonic() - since)
+    log.pictures(done, run.evaluator.pictures(main.detections))
     return main.metrics.overall["AP"] or 0.0
 
 
