@@ -36,6 +36,11 @@ def message_of(error: Exception) -> str | None:
             "the disk is full. Make room and start again: training goes on from its last checkpoint. "
             f"Reason: {str(error)[:300]}"
         )
+    if "Gloo" in str(error):
+        return (
+            "another process of this run has ended, or cannot be reached: see what it said. Start all processes again: "
+            f"the run goes on from its last checkpoint. Reason: {str(error)[:300]}"
+        )
     return None
 
 

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 from flax.traverse_util import flatten_dict
@@ -93,7 +92,8 @@ def restore(folder: Path, template: TrainState) -> TrainState:
     if template.ema:
         items["ema"] = abstract.ema
     restored = _read(folder, {name: ocp.args.StandardRestore(item) for name, item in items.items()})
-    placed = jax.device_put(jnp.asarray(int(folder.name), jnp.int32), template.step.sharding)
+    step = np.int32(int(folder.name))
+    placed = jax.make_array_from_callback((), template.step.sharding, lambda _: step)
     return TrainState(placed, restored["variables"], restored["optimizer"], restored.get("ema") or {})
 
 
