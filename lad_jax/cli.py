@@ -9,6 +9,9 @@ from absl import app
 
 from lad_jax.errors import InputError
 
+_DISK_FULL = ("No space left on device", "Disk quota exceeded")
+"""What operating systems say of it."""
+
 
 def start(program: Callable[[list[str]], None]) -> None:
     """Run `program` on the command line's arguments; an error that the user can put right becomes one message."""
@@ -19,16 +22,16 @@ def message_of(error: Exception) -> str | None:
     """What to tell the user of an error that they can put right; None for any other."""
     if isinstance(error, InputError):
         return str(error)
+    if any(words in str(error) for words in _DISK_FULL):  # before memory: a checkpoint's writer calls both the same
+        return (
+            "the disk is full. Make room and start again: training goes on from its last checkpoint. "
+            f"Reason: {str(error)[-300:]}"
+        )
     if "RESOURCE_EXHAUSTED" in str(error):
         return (
             "the device has not enough memory. In training raise config.train.accumulate, which changes nothing but "
             "memory and time (so does config.model.backbone.remat=True of a Swin); in evaluation lower "
             "config.evaluation.batch_size. Else set config.model.dtype=bfloat16, or lower config.data.short_side. "
-            f"Reason: {str(error)[:300]}"
-        )
-    if "No space left on device" in str(error):
-        return (
-            "the disk is full. Make room and start again: training goes on from its last checkpoint. "
             f"Reason: {str(error)[:300]}"
         )
     return None

@@ -18,6 +18,10 @@ def test_a_full_disk_is_explained() -> None:
     with pytest.raises(OSError) as caught, open("/dev/full", "w") as file:
         file.write("the log")
     assert message_of(caught.value).startswith("the disk is full. Make room and start again")
+    tensorstores = ValueError(
+        f"RESOURCE_EXHAUSTED: {'Error writing ' * 50}: No space left on device [os_error_code='28']"
+    )
+    assert "the disk is full" in message_of(tensorstores) and "accumulate" not in message_of(tensorstores)
 
 
 def test_a_bug_stays_one() -> None:
