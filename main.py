@@ -28,6 +28,8 @@ def main(_: list[str]) -> None:
 
     options = from_config(RunOptions, FLAGS.config)
     workdir = Path(FLAGS.workdir)
+    if options.train.deterministic:  # read when JAX looks for devices, which nothing has done yet
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true"
     if FLAGS.mode == "train":
         run.train(options, workdir)
     elif FLAGS.mode == "eval":

@@ -1,5 +1,6 @@
 """What the command lines share: logging, and what is said of errors. Imports no jax, so that `--help` is quick."""
 
+import errno
 import logging
 import sys
 from collections.abc import Callable
@@ -9,8 +10,7 @@ from absl import app
 
 from lad_jax.errors import InputError
 
-_DISK_FULL = ("No space left on device", "Disk quota exceeded")
-"""What operating systems say of it."""
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def start(program: Callable[[list[str]], None]) -> None:
@@ -22,11 +22,9 @@ def message_of(error: Exception) -> str | None:
     """What to tell the user of an error that they can put right; None for any other."""
     if isinstance(error, InputError):
         return str(error)
-    if any(words in str(error) for words in _DISK_FULL):  # before memory: a checkpoint's writer calls both the same
-        return (
-            "the disk is full. Make room and start again: training goes on from its last checkpoint. "
-            f"Reason: {str(error)[-300:]}"
-        )
+    full = isinstance(error, OSError) and error.errno in DISK_FULL
+    if full or "No space left on device" in str(error):  # tensorstore calls this RESOURCE_EXHAUSTED, as jax the other
+        return f"nothing more can be written to the disk: {error}. Free some space, and start the same command again."
     if "RESOURCE_EXHAUSTED" in str(error):
         return (
             "the device has not enough memory. In training raise config.train.accumulate, which changes nothing but "

@@ -4,9 +4,13 @@ import contextlib
 import functools
 import gc
 import logging
+import multiprocessing
 import os
+import signal
+import threading
 import traceback
 from collections.abc import Callable, Generator, Iterator
+from multiprocessing import resource_tracker
 from typing import Any
 
 import cv2
@@ -73,7 +77,7 @@ def _read(make: Callable[[int], Batch], numbers: range, workers: int) -> Generat
     batches = iter(ahead)
     try:
         # grain starts its workers at the first batches, so one of each worker is awaited.
-        with _no_accelerator():
+        with _no_accelerator(), _no_signals():
             first = [_own(batch) for _, batch in zip(range(min(workers, len(numbers))), batches, strict=False)]
         yield from first
         yield from map(_own, batches)
@@ -96,9 +100,37 @@ def _sendable(make: Callable[[int], Batch], number: int) -> Batch:
 
 
 def _init_worker(index: int, count: int) -> None:
-    """One thread a worker: more would only compete with the other workers."""
+    """One thread a worker, since more would only compete with the other workers; and none outlives the run."""
     del index, count
     cv2.setNumThreads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process as soon as the one that started it is gone, killed perhaps: a worker waits for it for minutes.
+
+    Not by Linux's parent-death signal, which comes when the parent's thread ends: grain's that starts workers is
+    short-lived.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent, "grain's workers are children"
+    parent.join()
+    os._exit(1)
+
+
+@contextlib.contextmanager
+def _no_signals() -> Iterator[None]:
+    """Processes started within never get Ctrl-C, nor a SIGTERM to the whole group: this one ends them.
+
+    They inherit what their thread has blocked, and grain's threads that start them what this one has. Signals to this
+    process still arrive, in a thread that was there before.
+    """
+    resource_tracker.ensure_running()  # it unblocks them in the thread that starts it
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

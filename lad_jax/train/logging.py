@@ -13,20 +13,27 @@ from jaxtyping import UInt8
 from tqdm import tqdm
 
 from lad_jax.evaluation.evaluator import Result
+from lad_jax.files import write_whole
 from lad_jax.types import Network
 
 _log = logging.getLogger(__name__)
 
 
 class RunLog:
-    """Writes a run's figures. Going on from step `start` drops the lines of later steps that a kill left behind."""
+    """Writes a run's figures.
 
-    def __init__(self, workdir: Path, *, start: int, total: int, steps_per_epoch: int, batch_size: int) -> None:
+    Going on from step `start` drops the lines of later steps that a kill left behind, and of that step's evaluation
+    unless the checkpoint is `evaluated`.
+    """
+
+    def __init__(
+        self, workdir: Path, *, start: int, evaluated: bool, total: int, steps_per_epoch: int, batch_size: int
+    ) -> None:
         from tensorboardX import SummaryWriter  # imports torch where that is installed: not for those who only evaluate
 
         self._metrics, self._images = workdir / "metrics.jsonl", workdir / "images.jsonl"
         for file in (self._metrics, self._images):
-            _drop_after(file, start)
+            _drop_after(file, start, evaluated)
         self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=start + 1)
         # disable=None: no bar where the output is not a terminal.
         self._bar = tqdm(total=total, initial=start, unit="step", disable=None, dynamic_ncols=True, file=sys.stderr)
@@ -89,15 +96,16 @@ def _append(file: Path, line: Mapping[str, Any]) -> None:
         f.write(json.dumps(line) + "\n")
 
 
-def _drop_after(file: Path, step: int) -> None:
-    """Keep the whole lines of steps up to `step`; a kill may have cut off the last line."""
+def _drop_after(file: Path, step: int, evaluated: bool) -> None:
+    """Keep the whole lines of steps up to `step`, of its evaluation only if `evaluated`; the last may be cut off."""
     if not file.exists():
         return
     kept = []
-    for line in file.read_text().splitlines():
+    for text in file.read_text().splitlines():
         try:
-            if json.loads(line)["step"] <= step:
-                kept.append(line + "\n")
+            line = json.loads(text)
         except json.JSONDecodeError:
             break
-    file.write_text("".join(kept))
+        if line["step"] < step or (line["step"] == step and (evaluated or "evaluation" not in line)):
+            kept.append(text + "\n")
+    write_whole(file, "".join(kept))

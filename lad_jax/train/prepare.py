@@ -2,7 +2,7 @@
 
 import json
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -13,9 +13,12 @@ from jax.sharding import Mesh
 from lad_jax.data import DataSet, Plan, fingerprint, make_plan, open_datasets
 from lad_jax.errors import InputError
 from lad_jax.evaluation.evaluator import Evaluator
+from lad_jax.files import write_whole
 from lad_jax.options import RunOptions
 from lad_jax.train import checkpoint
+from lad_jax.train.debug import debugged
 from lad_jax.train.optimizer import make_optimizer, make_schedule, peak_learning_rate
+from lad_jax.train.recover import resume
 from lad_jax.train.setup import make_networks, make_run_step
 from lad_jax.train.sharding import make_mesh, replicate, split_batch
 from lad_jax.train.state import TrainState, Variables, init_state
@@ -70,8 +73,9 @@ def prepare(options: RunOptions, workdir: Path, manager: ocp.CheckpointManager, 
         teacher=networks.teacher,
         pretrained=networks.pretrained,
     )
-    state, meta = _resume(manager, replicate(state, mesh), meta, workdir)
-    (workdir / "config.json").write_text(json.dumps(meta.config, indent=2) + "\n")
+    state, meta = resume(manager, replicate(state, mesh), meta, workdir)
+    write_whole(workdir / "config.json", json.dumps(meta.config, indent=2) + "\n")
+    step = compile_once(make_run_step(options, networks.models, optimizer, schedule), plan.canvases, mesh)
     run = Run(
         options=options,
         workdir=workdir,
@@ -81,7 +85,7 @@ def prepare(options: RunOptions, workdir: Path, manager: ocp.CheckpointManager, 
         manager=manager,
         meta=meta,
         frozen=replicate(networks.frozen, mesh),
-        step=compile_once(make_run_step(options, networks.models, optimizer, schedule), plan.canvases, mesh),
+        step=debugged(step, networks.models, train_set) if options.debug else step,
         evaluator=Evaluator(
             {name: networks.models[name] for name in options.policy.trained},
             val_set,
@@ -124,23 +128,6 @@ def mesh_of(options: RunOptions) -> Mesh:
         "config.evaluation.batch_size": options.evaluation.batch_size,
     }
     return make_mesh(options.mesh, sizes)
-
-
-def _resume(
-    manager: ocp.CheckpointManager, state: TrainState, meta: checkpoint.Meta, workdir: Path
-) -> tuple[TrainState, checkpoint.Meta]:
-    """The newest checkpoint of the workdir with what the run began from, or `state` and `meta` where there is none."""
-    if manager.latest_step() is None:
-        return state, meta
-    folder = Path(manager.directory) / str(manager.latest_step())
-    if not (folder / "optimizer").is_dir():
-        raise InputError(
-            f"{workdir} holds converted weights and no run to go on with: they are there to evaluate, to predict with "
-            f"and to teach. Take another workdir; as a teacher they are used by config.teacher.path={workdir}."
-        )
-    saved = checkpoint.read_meta(folder)
-    checkpoint.check_same_run(saved, meta, workdir)
-    return checkpoint.restore(manager, state), replace(meta, pretrained=saved.pretrained)
 
 
 def _announce(run: Run, start: int) -> None:
