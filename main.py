@@ -29,6 +29,8 @@ def main(_: list[str]) -> None:
 
     options = from_config(RunOptions, FLAGS.config)
     workdir = Path(FLAGS.workdir)
+    if options.train.deterministic:  # read when JAX looks for devices, which nothing has done yet
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true"
     with hosts.joined(options.hosts):
         if FLAGS.mode == "train":
             run.train(options, workdir)

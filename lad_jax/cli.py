@@ -1,5 +1,6 @@
 """What the command lines share: logging, and what is said of errors. Imports no jax, so that `--help` is quick."""
 
+import errno
 import logging
 import sys
 from collections.abc import Callable
@@ -8,6 +9,8 @@ from functools import partial
 from absl import app
 
 from lad_jax.errors import InputError
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def start(program: Callable[[list[str]], None]) -> None:
@@ -19,11 +22,18 @@ def message_of(error: Exception) -> str | None:
     """What to tell the user of an error that they can put right; None for any other."""
     if isinstance(error, InputError):
         return str(error)
+    if isinstance(error, OSError) and error.errno in DISK_FULL:
+        return f"nothing more can be written to the disk: {error}. Free some space, and start the same command again."
     if "RESOURCE_EXHAUSTED" in str(error):
         return (
             "the device has not enough memory. In training raise config.train.accumulate, which changes nothing but "
             "memory and time (so does config.model.backbone.remat=True of a Swin); in evaluation lower "
             "config.evaluation.batch_size. Else set config.model.dtype=bfloat16, or lower config.data.short_side. "
+            f"Reason: {str(error)[:300]}"
+        )
+    if "No space left on device" in str(error):
+        return (
+            "the disk is full. Make room and start again: training goes on from its last checkpoint. "
             f"Reason: {str(error)[:300]}"
         )
     if "Gloo" in str(error):

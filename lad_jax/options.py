@@ -56,13 +56,13 @@ class TrainOptions:
     gradients: Literal["float32", "bfloat16"] = "float32"
     """In what the gradients of several devices are summed."""
     on_non_finite: Literal["skip", "stop"] = "skip"
-    """What to do where the loss or its gradient is not finite: leave the step out, or end the run."""
+    """What to do where the loss, a gradient or an update is not finite: leave the step out, or end the run."""
     max_skipped: int = 10
-    """So many steps left out in a row end the run."""
+    """More steps than this left out in a row end the run."""
     watchdog_s: float = 600.0
     """When no step ends for so long, the log says what the run waits for [seconds]."""
     deterministic: bool = False
-    """Whether a GPU gives the same bits each time; slower."""
+    """Whether a GPU gives the same bits each time; slower. `main.py` sees to it, before JAX looks for devices."""
 
     def __post_init__(self) -> None:
         for name in [
@@ -103,7 +103,8 @@ class RunOptions:
     hosts: HostOptions = HostOptions()
     evaluation: EvaluationOptions = EvaluationOptions()
     debug: bool = False
-    """Whether every NaN is an error that names the operation it comes from; slow."""
+    """Whether the first value that is not finite ends the run with an error that names the layer it comes from. The
+    host then waits for every step."""
 
     def __post_init__(self) -> None:
         if self.seed < 0:

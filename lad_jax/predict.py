@@ -81,7 +81,9 @@ def predict_files(
         are written); or a result cannot be written.
     """
     names = dict(zip(category_ids, class_names, strict=True))
-    common = Path(os.path.commonpath([path.absolute().parent for path in paths]))
+    # Without "..", which would lead out of the output folder.
+    absolute = {path: Path(os.path.abspath(path)) for path in paths}
+    common = Path(os.path.commonpath([path.parent for path in absolute.values()]))
     predictions: list[dict[str, Any]] = []
     size = min(batch_size, len(paths))
     for start in range(0, len(paths), size):
@@ -93,7 +95,7 @@ def predict_files(
             one = jax.tree.map(lambda x, row=row: x[row], found)
             results = [{**result, "name": names[result["category_id"]]} for result in coco_results(one, category_ids)]
             predictions.append({"file": str(path), "detections": results})
-            drawing = out_dir / path.absolute().relative_to(common)
+            drawing = out_dir / absolute[path].relative_to(common)
             write_png(drawing.with_name(drawing.name + ".png"), _draw(picture, one, class_names, draw_from))
             _log.info("%d/%d %s: %d detections", len(predictions), len(paths), path, len(results))
         if unreadable:

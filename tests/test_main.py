@@ -1,4 +1,9 @@
-"""What the program says of errors."""
+"""What the program says of errors, and what it sees to before JAX looks for devices."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +19,39 @@ def test_too_little_memory_is_explained() -> None:
     assert "raise config.train.accumulate" in message_of(caught.value)
 
 
+def test_a_full_disk_is_explained() -> None:
+    with pytest.raises(OSError) as caught, open("/dev/full", "w") as file:
+        file.write("the log")
+    assert message_of(caught.value).startswith("the disk is full. Make room and start again")
+
+
 def test_a_bug_stays_one() -> None:
     assert message_of(InputError("the file is missing")) == "the file is missing"
     assert message_of(ValueError("a bug")) is None
+
+
+PROGRAM = """
+import os, runpy
+import jax
+from jax._src.xla_bridge import backends_are_initialized
+from lad_jax import run
+
+def train(options, workdir):
+    assert not backends_are_initialized()
+    print(os.environ["XLA_FLAGS"], jax.devices()[0].platform)  # XLA ends the program at a flag that it does not know
+
+run.train = train
+runpy.run_path("main.py", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_determinism_is_asked_for_before_there_are_devices(deterministic: bool) -> None:
+    flags = ["--config=configs/base.py", "--workdir=unused", f"--config.train.deterministic={deterministic}"]
+    given = os.environ["XLA_FLAGS"]
+    result = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *flags], cwd=Path(__file__).parents[1], capture_output=True, text=True
+    )
+    asked = f"{given} --xla_gpu_deterministic_ops=true" if deterministic else given
+    assert result.stdout == f"{asked} cpu\n", result.stderr
+    assert result.stderr == ""

@@ -94,6 +94,14 @@ def test_equal_names_do_not_overwrite_each_other(tmp_path, detector):
     assert drawings == ["a.jpg.png", "a.png.png", "x/a.png.png", "y/a.png.png"]
 
 
+def test_drawings_stay_in_the_output_folder(tmp_path, detector):
+    """Also of pictures that a pattern found by way of `..`."""
+    paths = [picture(tmp_path / "a/b/1.png"), picture(tmp_path / "a/b/../../c/2.png")]
+    predict(paths, detector, tmp_path / "x/y/z/out")
+    drawn = sorted(path.relative_to(tmp_path / "x").as_posix() for path in (tmp_path / "x").rglob("*.png"))
+    assert drawn == ["y/z/out/a/b/1.png.png", "y/z/out/c/2.png.png"]
+
+
 def test_file_folder_and_pattern(tmp_path):
     b, a, deep = (picture(tmp_path / name) for name in ("b.JPG", "a.png", "deep/c.png"))
     (tmp_path / "notes.txt").write_text("")

@@ -13,7 +13,7 @@ import pytest
 
 from lad_jax import recipe
 from lad_jax.errors import InputError
-from lad_jax.train import checkpoint
+from lad_jax.train import checkpoint, saving
 
 ROOT = Path(__file__).parents[1]
 ROW = "configs/narrow.py:solad_r50_r101_1x"
@@ -185,7 +185,7 @@ def test_test_dev_is_evaluated_where_it_is_there(tmp_path: Path) -> None:
 
 def test_converted_weights_are_done(tmp_path: Path) -> None:
     meta = checkpoint.Meta({}, ("cat",), (1,), "", {})
-    checkpoint.save_weights(tmp_path, {"student": {"params": {"w": np.zeros(1)}}}, meta)
+    saving.save_weights(tmp_path, {"student": {"params": {"w": np.zeros(1)}}}, meta)
     assert recipe.training_state(tmp_path, 12) == "done"
 
 

@@ -16,7 +16,7 @@ from lad_jax.data import open_dataset
 from lad_jax.errors import InputError
 from lad_jax.models import Detector
 from lad_jax.options import RunOptions
-from lad_jax.train import checkpoint
+from lad_jax.train import checkpoint, saving
 from lad_jax.train.setup import with_backbone
 from lad_jax.train.state import Variables, init_variables
 from lad_jax.types import Network
@@ -48,7 +48,7 @@ def into_workdir(source: str | Path, options: RunOptions, workdir: Path, classes
     else:
         variables = _with_bare_backbone(arrays, models, options, source)
     meta = checkpoint.Meta(checkpoint.as_json(options), class_names, category_ids, data="", teacher={})
-    folder = checkpoint.save_weights(workdir, variables, meta)
+    folder = saving.save_weights(workdir, variables, meta)
     _log.info("saved %s of %s, %d classes, in %s", " and ".join(variables), source, len(class_names), folder)
 
 

@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import os
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ _NEEDED: dict[str, dict[str, Any]] = {
     "annotations": {"id": int, "image_id": int, "category_id": int, "bbox": list, "area": (int, float)},
 }
 _IGNORED = "marked 'ignore'"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""Characters that a terminal obeys instead of showing them."""
 
 
 class CocoFolder:
@@ -101,7 +104,7 @@ def load_annotations(path: Path, key: str, *, annotated: bool = True) -> dict[st
         )
     try:
         content = json.loads(path.read_bytes())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"annotations file {path} is not JSON ({error}): check {key}.") from None
     if isinstance(content, dict) and not annotated:
         content.setdefault("annotations", [])
@@ -134,6 +137,12 @@ def _check_entry(entry: Any, needed: dict[str, Any], where: str) -> None:
 
 
 def _check_values(path: Path, content: dict[str, Any]) -> None:
+    for section, name in {"categories": "name", "images": "file_name"}.items():
+        for entry in content[section]:
+            if _CONTROL.search(entry[name]):
+                raise InputError(
+                    f"{path}: {name} {entry[name]!r} in {section} (id {entry['id']}) has control characters: rename it."
+                )
     for image in content["images"]:
         if image["width"] < 1 or image["height"] < 1:
             size = f"{image['width']}x{image['height']}"
@@ -156,6 +165,12 @@ def _check_files(folder: Path, names: list[str], key: str) -> None:
     """All pictures must be there; one listing per folder, since asking for each of 100,000 files takes minutes."""
     if not folder.is_dir():
         raise InputError(f"images folder {folder} not found: check {key}.")
+    outside = [name for name in names if os.path.isabs(name) or os.pardir in name.split("/")]
+    if outside:
+        raise InputError(
+            f"{len(outside)} of {len(names)} pictures would lie outside of {folder}: {some(outside)}. Make {key} a "
+            "folder that holds all of them, and each file_name a path below it."
+        )
     parents = {os.path.dirname(name) for name in names}
     present = {
         os.path.join(parent, name)

@@ -2,23 +2,21 @@
 
 import contextlib
 import functools
-import gc
 import logging
-import os
-from collections.abc import Callable, Generator, Iterator, Sequence
+import time
+from collections.abc import Generator, Sequence
 from typing import Any
 
-import cv2
-import grain
 import numpy as np
-from absl import flags
-from jaxtyping import Int
+from jaxtyping import Int, UInt8
 
 from lad_jax.data.augment import AS_IT_IS, Augmentation, draw_augmentation
 from lad_jax.data.options import DataOptions
+from lad_jax.data.pictures import Unreachable
 from lad_jax.data.plan import Plan, PlannedBatch
 from lad_jax.data.records import DataSet
 from lad_jax.data.transforms import clip_boxes, cut, fitted_hw, flip_boxes, flip_picture, has_area, resize, resized_hw
+from lad_jax.data.workers import make_ahead
 from lad_jax.errors import InputError
 from lad_jax.types import Batch, GroundTruth
 
@@ -41,10 +39,11 @@ def train_batches(
 
     Raises:
       InputError: a picture cannot be read, unless `options.on_bad_picture` is "skip": then its row has
-        `valid` False and keeps its `position`.
+        `valid` False and keeps its `position`; `options.max_bad_pictures` of these follow each other; or workers
+        die again and again.
     """
     make = functools.partial(_train_batch, dataset, plan, options, _all_or(rows, plan))
-    return _read(make, range(start_step, start_step + num_steps), options.workers)
+    return _with_hope(make_ahead(make, range(start_step, start_step + num_steps), options.workers), options)
 
 
 def eval_batches(
@@ -59,7 +58,23 @@ def eval_batches(
     """
     batches = plan.in_order()
     make = functools.partial(_eval_batch, dataset, plan, batches, options, _all_or(rows, plan))
-    return _read(make, range(len(batches)), options.workers)
+    return _with_hope(make_ahead(make, range(len(batches)), options.workers), options)
+
+
+def _with_hope(batches: Generator[Batch, None, None], options: DataOptions) -> Generator[Batch, None, None]:
+    """The batches, while they have pictures that could be read."""
+    bad = 0
+    with contextlib.closing(batches):
+        for batch in batches:
+            for valid in batch.valid[batch.position >= 0].tolist():
+                bad = 0 if valid else bad + 1
+                if bad == options.max_bad_pictures:
+                    raise InputError(
+                        f"{bad} pictures that follow each other could not be read, the last being number "
+                        f"{batch.position[~batch.valid].max()} of the annotations: are the pictures still where "
+                        "config.data says? The log names them. (The limit is config.data.max_bad_pictures.)"
+                    )
+            yield batch
 
 
 def _all_or(rows: Int[np.ndarray, " b"] | None, plan: Plan) -> Int[np.ndarray, " b"]:
@@ -157,7 +172,7 @@ def _fill_row(
         scale, offset = crop.resized / original * hw / crop.hw, crop.corner * hw / crop.hw
     batch.image_hw[row], batch.original_hw[row], batch.scale[row] = hw, original, scale[::-1]
     try:
-        picture = dataset.read(position)
+        picture = _read(dataset, position, options)
     except InputError as error:
         if options.on_bad_picture == "stop":
             raise
@@ -181,63 +196,17 @@ def _fill_row(
     batch.valid[row] = True
 
 
-def _read(make: Callable[[int], Batch], numbers: range, workers: int) -> Generator[Batch, None, None]:
-    """`make(number)` for each of `numbers`, in order, made ahead of time.
+def _read(dataset: DataSet, position: int, options: DataOptions) -> UInt8[np.ndarray, "h w 3"]:
+    """The picture; where its file cannot be had, tried again after pauses, each twice as long as the last.
 
-    One grain element is one batch, so a run resumes at any step by its number alone.
+    Raises:
+      InputError: see `DataSet.read`.
     """
-    if not flags.FLAGS.is_parsed():  # grain asks absl for its own flags; without `app.run` nobody has parsed them
-        flags.FLAGS.mark_as_parsed()
-    data = grain.MapDataset.range(numbers.start, numbers.stop).map(make)
-    ahead = data.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=2))
-    if workers:
-        ahead = ahead.mp_prefetch(
-            grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2), worker_init_fn=_init_worker
-        )
-    batches = iter(ahead)
-    try:
-        # grain starts its workers at the first batches, so one of each worker is awaited.
-        with _no_accelerator():
-            first = [_own(batch) for _, batch in zip(range(min(workers, len(numbers))), batches, strict=False)]
-        yield from first
-        yield from map(_own, batches)
-    except InputError as error:
-        raise InputError(*error.args) from None  # a worker's, without grain's note and traceback
-    finally:
-        batches.close()
-        del batches, ahead
-        gc.collect()  # grain's iterator is a cycle that holds shared memory; left to the exit, Python calls it leaked
-
-
-def _init_worker(index: int, count: int) -> None:
-    """One thread a worker: more would only compete with the other workers."""
-    del index, count
-    cv2.setNumThreads(1)
-
-
-@contextlib.contextmanager
-def _no_accelerator() -> Iterator[None]:
-    """Processes started within open no accelerator: grain imports jax there, and this process holds the device.
-
-    Only the environment of new processes changes: jax has read its own at import.
-    """
-    before = os.environ.get("JAX_PLATFORMS")
-    os.environ["JAX_PLATFORMS"] = "cpu"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["JAX_PLATFORMS"]
-        else:
-            os.environ["JAX_PLATFORMS"] = before
-
-
-def _own(batch: Batch) -> Batch:
-    """The batch in memory of its own.
-
-    grain hands over shared memory and unmaps it when its array object dies, whether or not a view of it is left;
-    jax may keep views of arrays on the CPU.
-    """
-    own: Callable[[Any], Any] = np.array
-    fields = {name: own(field) for name, field in batch._asdict().items() if name != "truth"}
-    return Batch(truth=GroundTruth(*map(own, batch.truth)), **fields)
+    for number in range(options.retries):
+        try:
+            return dataset.read(position)
+        except Unreachable as error:
+            pause = options.retry_s * 2**number
+            _log.warning("%s Trying again in %g s (%d of %d).", error, pause, number + 1, options.retries)
+            time.sleep(pause)
+    return dataset.read(position)

@@ -86,11 +86,17 @@ class DataOptions:
     """Whether training leaves out pictures without objects."""
     strict: bool = False
     """Whether a degenerate box in the annotations is an error; otherwise it is left out and counted in a warning."""
+    retries: int = 5
+    """How often a picture whose file cannot be had (a file system that is gone for a while) is tried again."""
+    retry_s: float = 1.0
+    """Pause before the first of these; each is twice as long as the last, so that the defaults wait 31 s [seconds]."""
     on_bad_picture: Literal["stop", "skip"] = "stop"
-    """What to do when a picture cannot be decoded: stop by name, or go on without it and name it in the log."""
+    """What to do when a picture cannot be read: stop by name, or go on without it and name it in the log."""
+    max_bad_pictures: int = 20
+    """So many that follow each other end the run even so."""
 
     def __post_init__(self) -> None:
-        for name in ["short_side", "long_side", "scale_buckets", "canvases", "pad_multiple"]:
+        for name in ["short_side", "long_side", "scale_buckets", "canvases", "pad_multiple", "max_bad_pictures"]:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if self.pad_multiple % 32:
@@ -107,8 +113,9 @@ class DataOptions:
             low, high = self.crop_range
             if not 1 <= low <= high:
                 raise ValueError(f"crop_range is {self.crop_range}; it must be (least, most), of at least 1 pixel")
-        if self.workers < 0:
-            raise ValueError(f"workers is {self.workers}; it must not be negative")
+        for name in ["workers", "retries", "retry_s"]:
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must not be negative")
 
     def _check_sides(self, name: str) -> None:
         sides: tuple[int, ...] = getattr(self, name)

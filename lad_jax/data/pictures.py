@@ -18,16 +18,21 @@ _ORIENTATION = ExifTags.Base.Orientation
 """EXIF tag; values from 5 on exchange height and width."""
 
 
+class Unreachable(InputError):
+    """The file of a picture could not be had. It may be there again later: a file system can be gone for a while."""
+
+
 def read_picture(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     """Decode a picture file: see `decode_picture`.
 
     Raises:
-      InputError: as there; or the file cannot be read.
+      InputError: as there.
+      Unreachable: the file cannot be read.
     """
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise InputError(f"cannot read picture {path}: {error.strerror}.") from None
+        raise Unreachable(f"cannot read picture {path}: {error.strerror}.") from None
     return decode_picture(data, str(path))
 
 

@@ -48,7 +48,8 @@ class DataSet(Protocol):
         """The picture of `records[position]`, RGB.
 
         Raises:
-          InputError: it cannot be read or decoded, or is not of the recorded size; names the file.
+          InputError: it cannot be decoded, or is not of the recorded size; names the file.
+          Unreachable: its file cannot be had now.
         """
         ...
 

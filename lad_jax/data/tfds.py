@@ -14,12 +14,13 @@ So everything but the pixels can only be had by reading all records, which takes
 kept, as an annotation file in COCO format, in the user's cache folder.
 """
 
+import copy
 import hashlib
 import json
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from jaxtyping import Float, UInt8
 
 from lad_jax.data.categories import COCO
 from lad_jax.data.coco import labels_of, make_records
-from lad_jax.data.pictures import decode_picture, picture_size
+from lad_jax.data.pictures import Unreachable, decode_picture, picture_size
 from lad_jax.errors import InputError, some
 
 NAME = "coco/2017/1.1.0"
@@ -82,9 +83,16 @@ class TfdsCoco:
 
         Raises:
           InputError: it cannot be decoded; names file and split.
+          Unreachable: its record cannot be had now.
         """
-        data = self._source[self._positions[position]]["image"]
-        return decode_picture(data, f"{self.records[position].file_name} in {self._where}")
+        name = f"{self.records[position].file_name} in {self._where}"
+        try:
+            data = self._source[self._positions[position]]["image"]
+        except Exception as error:  # of kinds that array_record and TFDS do not document
+            # A reader that failed once fails ever after; a copy opens the files anew.
+            self._source.data_source = copy.copy(self._source.data_source)
+            raise Unreachable(f"cannot read picture {name}: {error}.") from None
+        return decode_picture(data, name)
 
     def ground_truth(self) -> dict[str, list[dict[str, Any]]]:
         """The whole split in COCO format, with TFDS's integer areas; images have their `position` in the split too."""
@@ -107,6 +115,7 @@ def _open(directory: str, split: str, split_key: str) -> tuple[Any, tuple[str, .
             f"{folder} is no version that TFDS has prepared (it has no dataset_info.json): {_KEY}.directory must be "
             f"the folder of the version, …/{NAME}."
         )
+    _check_features(folder / "features.json")
     builder = tfds.builder_from_directory(folder)
     info = builder.info
     if info.full_name != NAME:
@@ -124,6 +133,26 @@ def _open(directory: str, split: str, split_key: str) -> tuple[Any, tuple[str, .
         )
     source = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()}, file_format=array_record)
     return source, tuple(info.features["objects"]["label"].names), [Path(p) for p in info.splits[split].filepaths]
+
+
+def _check_features(path: Path) -> None:
+    """Check that the file names no classes but TFDS's own: it imports the module of any other, which runs its code."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"cannot read {path}: {error}. Prepare the data set again: {PREPARE}") from None
+    strange = sorted(name for name in set(_class_names(content)) if not name.startswith("tensorflow_datasets."))
+    if strange:
+        raise InputError(f"{path} names classes that are not TFDS's own, {some(strange)}: their code is not run.")
+
+
+def _class_names(content: Any) -> Iterator[str]:
+    """Names of Python classes, wherever in the JSON; `type` in files of older versions."""
+    for key, value in content.items() if isinstance(content, dict) else enumerate(content):
+        if isinstance(value, dict | list):
+            yield from _class_names(value)
+        elif key in ("pythonClassName", "python_class_name", "type"):
+            yield str(value)
 
 
 def _index_file(directory: Path, split: str, shards: list[Path]) -> Path:

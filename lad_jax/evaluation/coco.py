@@ -12,6 +12,8 @@ from typing import Any
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from lad_jax.files import write_whole
+
 NAMES = (
     *("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large"),
     *("AR_1", "AR_10", "AR_100", "AR_small", "AR_medium", "AR_large"),
@@ -73,12 +75,12 @@ def format_table(metrics: Metrics) -> str:
 def write_metrics(workdir: Path, metrics: Mapping[str, Metrics]) -> None:
     """Write `metrics.json`: for each network {"overall": {...}, "per_class": {...}}, null for nothing to measure."""
     values = {network: dataclasses.asdict(m) for network, m in metrics.items()}
-    (workdir / "metrics.json").write_text(json.dumps(values, indent=2, allow_nan=False) + "\n")
+    write_whole(workdir / "metrics.json", json.dumps(values, indent=2, allow_nan=False) + "\n")
 
 
 def write_detections(workdir: Path, results: list[dict[str, Any]]) -> None:
     """Write `detections.json` in COCO's results format, as its evaluation server takes it."""
-    (workdir / "detections.json").write_text(json.dumps(results, allow_nan=False))
+    write_whole(workdir / "detections.json", json.dumps(results, allow_nan=False))
 
 
 def write_submission(workdir: Path, results: list[dict[str, Any]]) -> Path:

@@ -13,6 +13,7 @@ from lad_jax.errors import InputError
 from lad_jax.evaluation.coco import Metrics, evaluate
 from lad_jax.evaluation.postprocess import PostprocessOptions
 from lad_jax.evaluation.runner import detect, make_detector
+from lad_jax.progress import waiting
 from lad_jax.types import Batch, Network
 from lad_jax.visualize import draw_boxes, enlarge, readable_factor, side_by_side
 
@@ -80,7 +81,8 @@ class Evaluator:
 
     def detect(self, network: Network, variables: Any) -> list[dict[str, Any]]:
         """What one network detects, in COCO's results format."""
-        batches = eval_batches(self._dataset, self._plan, self._data, rows=self._rows)
+        read = eval_batches(self._dataset, self._plan, self._data, rows=self._rows)
+        batches = waiting(read, f"the {network}'s evaluation, batch")
         return detect(self._detectors[network], variables, self._dataset, batches, self._place, self._share)
 
     def pictures(self, detections: list[dict[str, Any]]) -> Iterator[UInt8[np.ndarray, "H W 3"]]:

@@ -1,4 +1,4 @@
-"""Checkpoints, by orbax: `WORKDIR/checkpoints/STEP`, the newest and the one with the best AP.
+"""Checkpoints, by orbax: `WORKDIR/checkpoints/STEP`, the two newest and the one with the best AP.
 
 The items of a checkpoint, each readable with plain orbax:
 
@@ -16,13 +16,12 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 from flax.traverse_util import flatten_dict
-from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
 from lad_jax.config import from_config
 from lad_jax.convert import not_finite
@@ -42,7 +41,8 @@ MAY_CHANGE = (
     *("train.accumulate", "train.on_non_finite", "train.max_skipped", "train.watchdog_s", "train.deterministic"),
     *("mesh", "hosts", "debug"),
     *("data.workers", "train.log_every", "train.eval_every", "train.checkpoint_every"),
-    *("data.train", "data.val", "data.test", "data.tfds.directory", "data.on_bad_picture", "evaluation"),
+    *("data.train", "data.val", "data.test", "data.tfds.directory", "evaluation"),
+    *("data.on_bad_picture", "data.max_bad_pictures", "data.retries", "data.retry_s"),
     *("optimizer.learning_rate", "optimizer.clip_norm"),
 )
 """Config keys that a run may be resumed with other values of: where things lie, what is shown and when, how much memory
@@ -77,61 +77,23 @@ class Meta:
         return Meta(config, names, ids, values["data"], dict(values["teacher"]), pretrained)
 
 
-def make_manager(workdir: Path) -> ocp.CheckpointManager:
-    """Orbax's manager of a workdir's checkpoints, keeping the newest and the best."""
-
-    def ap(metrics: Mapping[str, float]) -> float:
-        return metrics["AP"]
-
-    keep = AnyPreservationPolicy([LatestN(n=1), BestN(get_metric_fn=ap, n=1, keep_checkpoints_without_metrics=False)])
-    options = ocp.CheckpointManagerOptions(best_fn=ap, preservation_policy=keep)
-    return ocp.CheckpointManager((workdir / "checkpoints").absolute(), options=options)
+class DamagedError(InputError):
+    """A checkpoint that cannot be read."""
 
 
-def save(manager: ocp.CheckpointManager, state: TrainState, meta: Meta, ap: float | None) -> None:
-    """Save asynchronously. `ap` is None where the state was not evaluated."""
-    items: dict[str, Any] = {
-        "variables": ocp.args.StandardSave(state.variables),
-        "optimizer": ocp.args.StandardSave(state.optimizer),
-        "meta": ocp.args.JsonSave(dataclasses.asdict(meta)),
-    }
-    if state.ema:
-        items["ema"] = ocp.args.StandardSave(state.ema)
-    metrics = None if ap is None else {"AP": ap}
-    manager.save(int(state.step), args=ocp.args.Composite(**items), metrics=metrics)
-
-
-def save_weights(workdir: Path, variables: Mapping[Network, Variables], meta: Meta) -> Path:
-    """Save networks that no run here has trained, as step 0 of a workdir; returns the checkpoint's folder.
+def restore(folder: Path, template: TrainState) -> TrainState:
+    """The state in a run's checkpoint `folder`, laid out on the devices like `template`.
 
     Raises:
-      InputError: the workdir holds a checkpoint.
+      DamagedError: the checkpoint cannot be read.
     """
-    with make_manager(workdir) as manager:
-        if manager.latest_step() is not None:
-            raise InputError(f"{workdir} holds checkpoints: nothing is overwritten. Take another workdir.")
-        items = {
-            "variables": ocp.args.StandardSave(dict(variables)),
-            "meta": ocp.args.JsonSave(dataclasses.asdict(meta)),
-        }
-        manager.save(0, args=ocp.args.Composite(**items))
-    return workdir / "checkpoints" / "0"
-
-
-def restore(manager: ocp.CheckpointManager, template: TrainState) -> TrainState:
-    """The newest checkpoint's state, laid out on the devices like `template`.
-
-    Raises:
-      InputError: the checkpoint cannot be read.
-    """
-    step = cast(int, manager.latest_step())
     abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, template)
     items = {"variables": abstract.variables, "optimizer": abstract.optimizer}
     if template.ema:
         items["ema"] = abstract.ema
-    folder = Path(manager.directory) / str(step)
     restored = _read(folder, {name: ocp.args.StandardRestore(item) for name, item in items.items()})
-    placed = jax.make_array_from_callback((), template.step.sharding, lambda _: np.int32(step))
+    step = np.int32(int(folder.name))
+    placed = jax.make_array_from_callback((), template.step.sharding, lambda _: step)
     return TrainState(placed, restored["variables"], restored["optimizer"], restored.get("ema") or {})
 
 
@@ -148,9 +110,9 @@ def find(path: str | Path) -> Path:
         folders = [
             path / "checkpoints" / str(step) for step in sorted(ocp.utils.checkpoint_steps(path / "checkpoints"))
         ]
-        evaluated = [folder for folder in folders if (folder / "metrics").is_dir()]
+        evaluated = [folder for folder in folders if (folder / "metrics" / "metrics").is_file()]
         if evaluated:
-            return max(evaluated, key=_ap)
+            return max(reversed(evaluated), key=_ap)  # the later of equals is the one that orbax keeps
         if folders:
             return folders[-1]
     raise InputError(
@@ -167,7 +129,11 @@ def _ap(folder: Path) -> float:
 
 
 def read_meta(folder: Path) -> Meta:
-    """What the checkpoint in `folder` says about itself."""
+    """What the checkpoint in `folder` says about itself.
+
+    Raises:
+      DamagedError: it cannot be read.
+    """
     return Meta.from_json(_read(folder, {"meta": ocp.args.JsonRestore()})["meta"])
 
 
@@ -297,10 +263,10 @@ def _read(folder: Path, items: Mapping[str, Any]) -> dict[str, Any]:
         raise _damaged(folder, error) from error
 
 
-def _damaged(folder: Path, error: Exception) -> InputError:
-    return InputError(
-        f"checkpoint {folder} cannot be read; it may be cut off. Delete this folder to go on from an older "
-        f"checkpoint, or restore it from a copy. Reason: {type(error).__name__}: {str(error)[:500]}"
+def _damaged(folder: Path, error: Exception) -> DamagedError:
+    return DamagedError(
+        f"checkpoint {folder} cannot be read; it may be cut off. Restore it from a copy, or use an older one by its "
+        f"folder. Reason: {type(error).__name__}: {str(error)[:500]}"
     )
 
 

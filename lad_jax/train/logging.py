@@ -14,6 +14,7 @@ from jaxtyping import UInt8
 from tqdm import tqdm
 
 from lad_jax.evaluation.evaluator import Result
+from lad_jax.files import write_whole
 from lad_jax.types import Network
 
 _log = logging.getLogger(__name__)
@@ -22,16 +23,25 @@ _log = logging.getLogger(__name__)
 class RunLog:
     """Writes a run's figures, or nothing unless `writes`: of several processes one does.
 
-    Going on from step `start` drops the lines of later steps that a kill left behind.
+    Going on from step `start` drops the lines of later steps that a kill left behind, and of that step's evaluation
+    unless the checkpoint is `evaluated`.
     """
 
     def __init__(
-        self, workdir: Path, *, start: int, total: int, steps_per_epoch: int, batch_size: int, writes: bool
+        self,
+        workdir: Path,
+        *,
+        start: int,
+        evaluated: bool,
+        total: int,
+        steps_per_epoch: int,
+        batch_size: int,
+        writes: bool,
     ) -> None:
         names = ("metrics.jsonl", "images.jsonl")
         self._metrics, self._images = (workdir / name if writes else Path(os.devnull) for name in names)
         for file in (self._metrics, self._images):
-            _drop_after(file, start)
+            _drop_after(file, start, evaluated)
         self._board = _board(workdir / "tensorboard", start) if writes else None
         # disable=None: no bar where the output is not a terminal.
         disable = None if writes else True
@@ -105,15 +115,16 @@ def _append(file: Path, line: Mapping[str, Any]) -> None:
         f.write(json.dumps(line) + "\n")
 
 
-def _drop_after(file: Path, step: int) -> None:
-    """Keep the whole lines of steps up to `step`; a kill may have cut off the last line."""
+def _drop_after(file: Path, step: int, evaluated: bool) -> None:
+    """Keep the whole lines of steps up to `step`, of its evaluation only if `evaluated`; the last may be cut off."""
     if not file.exists():
         return
     kept = []
-    for line in file.read_text().splitlines():
+    for text in file.read_text().splitlines():
         try:
-            if json.loads(line)["step"] <= step:
-                kept.append(line + "\n")
+            line = json.loads(text)
         except json.JSONDecodeError:
             break
-    file.write_text("".join(kept))
+        if line["step"] < step or (line["step"] == step and (evaluated or "evaluation" not in line)):
+            kept.append(text + "\n")
+    write_whole(file, "".join(kept))

@@ -1,21 +1,24 @@
 """The training run: load, step, log, evaluate, save."""
 
-import contextlib
+import logging
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-
-import jax
 
 from lad_jax.data import train_batches
 from lad_jax.evaluation.coco import write_detections, write_metrics
 from lad_jax.options import RunOptions
-from lad_jax.train import checkpoint, hosts
+from lad_jax.progress import doing
+from lad_jax.train import hosts, saving
+from lad_jax.train.interrupt import Interrupted, Interruptions, before_leaving
 from lad_jax.train.logging import RunLog
 from lad_jax.train.prepare import Run, check_schedule, mesh_of, prepare
+from lad_jax.train.recover import open_manager
 from lad_jax.train.sharding import own_rows, split_batch
 from lad_jax.train.state import TrainState, evaluated_variables
+from lad_jax.train.watchdog import watch
 from lad_jax.train.window import Window
+
+_log = logging.getLogger(__name__)
 
 
 def train(options: RunOptions, workdir: Path) -> None:
@@ -24,86 +27,97 @@ def train(options: RunOptions, workdir: Path) -> None:
     Raises:
       InputError: anything that the user can put right, and whatever can be known without decoding before the
         first step.
+      Interrupted: by SIGTERM or Ctrl-C, after saving; only in the main thread.
     """
     check_schedule(options)
     mesh = mesh_of(options)
     workdir.mkdir(parents=True, exist_ok=True)
     hosts.check_shared(workdir)
-    with checkpoint.make_manager(workdir) as manager:
-        run, state = prepare(options, workdir, manager, mesh)
-        _train(run, state)
-        manager.wait_until_finished()
+    with Interruptions() as stop, open_manager(workdir) as manager, watch(options.train.watchdog_s):
+        try:
+            with stop.at_once(), doing("preparing: data, networks and the last checkpoint"):
+                run, state = prepare(options, workdir, manager, mesh)
+            _train(run, state, stop)
+        except Interrupted as end:
+            step = manager.latest_step() or 0
+            _log.warning("%s: exit code %s; the same command goes on from step %d", end.signal.name, end.code, step)
+            raise
 
 
-def _train(run: Run, state: TrainState) -> None:
+def _train(run: Run, state: TrainState, stop: Interruptions) -> None:
     options, plan, manager = run.options.train, run.plan, run.manager
     start = done = int(state.step)
+    owed = start > 0 and _is_evaluated(run, start) and manager.metrics(start) is None
     log = RunLog(
         run.workdir,
         start=start,
+        evaluated=not owed,
         total=run.total,
         steps_per_epoch=plan.steps_per_epoch,
         batch_size=options.batch_size,
         writes=hosts.is_writer(),
     )
-    window = Window(run.train_set)
+    window = Window(run.train_set, options)
 
-    def rescue() -> None:
-        """Keep what was learned since the last checkpoint: an error is about to end the run.
+    def keep() -> None:
+        """Save what was learned since the last checkpoint: the run is about to end."""
+        batches.close()
+        if done != (manager.latest_step() or 0):
+            log.window(done, *window.close(done))  # raises where there is nothing worth keeping
+            saving.save(manager, state, run.meta)
+        saving.finish(manager)
+        log.close()
 
-        Of several processes none can: a checkpoint is saved by all, and the others may wait elsewhere.
-        """
-        if jax.process_count() == 1 and done != (manager.latest_step() or 0):
-            window.close(done)  # raises where there is nothing worth keeping
-            checkpoint.save(manager, state, run.meta, None)
-
+    if owed:  # the run ended after this step was saved and before its AP was
+        _evaluate(run, state, log, stop)
     rows = own_rows(run.mesh, options.batch_size)
     batches = train_batches(
         run.train_set, plan, run.options.data, start_step=start, num_steps=run.total - start, rows=rows
     )
     while done < run.total:
-        with _on_error(rescue):
+        with before_leaving(keep), stop.at_once(), doing(f"waiting for the batch of step {done + 1}"):
             batch = next(batches)
-        state, output = run.step(state, run.frozen, split_batch(batch, run.mesh))
+        with doing(f"starting step {done + 1}"):
+            state, output = run.step(state, run.frozen, split_batch(batch, run.mesh))
         window.add(output)
         log.step()
         done += 1
-        evaluate = done % (plan.steps_per_epoch * options.eval_every) == 0 or done == run.total
+        evaluate = _is_evaluated(run, done)
         save = evaluate or done % options.checkpoint_every == 0
         if save or done % options.log_every == 0:
-            log.window(done, *window.close(done))
-        if evaluate:
-            with _on_error(rescue):
-                ap = _evaluate(run, state, done, log)
-            checkpoint.save(manager, state, run.meta, ap)
-            log.restart_clock()
-        elif save:
-            checkpoint.save(manager, state, run.meta, None)
+            with doing(f"waiting for the devices to end step {done}"):
+                log.window(done, *window.close(done))
+            saving.check(manager)
+        # After steps left out the newest checkpoint stays one from before them, unless there is an evaluation to keep.
+        if evaluate or (save and not window.skipped_in_a_row):
+            saving.save(manager, state, run.meta)
+        with before_leaving(keep):
+            stop.check(done)
+            if evaluate:
+                _evaluate(run, state, log, stop)
     batches.close()
     log.close()
+    saving.finish(manager)
 
 
-def _evaluate(run: Run, state: TrainState, done: int, log: RunLog) -> float:
-    """The AP of the network that the run is about; written with all else that was found.
+def _is_evaluated(run: Run, step: int) -> bool:
+    """Whether there is an evaluation after so many steps."""
+    return step % (run.plan.steps_per_epoch * run.options.train.eval_every) == 0 or step == run.total
 
-    Before the checkpoint is: a run killed in between evaluates again, and writes the same.
+
+def _evaluate(run: Run, state: TrainState, log: RunLog, stop: Interruptions) -> None:
+    """Evaluate a state that was saved, write all that was found, and note the AP with the checkpoint.
+
+    That comes last: a run that ends before it evaluates again, and writes the same.
     """
-    since = time.monotonic()
-    results = run.evaluator(evaluated_variables(state))
+    since, step = time.monotonic(), int(state.step)
+    with stop.at_once(), doing(f"evaluating after step {step}"):
+        results = run.evaluator(evaluated_variables(state))
     main = results[run.options.evaluation.network]
     if hosts.is_writer():
         write_metrics(run.workdir, {name: result.metrics for name, result in results.items()})
         write_detections(run.workdir, main.detections)
-    log.evaluation(done, results, time.monotonic() - since)
-    log.pictures(done, run.evaluator.pictures(main.detections))
-    return main.metrics.overall["AP"] or 0.0
-
-
-@contextlib.contextmanager
-def _on_error(action: Callable[[], None]) -> Iterator[None]:
-    """Call `action` before an error of the block goes on."""
-    try:
-        yield
-    except Exception:
-        action()
-        raise
+    log.evaluation(step, results, time.monotonic() - since)
+    log.pictures(step, run.evaluator.pictures(main.detections))
+    saving.note_ap(run.manager, step, main.metrics.overall["AP"] or 0.0)
+    log.restart_clock()

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import jax
 import optax
+from jaxtyping import Array, Int
 
 from lad_jax.convert.names import reference_name
 from lad_jax.models import ModelOptions
@@ -108,6 +109,18 @@ def make_optimizer(
         {**dict.fromkeys(models, update), "frozen": optax.set_to_zero()},
         lambda params: jax.tree_util.tree_map_with_path(label, params),
     )
+
+
+def at_step(state: optax.OptState, step: Int[Array, ""]) -> optax.OptState:
+    """An optimiser's state with its schedule at the run's step, which runs ahead where steps were left out.
+
+    Other counts stay: AdamW corrects its averages by how many gradients are in them.
+    """
+
+    def is_schedule(x: Any) -> bool:
+        return isinstance(x, optax.ScaleByScheduleState)
+
+    return jax.tree.map(lambda x: x._replace(count=step) if is_schedule(x) else x, state, is_leaf=is_schedule)
 
 
 def _weight_decay(rate: float, no_decay: tuple[str, ...]) -> optax.GradientTransformation:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -15,9 +15,12 @@ from jax.sharding import Mesh
 from lad_jax.data import DataSet, Plan, fingerprint, make_plan, open_datasets
 from lad_jax.errors import InputError
 from lad_jax.evaluation.evaluator import Evaluator
+from lad_jax.files import write_whole
 from lad_jax.options import RunOptions
 from lad_jax.train import checkpoint, hosts
+from lad_jax.train.debug import debugged
 from lad_jax.train.optimizer import make_optimizer, make_schedule, peak_learning_rate
+from lad_jax.train.recover import resume
 from lad_jax.train.setup import make_networks, make_run_step
 from lad_jax.train.sharding import make_mesh, own_rows, replicate, share, split_batch
 from lad_jax.train.state import TrainState, Variables, init_state
@@ -74,9 +77,10 @@ def prepare(options: RunOptions, workdir: Path, manager: ocp.CheckpointManager, 
     )
     if jax.process_count() > 1:
         hosts.check_alike(_facts(meta, networks.trained, manager.latest_step()))
-    state, meta = _resume(manager, replicate(state, mesh), meta, workdir)
+    state, meta = resume(manager, replicate(state, mesh), meta, workdir)
     if hosts.is_writer():
-        (workdir / "config.json").write_text(json.dumps(meta.config, indent=2) + "\n")
+        write_whole(workdir / "config.json", json.dumps(meta.config, indent=2) + "\n")
+    step = compile_once(make_run_step(options, networks.models, optimizer, schedule), plan.canvases, mesh)
     run = Run(
         options=options,
         workdir=workdir,
@@ -86,7 +90,7 @@ def prepare(options: RunOptions, workdir: Path, manager: ocp.CheckpointManager, 
         manager=manager,
         meta=meta,
         frozen=replicate(networks.frozen, mesh),
-        step=compile_once(make_run_step(options, networks.models, optimizer, schedule), plan.canvases, mesh),
+        step=debugged(step, networks.models, train_set) if options.debug else step,
         evaluator=Evaluator(
             {name: networks.models[name] for name in options.policy.trained},
             val_set,
@@ -145,23 +149,6 @@ def _facts(meta: checkpoint.Meta, trained: Mapping[Network, Variables], newest: 
         "newest checkpoints": newest,
     }
     return {name: hashlib.sha256(json.dumps(fact).encode()).hexdigest() for name, fact in facts.items()}
-
-
-def _resume(
-    manager: ocp.CheckpointManager, state: TrainState, meta: checkpoint.Meta, workdir: Path
-) -> tuple[TrainState, checkpoint.Meta]:
-    """The newest checkpoint of the workdir with what the run began from, or `state` and `meta` where there is none."""
-    if manager.latest_step() is None:
-        return state, meta
-    folder = Path(manager.directory) / str(manager.latest_step())
-    if not (folder / "optimizer").is_dir():
-        raise InputError(
-            f"{workdir} holds converted weights and no run to go on with: they are there to evaluate, to predict with "
-            f"and to teach. Take another workdir; as a teacher they are used by config.teacher.path={workdir}."
-        )
-    saved = checkpoint.read_meta(folder)
-    checkpoint.check_same_run(saved, meta, workdir)
-    return checkpoint.restore(manager, state), replace(meta, pretrained=saved.pretrained)
 
 
 def _announce(run: Run, start: int) -> None:

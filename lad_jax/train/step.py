@@ -17,7 +17,10 @@ from lad_jax.assign import Assigner
 from lad_jax.distill import Method, SwitchOptions
 from lad_jax.models import Detector, ModelOptions
 from lad_jax.priors import make_priors, within
+from lad_jax.progress import doing
 from lad_jax.train.assignment import OBJECT_LEVEL, Assigned, assign_batch, describe
+from lad_jax.train.finite import ByImage, Finite, is_finite, parts_finite
+from lad_jax.train.optimizer import at_step
 from lad_jax.train.sharding import replicated
 from lad_jax.train.state import TrainState, Variables, params_of, with_params
 from lad_jax.types import Batch, Network, Predictions, Priors
@@ -33,6 +36,9 @@ class StepOutput(NamedTuple):
     """What a step tells besides the new state."""
 
     scalars: Scalars
+    applied: Bool[Array, ""]
+    """False where something was not finite: the state is then the one before, but for its step."""
+    finite: Finite
     broken: Bool[Array, " B"]
     """Images for which a network gave a cost that is not finite."""
     position: Int[Array, " B"]
@@ -67,7 +73,8 @@ def make_train_step(
 ) -> Step:
     """The step `(state, frozen variables, batch) -> (state, output)`, to be jitted.
 
-    Written for the whole batch, on however many devices it lies: sums are global, so there is no `pmean`.
+    Written for the whole batch, on however many devices it lies: sums are global, so there is no `pmean`. Where the
+    loss, a gradient or an update is not finite nothing is learned: of the state only `step` moves on.
 
     Args:
       models: every network of the method.
@@ -124,49 +131,56 @@ def make_train_step(
 
         def loss(
             params: dict[Network, Any], taught: ByNetwork, batch: Batch, key: Any, targets: Targets | None = None
-        ) -> tuple[Float[Array, ""], tuple[Scalars, Targets]]:
+        ) -> tuple[Float[Array, ""], tuple[Scalars, ByImage, Targets]]:
             """Of a batch; or of a part of one, whose targets are given."""
             variables = with_params(state.variables, params)
             predictions = {**taught, **{name: predict(name, variables[name], batch, key) for name in method.trained}}
             targets = targets_of(predictions, batch) if targets is None else targets
-            scalars = Scalars()
+            scalars, finite = Scalars(), ByImage()
             for name in method.trained:
                 for kind, sums in sums_of(name, predictions, targets.assigned, batch).items():
                     terms = losses.total(sums, targets.divisors[name][kind])
                     scalars |= {f"{name}/loss_{term}": value for term, value in terms.items()}
+                    finite |= {f"{name}/loss_{term}": jnp.isfinite(value) for term, value in sums.terms.items()}
             total = sum(scalars.values(), jnp.zeros(()))
-            return total, (scalars | {"loss": total}, targets)
+            return total, (scalars | {"loss": total}, finite, targets)
 
-        def in_parts() -> tuple[dict[Network, Any], Scalars, Targets]:
-            """Gradients, losses and targets, by two passes over the parts: the first finds the targets."""
+        def in_parts() -> tuple[dict[Network, Any], Scalars, ByImage, Targets]:
+            """Gradients, losses, whose are finite, and targets, by two passes over the parts: the first finds the
+            targets."""
             parts, keys = _part(batch, accumulate), jax.random.split(key, accumulate)
 
             def look(part: Batch, key: Any) -> ByNetwork:
                 return teach(part) | {n: predict(n, state.variables[n], part, key) for n in method.trained}
 
-            def learn(total: Any, part: tuple[Any, ...]) -> tuple[Any, Scalars]:
-                gradients, (scalars, _) = jax.grad(loss, has_aux=True)(params, *part)
-                return jax.tree.map(jnp.add, total, gradients), scalars
+            def learn(total: Any, part: tuple[Any, ...]) -> tuple[Any, tuple[Scalars, Any]]:
+                gradients, (scalars, finite, _) = jax.grad(loss, has_aux=True)(params, *part)
+                return jax.tree.map(jnp.add, total, gradients), (scalars, finite)
 
             _, predictions = jax.lax.scan(lambda _, part: (None, look(*part)), None, (parts, keys))
             targets = targets_of(_whole(predictions), batch)
             taught = {name: predictions[name] for name in method.frozen}
             zeros = jax.tree.map(jnp.zeros_like, params)
-            gradients, scalars = jax.lax.scan(learn, zeros, (taught, parts, keys, _part(targets, accumulate)))
-            return gradients, jax.tree.map(jnp.sum, scalars), targets
+            given = (taught, parts, keys, _part(targets, accumulate))
+            gradients, (scalars, finite) = jax.lax.scan(learn, zeros, given)
+            return gradients, jax.tree.map(jnp.sum, scalars), _whole(finite), targets
 
         if accumulate == 1:
-            gradients, (scalars, targets) = jax.grad(loss, has_aux=True)(params, teach(batch), batch, key)
+            gradients, (scalars, finite, targets) = jax.grad(loss, has_aux=True)(params, teach(batch), batch, key)
         else:
-            gradients, scalars, targets = in_parts()
-        updates, optimizer_state = optimizer.update(gradients, state.optimizer, params)
+            gradients, scalars, finite, targets = in_parts()
+        updates, optimizer_state = optimizer.update(gradients, at_step(state.optimizer, state.step), params)
         params = optax.apply_updates(params, updates)
         ema = optax.incremental_update(params, state.ema, 1 - ema_decay) if state.ema else state.ema
         priors, assigned = _priors_of(batch, geometry), targets.assigned
         scalars |= describe(assigned, priors, batch.truth, geometry.n_levels, method.costs_from)
         scalars |= {"gradient_norm": optax.global_norm(gradients), "learning_rate": jnp.asarray(schedule(state.step))}
-        new_state = TrainState(state.step + 1, with_params(state.variables, params), optimizer_state, ema)
-        return new_state, StepOutput(scalars, assigned.broken, batch.position, batch.valid)
+        applied = jnp.isfinite(scalars["loss"]) & is_finite(gradients) & is_finite(updates)
+        learned = TrainState(state.step + 1, with_params(state.variables, params), optimizer_state, ema)
+        # Elementwise, so that it becomes part of the update: a branch would keep old and new state side by side.
+        new_state = jax.tree.map(partial(jnp.where, applied), learned, state._replace(step=state.step + 1))
+        told = Finite(finite, parts_finite(gradients), parts_finite(updates))
+        return new_state, StepOutput(scalars, applied, told, assigned.broken, batch.position, batch.valid)
 
     return step
 
@@ -204,7 +218,8 @@ def compile_once(step: Callable[..., Any], canvases: tuple[tuple[int, int], ...]
             if canvas not in canvases:
                 raise RuntimeError(f"canvas {canvas} is none of those that the run was planned with: {canvases}")
             since = time.monotonic()
-            programs[canvas] = jitted.lower(state, frozen, batch).compile()
+            with doing(f"compiling the program of canvas {canvas} (this may take minutes)"):
+                programs[canvas] = jitted.lower(state, frozen, batch).compile()
             seconds = time.monotonic() - since
             _log.info("compiled program %d of %d, canvas %s, in %.0f s", len(programs), len(canvases), canvas, seconds)
         return programs[canvas](state, frozen, batch)

@@ -7,6 +7,8 @@ import numpy as np
 
 from lad_jax.data import DataSet
 from lad_jax.errors import InputError
+from lad_jax.options import TrainOptions
+from lad_jax.train.finite import describe
 from lad_jax.train.step import StepOutput
 
 _log = logging.getLogger(__name__)
@@ -15,8 +17,10 @@ _log = logging.getLogger(__name__)
 class Window:
     """The outputs of the steps since the last line of the log; fetched from the devices only when it is closed."""
 
-    def __init__(self, dataset: DataSet) -> None:
-        self._dataset = dataset
+    def __init__(self, dataset: DataSet, options: TrainOptions) -> None:
+        self._dataset, self._options = dataset, options
+        self.skipped_in_a_row = 0
+        """Steps left out up to the last of the window closed last."""
         self._outputs: list[StepOutput] = []
         self._unreadable: set[str] = set()
 
@@ -24,10 +28,10 @@ class Window:
         self._outputs.append(output)
 
     def close(self, step: int) -> tuple[dict[str, float], list[list[int]]]:
-        """Mean scalars and the image ids of each step; names the images that gave trouble.
+        """Mean scalars of the steps that were applied, and the image ids of all; names the images that gave trouble.
 
         Raises:
-          InputError: a loss or gradient that is not finite: no later step would mean anything.
+          InputError: a step that was not applied, or too many of them in a row, as the options say.
         """
         outputs, self._outputs = jax.device_get(self._outputs), []
         ids = []
@@ -41,13 +45,22 @@ class Window:
             for name in sorted(unreadable - self._unreadable):
                 self._unreadable.add(name)
                 _log.warning("step %d: left out unreadable picture %s (%d so far)", number, name, len(self._unreadable))
-            if not (np.isfinite(output.scalars["loss"]) and np.isfinite(output.scalars["gradient_norm"])):
-                terms = {name: float(v) for name, v in output.scalars.items() if "loss" in name or "gradient" in name}
-                raise InputError(
-                    f"the loss of step {number} or its gradient is not finite ({terms}; image ids {ids[-1]}). Lower "
-                    f"config.optimizer.learning_rate or set config.optimizer.clip_norm, and start again in the same "
-                    f"workdir: the run goes on from its last checkpoint, if it has one."
-                )
-        names = outputs[0].scalars if outputs else ()
-        scalars = {name: float(np.mean([output.scalars[name] for output in outputs])) for name in names}
-        return scalars | {"unreadable_pictures": float(len(self._unreadable))}, ids
+            self.skipped_in_a_row = 0 if output.applied else self.skipped_in_a_row + 1
+            if not output.applied:
+                self._left_out(number, describe(output.finite, ids[-1]))
+        applied = [output.scalars for output in outputs if output.applied]
+        scalars = {name: float(np.mean([step[name] for step in applied])) for name in (applied[0] if applied else ())}
+        counts = {"skipped_steps": len(outputs) - len(applied), "unreadable_pictures": len(self._unreadable)}
+        return scalars | {name: float(count) for name, count in counts.items()}, ids
+
+    def _left_out(self, step: int, reason: str) -> None:
+        """Log a step that was not applied, or end the run."""
+        allowed = self._options.max_skipped if self._options.on_non_finite == "skip" else 0
+        if self.skipped_in_a_row > allowed:
+            raise InputError(
+                f"step {step} cannot be applied ({self.skipped_in_a_row} in a row): {reason}. Lower "
+                f"config.optimizer.learning_rate or set config.optimizer.clip_norm, and start again in the same "
+                f"workdir: the run goes on from its last checkpoint, if it has one. config.debug=True names the layer "
+                f"that it comes from."
+            )
+        _log.warning("step %d left out, %d in a row: %s", step, self.skipped_in_a_row, reason)

@@ -24,7 +24,7 @@ from lad_jax.data import open_dataset
 from lad_jax.errors import InputError
 from lad_jax.models import Detector
 from lad_jax.options import RunOptions, TeacherOptions
-from lad_jax.train import checkpoint
+from lad_jax.train import checkpoint, saving
 from lad_jax.train.loop import train
 from lad_jax.train.setup import make_networks
 from lad_jax.train.state import init_variables
@@ -55,7 +55,7 @@ def ours(tmp_path_factory) -> Path:
     variables = jax.tree.map(np.asarray, init_variables(Detector(options.model, len(dataset.class_names)), seed=3))
     meta = checkpoint.Meta(checkpoint.as_json(options), dataset.class_names, dataset.category_ids, "", {})
     workdir = tmp_path_factory.mktemp("ours")
-    checkpoint.save_weights(workdir, {"student": variables}, meta)
+    saving.save_weights(workdir, {"student": variables}, meta)
     return workdir
 
 
@@ -111,7 +111,7 @@ def test_a_teacher_with_nan_is_refused_by_name(ours: Path, tmp_path: Path) -> No
     model, variables, _ = lad_jax.load(ours)
     meta = checkpoint.read_meta(checkpoint.find(ours))
     variables["params"]["neck"]["fpn_convs_0"]["bias"][3] = np.nan
-    checkpoint.save_weights(tmp_path, {"student": variables}, meta)
+    saving.save_weights(tmp_path, {"student": variables}, meta)
     with pytest.raises(InputError, match=r"NaN or infinite values in params\.neck\.fpn_convs_0\.bias\. Take another"):
         checkpoint.load_network(tmp_path, "student", model, meta.class_names, "config.teacher.model")
 

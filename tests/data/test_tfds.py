@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from lad_jax.data import (
     train_batches,
 )
 from lad_jax.data.coco import CocoFolder
+from lad_jax.data.pictures import Unreachable
 from lad_jax.data.tfds import TfdsCoco, to_pixels
 from lad_jax.errors import InputError
 from scripts.prepare_tfds import prepare, relative_box
@@ -292,3 +294,19 @@ def test_what_cannot_be_prepared_is_named(folder, prepared, tmp_path):
         prepare(folder, prepared.parents[2])
     with pytest.raises(InputError, match=r"has none of instances_train2017\.json, .*: check --coco"):
         prepare(tmp_path, tmp_path / "tfds")
+
+
+def test_files_that_are_gone_for_a_while_are_opened_anew(prepared, copy):
+    expected = open_split(prepared).read(1)
+    open_split(copy)  # reads the boxes
+    dataset = open_split(copy)  # has them, and opens its files for the first picture
+    [shard] = copy.glob("coco-train.array_record*")
+    away = shard.rename(copy / "away")
+    with pytest.raises(Unreachable, match=r"cannot read picture 8\.jpg in split 'train' of .*No such file"):
+        dataset.read(1)
+    away.rename(shard)
+    np.testing.assert_array_equal(dataset.read(1), expected)
+    with shard.open("r+b") as file:
+        file.truncate(shard.stat().st_size // 2)
+    with pytest.raises(Unreachable, match=r"cannot read picture 8\.jpg in split 'train' of "):
+        pickle.loads(pickle.dumps(dataset)).read(1)  # as a worker gets it

@@ -13,7 +13,7 @@ from lad_jax import run
 from lad_jax.data import FolderOptions, open_dataset
 from lad_jax.errors import InputError
 from lad_jax.models import Detector
-from lad_jax.train import checkpoint
+from lad_jax.train import checkpoint, saving
 from lad_jax.train.state import init_variables
 from tests.train.tiny import tiny
 
@@ -39,7 +39,7 @@ def test_submission(options, tmp_path, capsys):
     """What the server's own tool reads, equal to what an evaluation of the same pictures writes."""
     dataset, workdir = open_dataset(options.data, "val"), tmp_path / "my run"
     meta = checkpoint.Meta(checkpoint.as_json(options), dataset.class_names, dataset.category_ids, "", {})
-    checkpoint.save_weights(workdir, {"student": init_variables(Detector(options.model, 80), 0)}, meta)
+    saving.save_weights(workdir, {"student": init_variables(Detector(options.model, 80), 0)}, meta)
     test_dev = replace(options, evaluation=replace(options.evaluation, split="test-dev"))
     run.evaluate(test_dev, workdir)
 

@@ -1,0 +1,161 @@
+"""Batches made ahead of time by worker processes, whatever becomes of these."""
+
+import contextlib
+import functools
+import gc
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Generator, Iterator
+from multiprocessing import resource_tracker
+from typing import Any
+
+import cv2
+import grain
+import numpy as np
+from absl import flags
+
+from lad_jax.errors import InputError
+from lad_jax.types import Batch, GroundTruth
+
+_MAX_DEATHS = 3
+"""So many times in a row workers may die before a batch is there."""
+_DIED = "terminated unexpectedly"
+"""In the RuntimeError by which grain tells that a worker is gone."""
+
+_log = logging.getLogger(__name__)
+
+
+def make_ahead(make: Callable[[int], Batch], numbers: range, workers: int) -> Generator[Batch, None, None]:
+    """`make(number)` for each of `numbers`, in order, made ahead of time.
+
+    A batch depends on nothing but its number, so a worker that dies (killed, or out of memory) costs only time: all
+    are started again, at the batch that is due.
+
+    Args:
+      make: can be pickled.
+      numbers: of the batches.
+      workers: processes; 0: a thread of this one.
+
+    Raises:
+      InputError: what `make` raises; or workers died `_MAX_DEATHS` times while one batch was awaited.
+      RuntimeError: any other error of `make` in a worker, told by its traceback.
+    """
+    deaths = 0
+    while numbers:
+        try:
+            with contextlib.closing(_read(make, numbers, workers)) as batches:
+                for batch in batches:
+                    yield batch
+                    numbers, deaths = numbers[1:], 0
+        except RuntimeError as error:
+            if _DIED not in str(error):
+                raise
+            deaths += 1
+            if deaths == _MAX_DEATHS:
+                raise InputError(
+                    f"a worker process died {deaths} times while batch {numbers[0]} was awaited: {error} It may be out "
+                    "of memory (lower config.data.workers; shared memory is what `df /dev/shm` shows), or a picture "
+                    "may crash the decoder (config.data.workers=0 shows where)."
+                ) from None
+            _log.warning("a worker process died: all are started again, at batch %d. %s", numbers[0], error)
+
+
+def _read(make: Callable[[int], Batch], numbers: range, workers: int) -> Generator[Batch, None, None]:
+    """As `make_ahead`, until a worker dies. One grain element is one batch, so reading starts at any of them."""
+    if not flags.FLAGS.is_parsed():  # grain asks absl for its own flags; without `app.run` nobody has parsed them
+        flags.FLAGS.mark_as_parsed()
+    data = grain.MapDataset.range(numbers.start, numbers.stop).map(functools.partial(_sendable, make))
+    ahead = data.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=2))
+    if workers:
+        ahead = ahead.mp_prefetch(
+            grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2), worker_init_fn=_init_worker
+        )
+    batches = iter(ahead)
+    try:
+        # grain starts its workers at the first batches, so one of each worker is awaited.
+        with _no_accelerator(), _no_signals():
+            first = [_own(batch) for _, batch in zip(range(min(workers, len(numbers))), batches, strict=False)]
+        yield from first
+        yield from map(_own, batches)
+    except InputError as error:
+        raise InputError(*error.args) from None  # a worker's, without grain's note and traceback
+    finally:
+        batches.close()
+        del batches, ahead
+        gc.collect()  # grain's iterator is a cycle that holds shared memory; left to the exit, Python calls it leaked
+
+
+def _sendable(make: Callable[[int], Batch], number: int) -> Batch:
+    """`make(number)`, with errors that can be sent to another process: for one that cannot, grain waits forever."""
+    try:
+        return make(number)
+    except InputError:
+        raise
+    except Exception:
+        raise RuntimeError(f"batch {number} could not be made:\n{traceback.format_exc()}") from None
+
+
+def _init_worker(index: int, count: int) -> None:
+    """One thread a worker, since more would only compete with the other workers; and none outlives the run."""
+    del index, count
+    cv2.setNumThreads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process as soon as the one that started it is gone, killed perhaps: a worker waits for it for minutes.
+
+    Not by Linux's parent-death signal, which comes when the parent's thread ends: grain's that starts workers is
+    short-lived.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent, "grain's workers are children"
+    parent.join()
+    os._exit(1)
+
+
+@contextlib.contextmanager
+def _no_signals() -> Iterator[None]:
+    """Processes started within never get Ctrl-C, nor a SIGTERM to the whole group: this one ends them.
+
+    They inherit what their thread has blocked, and grain's threads that start them what this one has. Signals to this
+    process still arrive, in a thread that was there before.
+    """
+    resource_tracker.ensure_running()  # it unblocks them in the thread that starts it
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def _no_accelerator() -> Iterator[None]:
+    """Processes started within open no accelerator: grain imports jax there, and this process holds the device.
+
+    Only the environment of new processes changes: jax has read its own at import.
+    """
+    before = os.environ.get("JAX_PLATFORMS")
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["JAX_PLATFORMS"]
+        else:
+            os.environ["JAX_PLATFORMS"] = before
+
+
+def _own(batch: Batch) -> Batch:
+    """The batch in memory of its own.
+
+    grain hands over shared memory and unmaps it when its array object dies, whether or not a view of it is left;
+    jax may keep views of arrays on the CPU.
+    """
+    own: Callable[[Any], Any] = np.array
+    fields = {name: own(field) for name, field in batch._asdict().items() if name != "truth"}
+    return Batch(truth=GroundTruth(*map(own, batch.truth)), **fields)

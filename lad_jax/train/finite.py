@@ -1,0 +1,49 @@
+"""What of a step is not finite: found on the device, named on the host."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Bool
+
+from lad_jax.types import Network
+
+ByImage = dict[str, Bool[Array, " B"]]
+
+
+class Finite(NamedTuple):
+    """What of a step is finite, in the order in which it is computed."""
+
+    losses: ByImage
+    """Each image's, by name: `student/loss_box`."""
+    gradients: dict[str, Bool[Array, ""]]
+    """By part of a network: `student/neck`."""
+    updates: dict[str, Bool[Array, ""]]
+    """By part of a network."""
+
+
+def is_finite(tree: Any) -> Bool[Array, ""]:
+    """Whether the norm over all arrays is. Where it is not, the update may be out of float32's range too."""
+    return jnp.isfinite(optax.global_norm(tree))
+
+
+def parts_finite(by_network: Mapping[Network, Mapping[str, Any]]) -> dict[str, Bool[Array, ""]]:
+    """`is_finite` of backbone, neck and head of each network."""
+    return {f"{name}/{part}": is_finite(x) for name, parts in by_network.items() for part, x in parts.items()}
+
+
+def describe(finite: Finite, image_ids: Sequence[int]) -> str:
+    """What was the first that is not finite, and for which images.
+
+    A loss names the images whose own it is. What comes later is of the batch as a whole, and names them all.
+    """
+    lost = [name for name, images in finite.losses.items() if not np.all(images)]
+    if lost:
+        whole = np.all([finite.losses[name] for name in lost], axis=0)
+        image_ids = [i for i, ok in zip(image_ids, whole, strict=True) if not ok]
+        return f"{', '.join(lost)} not finite; image ids {image_ids}"
+    gradients = [f"gradient of {part}" for part, ok in finite.gradients.items() if not ok]
+    updates = [f"update of {part}" for part, ok in finite.updates.items() if not ok]
+    return f"{', '.join(gradients or updates or ['a sum'])} not finite; image ids {list(image_ids)}"

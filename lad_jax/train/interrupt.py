@@ -1,0 +1,100 @@
+"""SIGTERM and Ctrl-C: a run is asked to end, and ends where nothing is half done."""
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType, TracebackType
+from typing import Any
+
+import jax
+from jax.experimental import multihost_utils
+
+EXIT_CODES = {signal.SIGTERM: os.EX_TEMPFAIL, signal.SIGINT: 128 + signal.SIGINT}
+"""75, "start me again", and 130, what a shell says of a program that Ctrl-C has ended."""
+
+
+class Interrupted(SystemExit):
+    """A run that was asked to end has done so; `code` tells by which signal."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        super().__init__(EXIT_CODES[number])
+        self.signal = number
+
+
+class Interruptions:
+    """As a context: notes SIGTERM and the first Ctrl-C, which `check` and `at_once` then act on.
+
+    A second Ctrl-C ends the process at once, as `kill -9` would. Signals reach only the main thread of Python: in
+    another one nothing is noted. Several processes must end after the same step: there JAX listens for SIGTERM, and
+    agrees on the step with the others.
+    """
+
+    def __init__(self) -> None:
+        self._noted: signal.Signals | None = None
+        self._at_once = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> "Interruptions":
+        if threading.current_thread() is threading.main_thread() and jax.process_count() == 1:
+            self._before = {number: signal.signal(number, self._note) for number in EXIT_CODES}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)  # None: not one of Python's
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self._noted = signal.Signals(number)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        if number == signal.SIGINT:  # no logging: the signal may have come in the middle of a line of the log
+            os.write(2, b"\nCtrl-C: saving after this step; once more ends the run at once\n")
+        if self._at_once:
+            self._at_once = False  # only once: what follows is the saving
+            raise Interrupted(self._noted)
+
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[None]:
+        """A block that may be left anywhere.
+
+        Raises:
+          Interrupted: as soon as a signal comes, or if one has come.
+        """
+        self._at_once = True
+        try:
+            if self._noted:
+                raise Interrupted(self._noted)
+            yield
+        finally:
+            self._at_once = False
+
+    def check(self, step: int) -> None:
+        """To be called by every process after every step, `step` being how many are done.
+
+        Raises:
+          Interrupted: a signal has come; of several processes, in all of them after the same step.
+        """
+        if jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(step):
+            raise Interrupted(signal.SIGTERM)
+        if self._noted:
+            raise Interrupted(self._noted)
+
+
+@contextlib.contextmanager
+def before_leaving(action: Callable[[], None]) -> Iterator[None]:
+    """Call `action` before an error or an interruption of the block goes on.
+
+    Of several processes an error is one's own, and the others wait elsewhere: what all must do is not done.
+    """
+    try:
+        yield
+    except Interrupted:
+        action()
+        raise
+    except Exception:
+        if jax.process_count() == 1:
+            action()
+        raise

@@ -1,0 +1,141 @@
+"""Faults while a run reads: files that are gone for a while or for good, workers that die or raise strange errors."""
+
+import dataclasses
+import logging
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from lad_jax.data import eval_batches, make_eval_plan, make_plan
+from lad_jax.data.coco import CocoFolder
+from lad_jax.data.pictures import Unreachable
+from lad_jax.errors import InputError
+from tests.data.test_loader import FOLDER, Sizes, assert_same, train
+from tests.folder import write_coco_folder
+
+WAIT = dataclasses.replace(FOLDER, retry_s=0.02)
+"""Retries for 0.6 s in all."""
+SKIP = dataclasses.replace(FOLDER, retry_s=0.0, retries=1, on_bad_picture="skip")
+
+
+class Killed(Sizes):
+    """Reading one picture kills the process, as the kernel does when memory is short: once, or always."""
+
+    def __init__(self, notes, position, times):
+        super().__init__()
+        self._notes, self._position, self._times = notes, position, times
+
+    def read(self, position):
+        if position == self._position and len(list(self._notes.iterdir())) < self._times:
+            (self._notes / str(os.getpid())).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().read(position)
+
+
+class StrangeError(Exception):
+    """An error that pickle refuses."""
+
+    def __init__(self):
+        super().__init__(lambda: None)
+
+
+class Raising(Sizes):
+    def read(self, position):
+        if position == 3:
+            raise StrangeError
+        return super().read(position)
+
+
+class Gone(Sizes):
+    """No file can be had."""
+
+    def read(self, position):
+        raise Unreachable(f"cannot read picture {position}.png: Stale file handle.")
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    write_coco_folder(tmp_path, "train", [(64, 96)] * 8)
+    return CocoFolder(str(tmp_path / "train"), str(tmp_path / "train.json"))
+
+
+def test_a_file_system_that_is_gone_for_a_while_costs_time_only(pictures, tmp_path, caplog):
+    expected = train(pictures, WAIT)
+    (tmp_path / "train").rename(tmp_path / "away")
+    back = threading.Timer(0.1, (tmp_path / "away").rename, [tmp_path / "train"])
+    back.start()
+    found = train(pictures, WAIT)
+    back.join()
+    for ours, theirs in zip(found, expected, strict=True):
+        assert_same(ours, theirs)
+    assert "png: No such file or directory. Trying again in 0.02 s (1 of 5)." in caplog.text
+
+
+def test_pauses_double_and_end(pictures, tmp_path, monkeypatch):
+    pauses = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    (tmp_path / "train").rename(tmp_path / "away")
+    with pytest.raises(InputError, match=r"cannot read picture .*\.png: No such file"):
+        train(pictures, dataclasses.replace(FOLDER, retries=4, retry_s=2.0))
+    assert pauses[:5] == [2, 4, 8, 16, 2], "the next batch is being made ahead of time"
+
+
+def test_a_file_that_is_damaged_is_not_tried_again(pictures, tmp_path, caplog):
+    (tmp_path / "train/3.png").write_bytes(b"no picture")
+    with pytest.raises(InputError, match="cannot decode"):
+        train(pictures, dataclasses.replace(FOLDER, retry_s=1e9))
+    assert "again" not in caplog.text
+
+
+@pytest.mark.parametrize("limit", [1, 7])
+def test_many_bad_pictures_in_a_row_end_the_run_though_they_are_skipped(limit):
+    options = dataclasses.replace(SKIP, max_bad_pictures=limit)
+    message = rf"^{limit} pictures that follow each other .*config\.data\.max_bad_pictures"
+    with pytest.raises(InputError, match=message):
+        train(Gone(), options)
+    plan = make_eval_plan(Gone(), options, batch_size=4)
+    with pytest.raises(InputError, match=message):
+        list(eval_batches(Gone(), plan, options))
+
+
+def test_bad_pictures_among_good_ones_do_not_add_up():
+    """Two of 14, shown twice, are not two in a row; rows that fill a batch are no pictures."""
+    options = dataclasses.replace(SKIP, max_bad_pictures=2)
+    dataset = Sizes(bad={3})
+    assert not all(batch.valid.all() for batch in train(dataset, options, steps=8))
+    plan = make_eval_plan(dataset, options, batch_size=9)
+    assert sum(batch.valid.sum() for batch in eval_batches(dataset, plan, options)) == 13
+
+
+def test_a_killed_worker_costs_time_only(tmp_path, caplog):
+    with caplog.at_level(logging.WARNING):
+        found = train(Killed(tmp_path, position=3, times=1), dataclasses.replace(FOLDER, workers=1))
+    for ours, theirs in zip(found, train(Sizes(), FOLDER), strict=True):
+        assert_same(ours, theirs)
+    [warning] = caplog.messages
+    assert warning.startswith("a worker process died: all are started again, at batch ") and "exit code -9" in warning
+
+
+def test_a_worker_that_is_killed_again_and_again_ends_the_run(tmp_path):
+    first = int(make_plan(Sizes(), FOLDER, batch_size=4, seed=0).step(0).positions[0])
+    with pytest.raises(InputError, match=r"died 3 times while batch 0 was awaited: .*-9.*lower config\.data\.workers"):
+        train(Killed(tmp_path, position=first, times=99), dataclasses.replace(FOLDER, workers=1))
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_an_error_that_pickle_refuses_is_told(tmp_path):
+    """By its traceback: sent as it is, it would not arrive, and the run would wait forever."""
+    with pytest.raises(RuntimeError, match=r"(?s)batch \d could not be made:.*raise StrangeError"):
+        train(Raising(), dataclasses.replace(FOLDER, workers=1))
+
+
+def test_a_skipped_picture_was_tried_first(pictures, tmp_path, caplog):
+    (tmp_path / "train/3.png").unlink()
+    batches = train(pictures, SKIP)
+    assert caplog.text.index("Trying again") < caplog.text.index("skipped: cannot read picture")
+    bad = np.concatenate([batch.position[~batch.valid] for batch in batches])
+    assert bad.tolist() == [2]

@@ -1,0 +1,174 @@
+"""Steps that are not finite: what is left of the state, and what is said of them."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lad_jax.assign import AssignerOptions, make_assigner
+from lad_jax.data import SyntheticOptions
+from lad_jax.data.synthetic import SyntheticShapes
+from lad_jax.distill import METHODS
+from lad_jax.errors import InputError
+from lad_jax.models import Detector, ModelOptions, ResNetOptions
+from lad_jax.train.debug import debugged, first_not_finite
+from lad_jax.train.finite import describe
+from lad_jax.train.optimizer import OptimizerOptions, make_optimizer
+from lad_jax.train.state import init_state, init_variables
+from lad_jax.train.step import make_train_step
+from lad_jax.types import Batch
+from tests.reference.example import truth_of
+
+OPTIONS = ModelOptions(
+    backbone=ResNetOptions(depth=10, width=4, norm="group", norm_groups=2, frozen_stages=-1),
+    n_levels=3,
+    anchor_scale=4.0,
+    channels=4,
+    tower_convs=1,
+    norm_groups=2,
+)
+SOUND, NO_LOSS, NO_GRADIENT = 0, 101, 102
+"""Values of a picture's first pixel, by which the network below knows what to do."""
+DATASET = SyntheticShapes(SyntheticOptions(train=4, size=96), "train")
+IDS = [record.id for record in DATASET.records]
+
+
+class Fragile(Detector):
+    """A detector whose class probabilities are NaN on some pictures, and on others have no gradient."""
+
+    def __call__(self, images, image_hw):
+        out = super().__call__(images, image_hw)
+        mark = images[:, 0, 0, 0][:, None, None]
+        no_gradient, log_p = mark == NO_GRADIENT, out.class_log_p
+        # The root of 0 x is 0, and has no derivative; the root of 1 is a constant.
+        nothing = jnp.sqrt(jnp.where(no_gradient, 0 * log_p, 1.0)) - jnp.where(no_gradient, 0.0, 1.0)
+        return out._replace(class_log_p=jnp.where(mark == NO_LOSS, jnp.nan, log_p + nothing))
+
+
+MODEL = Fragile(OPTIONS, 2)
+
+
+def batch_of(*marks):
+    images = np.random.default_rng(0).integers(0, 256, (4, 64, 96, 3), np.uint8)
+    images[:, 0, 0, 0] = marks
+    hw, rows = jnp.asarray([(64, 96)] * 4, jnp.int32), jnp.arange(4)
+    truth = truth_of([([[5.0, 8, 40, 50], [30, 10, 90, 60]], [0, 1])] * 4)
+    return Batch(jnp.asarray(images), truth, hw, hw, jnp.ones((4, 2)), rows, rows >= 0)
+
+
+def rate(step):
+    """NaN at step 9."""
+    return jnp.where(step == 9, jnp.nan, 0.01 * (1 + step))
+
+
+OPTIMIZER = make_optimizer(OptimizerOptions(kind="adamw"), rate, {"student": OPTIONS})
+
+
+@pytest.fixture(scope="module")
+def step():
+    return jax.jit(
+        make_train_step(
+            {"student": MODEL},
+            method=METHODS["paa"],
+            assigner=make_assigner(AssignerOptions(), OPTIONS.n_levels),
+            optimizer=OPTIMIZER,
+            schedule=rate,
+            ema_decay=0.5,
+            accumulate=2,  # in the harder case: flags of parts become those of the batch
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def start(step):
+    """The state after a sound step: neither the optimiser's nor the moving average's is that of the beginning."""
+    state, output = step(
+        init_state({"student": init_variables(MODEL, 0)}, OPTIMIZER, ema=True), {}, batch_of(0, 0, 0, 0)
+    )
+    assert output.applied and jax.tree.all(jax.tree.map(np.all, output.finite))
+    return state
+
+
+def assert_same(a, b):
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+EVERYWHERE = ("student/backbone", "student/bbox_head", "student/neck")
+
+
+@pytest.mark.parametrize(
+    ("marks", "at", "said"),
+    [
+        ((SOUND, NO_LOSS, SOUND, SOUND), 1, f"student/loss_class not finite; image ids [{IDS[1]}]"),
+        ((SOUND, SOUND, NO_LOSS, NO_GRADIENT), 1, f"student/loss_class not finite; image ids [{IDS[2]}]"),
+        (
+            (SOUND, NO_GRADIENT, SOUND, SOUND),
+            1,
+            f"{', '.join(f'gradient of {part}' for part in EVERYWHERE)} not finite; image ids {IDS}",
+        ),
+        (
+            (SOUND, SOUND, SOUND, SOUND),
+            9,
+            f"{', '.join(f'update of {part}' for part in EVERYWHERE)} not finite; image ids {IDS}",
+        ),
+    ],
+    ids=["loss", "loss and gradient", "gradient", "update"],
+)
+def test_a_step_that_is_not_finite_moves_nothing_but_the_step(marks, at, said, step, start):
+    before = start._replace(step=jnp.asarray(at, jnp.int32))
+    after, output = step(before, {}, batch_of(*marks))
+    assert not output.applied and after.step == at + 1
+    assert_same(after._replace(step=before.step), before)
+    assert describe(jax.device_get(output.finite), IDS) == said
+    np.testing.assert_array_equal(output.broken, np.array(marks) == NO_LOSS)
+
+
+def test_the_step_after_follows_the_runs_schedule(step, start):
+    """Its rate at step 3 is 4/3 of that at step 2: so are AdamW's updates, and with them the moving average's."""
+    batch = batch_of(0, 0, 0, 0)
+    moved, _ = step(start._replace(step=jnp.asarray(2, jnp.int32)), {}, batch)
+    skipped, _ = step(start._replace(step=jnp.asarray(2, jnp.int32)), {}, batch_of(NO_LOSS, 0, 0, 0))
+    later, output = step(skipped, {}, batch)
+    assert output.scalars["learning_rate"] == pytest.approx(0.04)
+
+    def assert_ratio(new, reference, old):
+        np.testing.assert_allclose(new - old, 4 / 3 * (reference - old), rtol=1e-3, atol=1e-6)
+
+    jax.tree.map(assert_ratio, later.variables, moved.variables, start.variables)
+    # How many gradients the averages hold is the same: only a step that was applied counts.
+    counts = [s.optimizer.inner_states["student"].inner_state[1].count for s in (moved, later)]
+    assert counts[0] == counts[1] == 2
+
+
+def poisoned(*path):
+    """Weights with an infinite one in a layer."""
+    variables = jax.tree.map(np.array, init_variables(MODEL, 0))
+    layer = variables["params"]
+    for name in path:
+        layer = layer[name]
+    layer["kernel"][0, 0, 0, 0] = np.inf
+    return variables
+
+
+@pytest.mark.parametrize(
+    ("network", "path"),
+    [("student", ("backbone", "layer2_0", "conv2")), ("teacher", ("bbox_head", "reg_convs_0_conv"))],
+)
+def test_the_poisoned_layer_is_named(network, path):
+    sound = init_variables(MODEL, 0)
+    networks = {"student": sound, "teacher": sound, network: poisoned(*path)}
+    layer = first_not_finite(dict.fromkeys(networks, MODEL), networks, batch_of(0, 0, 0, 0))
+    assert layer == "/".join([network, *path])
+
+
+def test_debug_ends_the_run_with_names(step, start):
+    run = debugged(step, {"student": MODEL}, DATASET)
+    state, output = run(start, {}, batch_of(0, 0, 0, 0))
+    assert output.applied and state.step == 2
+    parts = re.escape(f"student/loss_class not finite; image ids [{IDS[2]}]")
+    with pytest.raises(InputError, match=rf"^step 3: {parts}.* is the output of student\.$"):
+        run(state, {}, batch_of(0, 0, NO_LOSS, 0))
+    with pytest.raises(InputError, match=r"gradient of student/neck .* is no layer's output: the loss"):
+        run(state, {}, batch_of(0, 0, NO_GRADIENT, 0))

@@ -1,0 +1,82 @@
+"""What a run says when it waits for long, and that it says nothing when it does not."""
+
+import logging
+import threading
+import time
+
+import pytest
+
+from lad_jax import progress
+from lad_jax.progress import doing, waiting
+from lad_jax.train import loop
+from lad_jax.train.watchdog import watch
+from tests.train.tiny import tiny
+
+
+@pytest.fixture(autouse=True)
+def warnings(caplog):
+    caplog.set_level(logging.WARNING)
+    return caplog
+
+
+def told(caplog):
+    return [message for message in caplog.messages if "nothing has ended" in message]
+
+
+def sleep_deeply():
+    time.sleep(0.5)
+
+
+def test_what_hangs_is_named_again_and_again(caplog):
+    with watch(0.1), doing("evaluating after step 3"), doing("waiting for batch 7"):
+        sleep_deeply()
+    first, second, *_ = told(caplog)
+    assert "nothing has ended for 0 s: the run is waiting for batch 7 while evaluating after step 3. It is at" in first
+    assert first.endswith("sleep_deeply") and __file__ in first
+    assert first.count("\n") == 8, "the innermost calls only"
+    assert "waiting for batch 7" in second
+
+
+def test_what_goes_on_is_not_named(caplog):
+    """Longer in all than the limit; so are the batches of an evaluation."""
+    with watch(0.3):
+        for _ in range(5):
+            with doing("a step"):
+                time.sleep(0.1)
+        with doing("evaluating"):
+            for _ in waiting(range(5), "batch"):
+                time.sleep(0.1)
+    assert not told(caplog)
+    assert not [thread for thread in threading.enumerate() if thread.name == "watchdog"]
+
+
+def test_it_can_be_turned_off(caplog):
+    with watch(0.0), doing("a step"):
+        time.sleep(0.1)
+    assert not told(caplog)
+
+
+def test_what_is_waited_for_has_a_number():
+    def items():
+        yield progress.current()
+        yield progress.current()
+
+    assert list(waiting(items(), "batch")) == [("waiting for batch 1",), ("waiting for batch 2",)]
+    with pytest.raises(ZeroDivisionError), doing("a step"):
+        1 / 0  # noqa: B018
+    assert progress.current() == ()
+
+
+def test_a_loader_that_hangs(tmp_path, caplog, monkeypatch):
+    def hanging(*args, **values):
+        until = time.monotonic() + 60
+        while not any("the run is waiting for the batch of step 1." in message for message in told(caplog)):
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        yield from ()
+
+    monkeypatch.setattr(loop, "train_batches", hanging)
+    with pytest.raises(StopIteration):
+        loop.train(tiny(train__watchdog_s=0.3), tmp_path)
+    assert told(caplog)[-1].endswith("hanging")
+    assert progress.current() == ()
