@@ -15,7 +15,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.experimental.multihost_utils import broadcast_one_to_all, process_allgather
+from jax.experimental.multihost_utils import process_allgather
 from jaxtyping import Shaped
 
 from lad_jax.errors import InputError
@@ -84,7 +84,6 @@ def join(options: HostOptions) -> None:
             **arguments,
             initialization_timeout=2 * options.timeout_s,
             heartbeat_timeout_seconds=LOST_S,
-            shutdown_timeout_seconds=LOST_S,
         )
     except (ValueError, RuntimeError) as error:
         raise InputError(f"{message} Reason: {str(error)[:300]}") from error
@@ -99,13 +98,13 @@ def join(options: HostOptions) -> None:
 def joined(options: HostOptions) -> Iterator[None]:
     """`join`; where an error ends the block, this process ends without waiting for the others, which so learn of it.
 
-    JAX's own way to leave is to wait until all do.
+    JAX's own way to leave, which every other end takes, is to wait until all do.
     """
     join(options)
     try:
         yield
-    except BaseException:
-        if jax.process_count() > 1:
+    except (Exception, KeyboardInterrupt):
+        if jax.distributed.is_initialized():
             atexit.register(_end)
         raise
 
@@ -194,8 +193,7 @@ def check_shared(folder: Path) -> None:
     """
     if jax.process_count() == 1:
         return
-    (number,) = broadcast_one_to_all(np.array([secrets.randbits(31)], np.int32)).tolist()
-    file = folder / f".shared-{number}"
+    file = folder / f".shared-{_gather(np.array(secrets.randbits(31), np.int32))[0]}"
     if is_writer():
         file.touch()
     _gather(np.zeros(1, np.uint8))  # now it is written

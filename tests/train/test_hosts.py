@@ -287,7 +287,6 @@ class TestErrors:
     def test_workdir_that_is_not_shared(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         """This process finds what it wrote, the other does not."""
         monkeypatch.setattr(jax, "process_count", lambda: 2)
-        monkeypatch.setattr(hosts, "broadcast_one_to_all", lambda x: x)
         monkeypatch.setattr(hosts, "_gather", lambda x: np.array([x, np.zeros_like(x)]))
         with pytest.raises(InputError, match="not the same folder for all processes: 1 did not find"):
             hosts.check_shared(tmp_path)
