@@ -8,11 +8,12 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import UInt8
 
-from lad_jax.data import DataOptions, DataSet, eval_batches, make_eval_plan
+from lad_jax.data import DataOptions, DataSet, blank_batches, eval_batches, make_eval_plan
 from lad_jax.errors import InputError
 from lad_jax.evaluation.coco import Metrics, evaluate
 from lad_jax.evaluation.postprocess import PostprocessOptions
 from lad_jax.evaluation.runner import detect, make_detector
+from lad_jax.programs import Job, Programs, compiling, shapes_of
 from lad_jax.types import Batch, Network
 from lad_jax.visualize import draw_boxes, enlarge, readable_factor, side_by_side
 
@@ -50,19 +51,30 @@ class Evaluator:
         data: DataOptions,
         options: EvaluationOptions,
         *,
+        layout: Callable[[Batch], Any],
         place: Callable[[Batch], Batch],
     ) -> None:
+        """`layout`: where the arrays of a batch lie, once `place` has put it on the devices."""
         self._dataset, self._data, self._options, self._place = dataset, data, options, place
         self._plan = make_eval_plan(dataset, data, batch_size=options.batch_size)
+        batches = {canvas: shapes_of(batch, layout(batch)) for canvas, batch in blank_batches(self._plan).items()}
         self._detectors = {
-            name: make_detector(model.apply, model.options.strides, model.options.anchor_scale, options.postprocess)
+            name: Programs(
+                f"evaluation of the {name}",
+                make_detector(model.apply, model.options.strides, model.options.anchor_scale, options.postprocess),
+                batches,
+            )
             for name, model in models.items()
         }
 
     @property
     def n_programs(self) -> int:
         """How many programs will be compiled."""
-        return len(self._detectors) * len(self._plan.canvases)
+        return sum(map(len, self._detectors.values()))
+
+    def jobs(self, variables: Mapping[Network, Any]) -> list[Job]:
+        """Compilations that have not been done. `variables`: the networks', or their shapes."""
+        return [job for name, detector in self._detectors.items() for job in detector.jobs(variables[name])]
 
     def __call__(self, variables: Mapping[Network, Any]) -> dict[Network, Result]:
         """Detections and COCO metrics of each network."""
@@ -76,8 +88,10 @@ class Evaluator:
 
     def detect(self, network: Network, variables: Any) -> list[dict[str, Any]]:
         """What one network detects, in COCO's results format."""
-        batches = eval_batches(self._dataset, self._plan, self._data)
-        return detect(self._detectors[network], variables, self._dataset, batches, self._place)
+        detector = self._detectors[network]
+        with compiling(detector.jobs(variables)):
+            batches = eval_batches(self._dataset, self._plan, self._data)
+        return detect(detector, variables, self._dataset, batches, self._place)
 
     def pictures(self, detections: list[dict[str, Any]]) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
         """The first pictures of the data set, detections beside ground truth."""

@@ -1,19 +1,24 @@
 """The training run: load, step, log, evaluate, save."""
 
 import contextlib
+import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+
+import jax
 
 from lad_jax.data import train_batches
 from lad_jax.evaluation.coco import write_detections, write_metrics
 from lad_jax.options import RunOptions
+from lad_jax.programs import compiling
 from lad_jax.train import checkpoint
 from lad_jax.train.logging import RunLog
 from lad_jax.train.prepare import Run, check_schedule, mesh_of, prepare
 from lad_jax.train.sharding import split_batch
 from lad_jax.train.state import TrainState, evaluated_variables
 from lad_jax.train.window import Window
+from lad_jax.types import Batch
 
 
 def train(options: RunOptions, workdir: Path) -> None:
@@ -50,17 +55,23 @@ def _train(run: Run, state: TrainState) -> None:
             window.close(done)  # raises where there is nothing worth keeping
             checkpoint.save(manager, state, run.meta, None)
 
-    batches = train_batches(run.train_set, plan, run.options.data, start_step=start, num_steps=run.total - start)
+    with compiling(run.jobs(state) if start < run.total else []):
+        batches = _begun(
+            train_batches(run.train_set, plan, run.options.data, start_step=start, num_steps=run.total - start)
+        )
     while done < run.total:
         with _on_error(rescue):
             batch = next(batches)
-        state, output = run.step(state, run.frozen, split_batch(batch, run.mesh))
-        window.add(output)
+        with jax.transfer_guard("disallow"):  # nothing goes from host to device, or back, that is not said here
+            state, output = run.step(state, run.frozen, split_batch(batch, run.mesh))
+            window.add(output)
         log.step()
         done += 1
         evaluate = done % (plan.steps_per_epoch * options.eval_every) == 0 or done == run.total
         save = evaluate or done % options.checkpoint_every == 0
-        if save or done % options.log_every == 0:
+        if (done - 1) % options.log_every == 0 and len(window) > 1:  # a step late: the newest is not waited for
+            log.window(done - 1, *window.close(done - 1, keep=1))
+        if save:
             log.window(done, *window.close(done))
         if evaluate:
             with _on_error(rescue):
@@ -86,6 +97,17 @@ def _evaluate(run: Run, state: TrainState, done: int, log: RunLog) -> float:
     log.evaluation(done, results, time.monotonic() - since)
     log.pictures(done, run.evaluator.pictures(main.detections))
     return main.metrics.overall["AP"] or 0.0
+
+
+def _begun(batches: Generator[Batch, None, None]) -> Generator[Batch, None, None]:
+    """The batches; the first is read at once, and with it the loader's processes start."""
+    first = list(itertools.islice(batches, 1))
+
+    def go_on() -> Generator[Batch, None, None]:
+        yield from first
+        yield from batches
+
+    return go_on()
 
 
 @contextlib.contextmanager

@@ -10,17 +10,18 @@ import jax
 import orbax.checkpoint as ocp
 from jax.sharding import Mesh
 
-from lad_jax.data import DataSet, Plan, fingerprint, make_plan, open_datasets
+from lad_jax.data import DataSet, Plan, blank_batches, fingerprint, make_plan, open_datasets
 from lad_jax.errors import InputError
 from lad_jax.evaluation.evaluator import Evaluator
 from lad_jax.options import RunOptions
+from lad_jax.programs import Job, Programs, shapes_of
 from lad_jax.train import checkpoint
 from lad_jax.train.optimizer import make_optimizer, make_schedule, peak_learning_rate
 from lad_jax.train.setup import make_networks, make_run_step
-from lad_jax.train.sharding import make_mesh, replicate, split_batch
-from lad_jax.train.state import TrainState, Variables, init_state
-from lad_jax.train.step import Step, compile_once
-from lad_jax.types import Network
+from lad_jax.train.sharding import layout_of, make_mesh, replicate, split_batch
+from lad_jax.train.state import TrainState, Variables, evaluated_variables, init_state
+from lad_jax.train.step import jit_step
+from lad_jax.types import Batch, Network
 
 _log = logging.getLogger(__name__)
 
@@ -37,13 +38,18 @@ class Run:
     manager: ocp.CheckpointManager
     meta: checkpoint.Meta
     frozen: dict[Network, Variables]
-    step: Step
+    step: Programs
     evaluator: Evaluator
 
     @property
     def total(self) -> int:
         """Number of steps."""
         return self.plan.steps_per_epoch * self.options.train.epochs
+
+    def jobs(self, state: TrainState) -> list[Job]:
+        """Every compilation of the run; also those of the evaluation, which else might fail an epoch later."""
+        shapes = shapes_of(state)
+        return [*self.step.jobs(shapes, shapes_of(self.frozen)), *self.evaluator.jobs(evaluated_variables(shapes))]
 
 
 def prepare(options: RunOptions, workdir: Path, manager: ocp.CheckpointManager, mesh: Mesh) -> tuple[Run, TrainState]:
@@ -81,12 +87,17 @@ def prepare(options: RunOptions, workdir: Path, manager: ocp.CheckpointManager, 
         manager=manager,
         meta=meta,
         frozen=replicate(networks.frozen, mesh),
-        step=compile_once(make_run_step(options, networks.models, optimizer, schedule), plan.canvases, mesh),
+        step=Programs(
+            "training",
+            jit_step(make_run_step(options, networks.models, optimizer, schedule), mesh),
+            _batches(plan, mesh),
+        ),
         evaluator=Evaluator(
             {name: networks.models[name] for name in options.policy.trained},
             val_set,
             options.data,
             options.evaluation,
+            layout=partial(layout_of, mesh=mesh),
             place=partial(split_batch, mesh=mesh),
         ),
     )
@@ -143,6 +154,11 @@ def _resume(
     return checkpoint.restore(manager, state), replace(meta, pretrained=saved.pretrained)
 
 
+def _batches(plan: Plan, mesh: Mesh) -> dict[tuple[int, int], Batch]:
+    """The shapes of a batch for each canvas."""
+    return {canvas: shapes_of(batch, layout_of(batch, mesh)) for canvas, batch in blank_batches(plan).items()}
+
+
 def _announce(run: Run, start: int) -> None:
     options, plan, devices = run.options, run.plan, run.mesh.devices
     canvases = ", ".join(f"{height}x{width}" for height, width in plan.canvases)
@@ -152,6 +168,7 @@ def _announce(run: Run, start: int) -> None:
     train = options.train
     _log.info("a checkpoint every %d epoch(s) and every %d steps", train.eval_every, train.checkpoint_every)
     _log.info("will compile %d training program(s), one a canvas: %s", len(plan.canvases), canvases)
+    _log.info("%.1f %% of their pixels are padding", 100 * plan.padding)
     _log.info("and %d for evaluation", run.evaluator.n_programs)
     peak = peak_learning_rate(options.optimizer, options.train.batch_size)
     _log.info("learning rate %g for a batch of %d", peak, options.train.batch_size)
