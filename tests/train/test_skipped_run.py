@@ -10,8 +10,10 @@ import orbax.checkpoint as ocp
 import pytest
 
 from lad_jax.errors import InputError
-from lad_jax.train import loop, prepare
+from lad_jax.programs import Programs
+from lad_jax.train import loop
 from lad_jax.train.loop import train
+from lad_jax.train.state import TrainState
 from tests.train.tiny import tiny
 
 BAD = (3, 4)
@@ -21,22 +23,19 @@ OPTIONS = {"train__checkpoint_every": 1, "train__eval_every": 2, "train__log_eve
 
 @pytest.fixture(autouse=True)
 def bad_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = prepare.compile_once
+    original = Programs.__call__
 
-    def compile_once(*args):
-        step = original(*args)
+    def run(step, state, *rest):
+        if not isinstance(state, TrainState) or int(state.step) + 1 not in BAD:
+            return original(step, state, *rest)
+        weights = state.variables
+        with jax.transfer_guard("allow"):
+            poisoned = jax.tree.map(lambda x: x * jnp.nan, weights)
+        state, output = original(step, state._replace(variables=poisoned), *rest)
+        assert jax.tree.all(jax.tree.map(lambda x: jnp.isnan(x).all(), state.variables))
+        return state._replace(variables=weights), output
 
-        def run(state, frozen, batch):
-            if int(state.step) + 1 not in BAD:
-                return step(state, frozen, batch)
-            weights = state.variables
-            state, output = step(state._replace(variables=jax.tree.map(lambda x: x * jnp.nan, weights)), frozen, batch)
-            assert jax.tree.all(jax.tree.map(lambda x: jnp.isnan(x).all(), state.variables))
-            return state._replace(variables=weights), output
-
-        return run
-
-    monkeypatch.setattr(prepare, "compile_once", compile_once)
+    monkeypatch.setattr(Programs, "__call__", run)
 
 
 def cut_off(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
