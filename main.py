@@ -25,17 +25,19 @@ flags.DEFINE_string("output", "", "predict: folder for the results; default WORK
 
 def main(_: list[str]) -> None:
     from lad_jax import RunOptions, from_config, run
+    from lad_jax.train import hosts
 
     options = from_config(RunOptions, FLAGS.config)
     workdir = Path(FLAGS.workdir)
     if options.train.deterministic:  # read when JAX looks for devices, which nothing has done yet
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true"
-    if FLAGS.mode == "train":
-        run.train(options, workdir)
-    elif FLAGS.mode == "eval":
-        run.evaluate(options, workdir)
-    else:
-        run.predict(options, workdir, FLAGS.images, Path(FLAGS.output or workdir / "predictions"))
+    with hosts.joined(options.hosts):
+        if FLAGS.mode == "train":
+            run.train(options, workdir)
+        elif FLAGS.mode == "eval":
+            run.evaluate(options, workdir)
+        else:
+            run.predict(options, workdir, FLAGS.images, Path(FLAGS.output or workdir / "predictions"))
 
 
 if __name__ == "__main__":

@@ -32,14 +32,20 @@ def message_of(error: Exception) -> str | None:
             "config.evaluation.batch_size. Else set config.model.dtype=bfloat16, or lower config.data.short_side. "
             f"Reason: {str(error)[:300]}"
         )
+    if "Gloo" in str(error):
+        return (
+            "another process of this run has ended, or cannot be reached: see what it said. Start all processes again: "
+            f"the run goes on from its last checkpoint. Reason: {str(error)[:300]}"
+        )
     return None
 
 
 def _run(program: Callable[[list[str]], None], arguments: list[str]) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True)
-    # orbax warns through absl of every checkpoint that is saved without an evaluation; httpx2 names every request
-    for noisy in ("absl", "jax", "httpx2"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
+    # Through absl orbax warns of every checkpoint without an AP, and shows the traceback of whatever it raises as well;
+    # httpx2 names every request.
+    for noisy, level in {"absl": logging.CRITICAL, "jax": logging.ERROR, "httpx2": logging.ERROR}.items():
+        logging.getLogger(noisy).setLevel(level)
     try:
         program(arguments)
     except Exception as error:

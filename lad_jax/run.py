@@ -15,9 +15,9 @@ from lad_jax.evaluation.runner import make_detector
 from lad_jax.models import Detector
 from lad_jax.options import RunOptions
 from lad_jax.predict import find_pictures, predict_files
-from lad_jax.train import checkpoint
+from lad_jax.train import checkpoint, hosts
 from lad_jax.train.loop import train
-from lad_jax.train.sharding import make_mesh, replicate, split_batch
+from lad_jax.train.sharding import make_mesh, own_rows, replicate, share, split_batch
 from lad_jax.types import Network
 
 __all__ = ["evaluate", "predict", "train"]
@@ -37,6 +37,8 @@ def evaluate(options: RunOptions, workdir: Path) -> None:
         return submit(options, workdir)
     evaluator, variables = _load(options, workdir, open_dataset(options.data, "val"), options.policy.trained)
     results = evaluator(variables)
+    if not hosts.is_writer():
+        return
     for name, result in results.items():
         print(f"\n{name}\n{format_table(result.metrics)}")
     write_metrics(workdir, {name: result.metrics for name, result in results.items()})
@@ -51,7 +53,10 @@ def submit(options: RunOptions, workdir: Path) -> None:
     """
     network = options.evaluation.network
     evaluator, variables = _load(options, workdir, open_test(options.data), (network,))
-    archive = write_submission(workdir, evaluator.detect(network, variables[network]))
+    detections = evaluator.detect(network, variables[network])
+    if not hosts.is_writer():
+        return
+    archive = write_submission(workdir, detections)
     print(f"\n{archive}\nUpload this file at https://cocodataset.org/#upload (detection, boxes, test-dev2017).")
 
 
@@ -61,7 +66,15 @@ def _load(
     """An evaluator on the data set, and variables of networks of the run in `workdir`, on the devices."""
     mesh = make_mesh(options.mesh, {"config.evaluation.batch_size": options.evaluation.batch_size})
     models = {name: Detector(options.model_of(name), len(dataset.class_names)) for name in networks}
-    evaluator = Evaluator(models, dataset, options.data, options.evaluation, place=partial(split_batch, mesh=mesh))
+    evaluator = Evaluator(
+        models,
+        dataset,
+        options.data,
+        options.evaluation,
+        rows=own_rows(mesh, options.evaluation.batch_size),
+        place=partial(split_batch, mesh=mesh),
+        share=share(mesh),
+    )
     folder = checkpoint.find(workdir)
     _log.info("evaluating %s on %d pictures", folder, len(dataset.records))
     variables = {
@@ -78,8 +91,10 @@ def predict(options: RunOptions, workdir: Path, images: str, output: Path) -> No
     predictions become detections.
 
     Raises:
-      InputError: no checkpoint, no picture, or one that cannot be read.
+      InputError: no checkpoint, no picture, or one that cannot be read; or several processes.
     """
+    if jax.process_count() > 1:
+        raise InputError(f"--mode=predict is for one process, but there are {jax.process_count()}: start it alone.")
     paths = find_pictures(images)
     model, variables, trained = checkpoint.load(workdir, options.evaluation.network)
     meta = checkpoint.read_meta(checkpoint.find(workdir))

@@ -24,29 +24,40 @@ _log = logging.getLogger(__name__)
 
 
 def train_batches(
-    dataset: DataSet, plan: Plan, options: DataOptions, *, start_step: int, num_steps: int
+    dataset: DataSet,
+    plan: Plan,
+    options: DataOptions,
+    *,
+    start_step: int,
+    num_steps: int,
+    rows: Int[np.ndarray, " b"] | None = None,
 ) -> Generator[Batch, None, None]:
-    """The batches of steps `start_step` … `start_step + num_steps - 1`.
+    """The batches of steps `start_step` … `start_step + num_steps - 1`; of each only `rows`, where they are given.
 
-    Each is a pure function of (plan, step): the same whatever `options.workers` and wherever a run started.
+    Each is a pure function of (plan, step): the same whatever `options.workers` and wherever a run started. A row is
+    the same whichever others are read with it.
 
     Raises:
       InputError: a picture cannot be read, unless `options.on_bad_picture` is "skip": then its row has
         `valid` False and keeps its `position`; `options.max_bad_pictures` of these follow each other; or workers
         die again and again.
     """
-    make = functools.partial(_train_batch, dataset, plan, options)
+    make = functools.partial(_train_batch, dataset, plan, options, _all_or(rows, plan))
     return _with_hope(make_ahead(make, range(start_step, start_step + num_steps), options.workers), options)
 
 
-def eval_batches(dataset: DataSet, plan: Plan, options: DataOptions) -> Generator[Batch, None, None]:
+def eval_batches(
+    dataset: DataSet, plan: Plan, options: DataOptions, *, rows: Int[np.ndarray, " b"] | None = None
+) -> Generator[Batch, None, None]:
     """Every picture of the plan exactly once, canvas by canvas; rows that only fill a batch have `position` -1.
+
+    Of each batch only `rows`, where they are given.
 
     Raises:
       InputError: as `train_batches`.
     """
     batches = plan.in_order()
-    make = functools.partial(_eval_batch, dataset, plan, batches, options)
+    make = functools.partial(_eval_batch, dataset, plan, batches, options, _all_or(rows, plan))
     return _with_hope(make_ahead(make, range(len(batches)), options.workers), options)
 
 
@@ -66,17 +77,33 @@ def _with_hope(batches: Generator[Batch, None, None], options: DataOptions) -> G
             yield batch
 
 
-def _train_batch(dataset: DataSet, plan: Plan, options: DataOptions, step: int) -> Batch:
-    planned = plan.step(step)
+def _all_or(rows: Int[np.ndarray, " b"] | None, plan: Plan) -> Int[np.ndarray, " b"]:
+    return np.arange(plan.batch_size) if rows is None else rows
+
+
+def _train_batch(dataset: DataSet, plan: Plan, options: DataOptions, rows: Int[np.ndarray, " b"], step: int) -> Batch:
+    planned = _only(rows, plan.step(step))
     augmentations = [
         draw_augmentation(_original_hw(dataset, position), options, seed=plan.seed, step=step, row=row)
-        for row, position in enumerate(planned.positions.tolist())
+        for row, position in zip(rows.tolist(), planned.positions.tolist(), strict=True)
     ]
     return make_batch(dataset, planned, plan.max_objects, options, augmentations)
 
 
-def _eval_batch(dataset: DataSet, plan: Plan, batches: list[PlannedBatch], options: DataOptions, number: int) -> Batch:
-    return make_batch(dataset, batches[number], plan.max_objects, options, [AS_IT_IS] * plan.batch_size)
+def _eval_batch(
+    dataset: DataSet,
+    plan: Plan,
+    batches: list[PlannedBatch],
+    options: DataOptions,
+    rows: Int[np.ndarray, " b"],
+    number: int,
+) -> Batch:
+    planned = _only(rows, batches[number])
+    return make_batch(dataset, planned, plan.max_objects, options, [AS_IT_IS] * len(rows))
+
+
+def _only(rows: Int[np.ndarray, " b"], planned: PlannedBatch) -> PlannedBatch:
+    return planned._replace(positions=planned.positions[rows])
 
 
 def _original_hw(dataset: DataSet, position: int) -> Int[np.ndarray, "2"]:

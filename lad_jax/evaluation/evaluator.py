@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int, UInt8
 
 from lad_jax.data import DataOptions, DataSet, eval_batches, make_eval_plan
 from lad_jax.errors import InputError
@@ -51,9 +51,13 @@ class Evaluator:
         data: DataOptions,
         options: EvaluationOptions,
         *,
+        rows: Int[np.ndarray, " b"],
         place: Callable[[Batch], Batch],
+        share: Callable[[Any], Any],
     ) -> None:
-        self._dataset, self._data, self._options, self._place = dataset, data, options, place
+        """`rows`: of each batch, those that this process reads. `place` and `share`: see `detect`."""
+        self._dataset, self._data, self._options = dataset, data, options
+        self._rows, self._place, self._share = rows, place, share
         self._plan = make_eval_plan(dataset, data, batch_size=options.batch_size)
         self._detectors = {
             name: make_detector(model.apply, model.options.strides, model.options.anchor_scale, options.postprocess)
@@ -77,8 +81,9 @@ class Evaluator:
 
     def detect(self, network: Network, variables: Any) -> list[dict[str, Any]]:
         """What one network detects, in COCO's results format."""
-        batches = waiting(eval_batches(self._dataset, self._plan, self._data), f"the {network}'s evaluation, batch")
-        return detect(self._detectors[network], variables, self._dataset, batches, self._place)
+        read = eval_batches(self._dataset, self._plan, self._data, rows=self._rows)
+        batches = waiting(read, f"the {network}'s evaluation, batch")
+        return detect(self._detectors[network], variables, self._dataset, batches, self._place, self._share)
 
     def pictures(self, detections: list[dict[str, Any]]) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
         """The first pictures of the data set, detections beside ground truth."""

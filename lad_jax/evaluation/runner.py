@@ -42,7 +42,12 @@ def make_detector(apply: Apply, strides: tuple[int, ...], anchor_scale: float, o
 
 
 def detect(
-    detector: Detector, variables: Any, dataset: Any, batches: Iterable[Batch], place: Callable[[Batch], Batch]
+    detector: Detector,
+    variables: Any,
+    dataset: Any,
+    batches: Iterable[Batch],
+    place: Callable[[Batch], Batch],
+    share: Callable[[Any], Any],
 ) -> list[dict[str, Any]]:
     """Detections of all pictures in COCO's results format, in the order of `batches` and by falling score in each.
 
@@ -53,19 +58,24 @@ def detect(
       detector: from `make_detector`.
       variables: the network's.
       dataset: `records[position].id` and `category_ids[label]` give the original ids.
-      batches: on the host, each picture once.
-      place: puts a batch on the devices.
+      batches: on the host, each picture once; of several processes each has its own rows of every batch.
+      place: puts a batch on the devices; the whole, where the processes have parts.
+      share: gives what lies on the devices of all processes to each of them.
 
     Returns:
       One dict per detection: `image_id`, `category_id`, `bbox` as x, y, width, height in pixels of the original
       picture (three decimals), `score` (six decimals).
     """
+
+    def found(batch: Batch) -> tuple[Any, Any, Detections]:
+        return share((batch.position, batch.valid, detector(variables, batch)))
+
     results = []
-    for batch, detections in _one_behind((batch, detector(variables, place(batch))) for batch in batches):
-        host = jax.device_get(detections)
-        for row, position in enumerate(batch.position.tolist()):
-            if batch.valid[row]:
-                one = jax.tree.map(lambda x, row=row: x[row], host)
+    for on_devices in _one_behind(found(place(batch)) for batch in batches):
+        positions, valid, detections = jax.device_get(on_devices)
+        for row, position in enumerate(positions.tolist()):
+            if valid[row]:
+                one = jax.tree.map(lambda x, row=row: x[row], detections)
                 image_id = dataset.records[position].id
                 results += [{"image_id": image_id, **result} for result in coco_results(one, dataset.category_ids)]
             elif position >= 0:

@@ -19,14 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 from flax.traverse_util import flatten_dict
 
 from lad_jax.config import from_config
 from lad_jax.convert import not_finite
-from lad_jax.errors import InputError, some
+from lad_jax.errors import InputError, reason_of, some
 from lad_jax.models import Detector
 from lad_jax.options import RunOptions
 from lad_jax.train.state import TrainState, Variables
@@ -93,7 +92,8 @@ def restore(folder: Path, template: TrainState) -> TrainState:
     if template.ema:
         items["ema"] = abstract.ema
     restored = _read(folder, {name: ocp.args.StandardRestore(item) for name, item in items.items()})
-    placed = jax.device_put(jnp.asarray(int(folder.name), jnp.int32), template.step.sharding)
+    step = np.int32(int(folder.name))
+    placed = jax.make_array_from_callback((), template.step.sharding, lambda _: step)
     return TrainState(placed, restored["variables"], restored["optimizer"], restored.get("ema") or {})
 
 
@@ -266,7 +266,7 @@ def _read(folder: Path, items: Mapping[str, Any]) -> dict[str, Any]:
 def _damaged(folder: Path, error: Exception) -> DamagedError:
     return DamagedError(
         f"checkpoint {folder} cannot be read; it may be cut off. Restore it from a copy, or use an older one by its "
-        f"folder. Reason: {type(error).__name__}: {str(error)[:500]}"
+        f"folder. Reason: {reason_of(error)}"
     )
 
 

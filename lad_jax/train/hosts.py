@@ -1,6 +1,29 @@
-"""A run on several hosts: one process each, joined by JAX's own runtime."""
+"""A run on several hosts: one process each (or several), joined by JAX's own runtime."""
 
+import atexit
+import contextlib
+import importlib.util
+import logging
+import os
+import secrets
+import sys
+import threading
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental.multihost_utils import broadcast_one_to_all, process_allgather
+from jaxtyping import Shaped
+
+from lad_jax.errors import InputError
+
+_log = logging.getLogger(__name__)
+LOST_S = 60
+"""A process that was not heard of for so long is taken for dead, and the others end [seconds]."""
+VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 
 
 @dataclass(frozen=True)
@@ -8,9 +31,185 @@ class HostOptions:
     """How the processes of a run find each other."""
 
     coordinator: str = ""
-    """`HOST:PORT` of process 0. Empty: what the environment says (Slurm and TPU pods do, and the variables
+    """`HOST:PORT` of process 0. Empty: what the environment says (Slurm, Open MPI and TPU pods do, and the variables
     JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID); where it says nothing, a single process."""
     processes: int = 0
     """How many there are; for `coordinator`."""
     process: int = -1
     """The number of this one, from 0; for `coordinator`."""
+    timeout_s: int = 300
+    """How long a process waits for the others when it starts [seconds]."""
+
+    def __post_init__(self) -> None:
+        if self.timeout_s < 1:
+            raise ValueError(f"timeout_s is {self.timeout_s}; it must be at least 1")
+        if not self.coordinator:
+            if self.processes or self.process != -1:
+                raise ValueError("processes and process are for a coordinator, but coordinator is empty")
+            return
+        if not self.coordinator.rpartition(":")[2].isdecimal() or self.coordinator.startswith(":"):
+            raise ValueError(f"coordinator is {self.coordinator!r}; it must be HOST:PORT")
+        if self.processes < 1:
+            raise ValueError(f"processes is {self.processes}; with a coordinator it must be at least 1")
+        if not 0 <= self.process < self.processes:
+            raise ValueError(
+                f"process is {self.process}; with a coordinator it must be one of 0 … {self.processes - 1}, "
+                "another for each process"
+            )
+
+
+def join(options: HostOptions) -> None:
+    """Join the other processes of the run, where there are any; before anything opens a device.
+
+    Should they not come in time, the process ends with a message: JAX leaves no error to raise, but aborts.
+
+    Raises:
+      InputError: half of what is needed is given.
+    """
+    arguments = find(options, os.environ)
+    if arguments is None:
+        return
+    coordinator = arguments.get("coordinator_address", "the one that the environment names")
+    _log.info("joining the other processes; coordinator: %s", coordinator)
+    message = (
+        f"this process could not join the others within config.hosts.timeout_s = {options.timeout_s} s (coordinator: "
+        f"{coordinator}). Start all processes, with the same coordinator and a number of their own. Process 0 listens "
+        "at the coordinator's address: it must be that host's, and its port free, and open to the others."
+    )
+    patience = threading.Timer(options.timeout_s, lambda: _end(message))
+    patience.daemon = True
+    patience.start()
+    try:
+        jax.distributed.initialize(
+            **arguments,
+            initialization_timeout=2 * options.timeout_s,
+            heartbeat_timeout_seconds=LOST_S,
+            shutdown_timeout_seconds=LOST_S,
+        )
+    except (ValueError, RuntimeError) as error:
+        raise InputError(f"{message} Reason: {str(error)[:300]}") from error
+    finally:
+        patience.cancel()
+    _log.info("process %d of %d", jax.process_index(), jax.process_count())
+    if not is_writer():
+        logging.getLogger("lad_jax").setLevel(logging.WARNING)
+
+
+@contextlib.contextmanager
+def joined(options: HostOptions) -> Iterator[None]:
+    """`join`; where an error ends the block, this process ends without waiting for the others, which so learn of it.
+
+    JAX's own way to leave is to wait until all do.
+    """
+    join(options)
+    try:
+        yield
+    except BaseException:
+        if jax.process_count() > 1:
+            atexit.register(_end)
+        raise
+
+
+def _end(message: str = "") -> None:
+    if message:
+        print(f"error: {message}", file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(2)
+
+
+def find(options: HostOptions, environ: Mapping[str, str]) -> dict[str, Any] | None:
+    """What `jax.distributed.initialize` needs to be told; None: this process is alone.
+
+    JAX itself would take any Slurm job for one of several processes, and then show it a single GPU.
+
+    Raises:
+      InputError: only some of the `VARIABLES` are set.
+    """
+    if options.coordinator:
+        return {
+            "coordinator_address": options.coordinator,
+            "num_processes": options.processes,
+            "process_id": options.process,
+        }
+    given = [name for name in VARIABLES if environ.get(name)]
+    if given and given != [VARIABLES[0]]:
+        missing = [name for name in VARIABLES if name not in given]
+        numbers = [environ.get(name, "") for name in VARIABLES[1:]]
+        if missing or not all(number.isdecimal() for number in numbers):
+            raise InputError(
+                f"the environment must have all of {', '.join(VARIABLES)} (the last two numbers), or none; it has "
+                f"{', '.join(f'{name}={environ[name]}' for name in given)}."
+            )
+        return {
+            "coordinator_address": environ[VARIABLES[0]],
+            "num_processes": int(numbers[0]),
+            "process_id": int(numbers[1]),
+        }
+    # A step's tasks, not the job's: a shell that Slurm gave four tasks is itself one.
+    tasks = environ.get("SLURM_STEP_NUM_TASKS") or environ.get("OMPI_COMM_WORLD_SIZE") or "1"
+    return {} if int(tasks) > 1 or given or _on_tpu(environ) else None
+
+
+def _on_tpu(environ: Mapping[str, str]) -> bool:
+    """Whether this is a TPU's host, one of a pod or alone: asking JAX, which asks the pod's metadata, does no harm.
+
+    When it is imported JAX sets TPU_SKIP_MDS_QUERY where there are no chips.
+    """
+    wanted = environ.get("JAX_PLATFORMS", "") in ("", "tpu", "tpu,cpu")
+    named = "TPU_WORKER_HOSTNAMES" in environ or "TPU_SKIP_MDS_QUERY" not in environ
+    return wanted and named and importlib.util.find_spec("libtpu") is not None
+
+
+def is_writer() -> bool:
+    """Whether this process writes the run's files and shows its progress: the first does, alone."""
+    return jax.process_index() == 0
+
+
+def check_alike(facts: Mapping[str, str]) -> None:
+    """Check that all processes are about to do the same. All must call it.
+
+    Args:
+      facts: by what they are, for messages: hexadecimal SHA-256 digests.
+
+    Raises:
+      InputError: one differs.
+    """
+    digests = np.array([list(bytes.fromhex(digest)) for digest in facts.values()], np.uint8)
+    everyones = _gather(digests)
+    for name, column in zip(facts, np.swapaxes(everyones, 0, 1), strict=True):
+        others = np.flatnonzero((column != column[0]).any(axis=1)).tolist()
+        if others:
+            raise InputError(
+                f"{name} of process(es) {', '.join(map(str, others))} differ from those of process 0: start all "
+                "processes with the same command (but for config.hosts), code and data."
+            )
+
+
+def check_shared(folder: Path) -> None:
+    """Check that what the first process writes into `folder` is there for the others. All must call it.
+
+    Raises:
+      InputError: it is not.
+    """
+    if jax.process_count() == 1:
+        return
+    (number,) = broadcast_one_to_all(np.array([secrets.randbits(31)], np.int32)).tolist()
+    file = folder / f".shared-{number}"
+    if is_writer():
+        file.touch()
+    _gather(np.zeros(1, np.uint8))  # now it is written
+    seen = _gather(np.array([file.exists()]))
+    if is_writer():
+        file.unlink()
+    if not seen.all():
+        missing = ", ".join(map(str, np.flatnonzero(~seen).tolist()))
+        raise InputError(
+            f"workdir {folder} is not the same folder for all processes: {missing} did not find what process 0 wrote "
+            "there. Take one on a file system that all hosts share."
+        )
+
+
+def _gather(values: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "P ..."]:
+    """The values of all processes."""
+    return process_allgather(values) if jax.process_count() > 1 else values[None]

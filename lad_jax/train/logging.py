@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -20,23 +21,31 @@ _log = logging.getLogger(__name__)
 
 
 class RunLog:
-    """Writes a run's figures.
+    """Writes a run's figures, or nothing unless `writes`: of several processes one does.
 
     Going on from step `start` drops the lines of later steps that a kill left behind, and of that step's evaluation
     unless the checkpoint is `evaluated`.
     """
 
     def __init__(
-        self, workdir: Path, *, start: int, evaluated: bool, total: int, steps_per_epoch: int, batch_size: int
+        self,
+        workdir: Path,
+        *,
+        start: int,
+        evaluated: bool,
+        total: int,
+        steps_per_epoch: int,
+        batch_size: int,
+        writes: bool,
     ) -> None:
-        from tensorboardX import SummaryWriter  # imports torch where that is installed: not for those who only evaluate
-
-        self._metrics, self._images = workdir / "metrics.jsonl", workdir / "images.jsonl"
+        names = ("metrics.jsonl", "images.jsonl")
+        self._metrics, self._images = (workdir / name if writes else Path(os.devnull) for name in names)
         for file in (self._metrics, self._images):
             _drop_after(file, start, evaluated)
-        self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=start + 1)
+        self._board = _board(workdir / "tensorboard", start) if writes else None
         # disable=None: no bar where the output is not a terminal.
-        self._bar = tqdm(total=total, initial=start, unit="step", disable=None, dynamic_ncols=True, file=sys.stderr)
+        disable = None if writes else True
+        self._bar = tqdm(total=total, initial=start, unit="step", disable=disable, dynamic_ncols=True, file=sys.stderr)
         self._steps_per_epoch, self._batch_size = steps_per_epoch, batch_size
         self._since = time.monotonic()
 
@@ -74,13 +83,15 @@ class RunLog:
             _log.info("step %d, %s: %s", step, network, shown)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        for name, value in values.items():
-            self._board.add_scalar(name, value, step)
+        if self._board:
+            for name, value in values.items():
+                self._board.add_scalar(name, value, step)
 
     def pictures(self, step: int, images: Iterable[UInt8[np.ndarray, "H W 3"]]) -> None:
         """Show validation pictures."""
-        for number, image in enumerate(images):
-            self._board.add_image(f"validation/{number}", image, step, dataformats="HWC")
+        if self._board:
+            for number, image in enumerate(images):
+                self._board.add_image(f"validation/{number}", image, step, dataformats="HWC")
 
     def restart_clock(self) -> None:
         """Leave out what happened since the last window (an evaluation) from images/s."""
@@ -88,7 +99,15 @@ class RunLog:
 
     def close(self) -> None:
         self._bar.close()
-        self._board.close()
+        if self._board:
+            self._board.close()
+
+
+def _board(folder: Path, start: int) -> Any:
+    """TensorBoard's writer; what it has of steps after `start` is not shown."""
+    from tensorboardX import SummaryWriter  # imports torch where that is installed: not for those who only evaluate
+
+    return SummaryWriter(str(folder), purge_step=start + 1)
 
 
 def _append(file: Path, line: Mapping[str, Any]) -> None:

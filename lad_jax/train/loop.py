@@ -8,12 +8,12 @@ from lad_jax.data import train_batches
 from lad_jax.evaluation.coco import write_detections, write_metrics
 from lad_jax.options import RunOptions
 from lad_jax.progress import doing
-from lad_jax.train import saving
+from lad_jax.train import hosts, saving
 from lad_jax.train.interrupt import Interrupted, Interruptions, before_leaving
 from lad_jax.train.logging import RunLog
 from lad_jax.train.prepare import Run, check_schedule, mesh_of, prepare
 from lad_jax.train.recover import open_manager
-from lad_jax.train.sharding import split_batch
+from lad_jax.train.sharding import own_rows, split_batch
 from lad_jax.train.state import TrainState, evaluated_variables
 from lad_jax.train.watchdog import watch
 from lad_jax.train.window import Window
@@ -32,6 +32,7 @@ def train(options: RunOptions, workdir: Path) -> None:
     check_schedule(options)
     mesh = mesh_of(options)
     workdir.mkdir(parents=True, exist_ok=True)
+    hosts.check_shared(workdir)
     with Interruptions() as stop, open_manager(workdir) as manager, watch(options.train.watchdog_s):
         try:
             with stop.at_once(), doing("preparing: data, networks and the last checkpoint"):
@@ -54,6 +55,7 @@ def _train(run: Run, state: TrainState, stop: Interruptions) -> None:
         total=run.total,
         steps_per_epoch=plan.steps_per_epoch,
         batch_size=options.batch_size,
+        writes=hosts.is_writer(),
     )
     window = Window(run.train_set, options)
 
@@ -68,7 +70,10 @@ def _train(run: Run, state: TrainState, stop: Interruptions) -> None:
 
     if owed:  # the run ended after this step was saved and before its AP was
         _evaluate(run, state, log, stop)
-    batches = train_batches(run.train_set, plan, run.options.data, start_step=start, num_steps=run.total - start)
+    rows = own_rows(run.mesh, options.batch_size)
+    batches = train_batches(
+        run.train_set, plan, run.options.data, start_step=start, num_steps=run.total - start, rows=rows
+    )
     while done < run.total:
         with before_leaving(keep), stop.at_once(), doing(f"waiting for the batch of step {done + 1}"):
             batch = next(batches)
@@ -109,8 +114,9 @@ def _evaluate(run: Run, state: TrainState, log: RunLog, stop: Interruptions) -> 
     with stop.at_once(), doing(f"evaluating after step {step}"):
         results = run.evaluator(evaluated_variables(state))
     main = results[run.options.evaluation.network]
-    write_metrics(run.workdir, {name: result.metrics for name, result in results.items()})
-    write_detections(run.workdir, main.detections)
+    if hosts.is_writer():
+        write_metrics(run.workdir, {name: result.metrics for name, result in results.items()})
+        write_detections(run.workdir, main.detections)
     log.evaluation(step, results, time.monotonic() - since)
     log.pictures(step, run.evaluator.pictures(main.detections))
     saving.note_ap(run.manager, step, main.metrics.overall["AP"] or 0.0)

@@ -1,7 +1,9 @@
 """Everything that a run needs, built and checked before its first step."""
 
+import hashlib
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,12 +17,12 @@ from lad_jax.errors import InputError
 from lad_jax.evaluation.evaluator import Evaluator
 from lad_jax.files import write_whole
 from lad_jax.options import RunOptions
-from lad_jax.train import checkpoint
+from lad_jax.train import checkpoint, hosts
 from lad_jax.train.debug import debugged
 from lad_jax.train.optimizer import make_optimizer, make_schedule, peak_learning_rate
 from lad_jax.train.recover import resume
 from lad_jax.train.setup import make_networks, make_run_step
-from lad_jax.train.sharding import make_mesh, replicate, split_batch
+from lad_jax.train.sharding import make_mesh, own_rows, replicate, share, split_batch
 from lad_jax.train.state import TrainState, Variables, init_state
 from lad_jax.train.step import Step, compile_once
 from lad_jax.types import Network
@@ -73,8 +75,11 @@ def prepare(options: RunOptions, workdir: Path, manager: ocp.CheckpointManager, 
         teacher=networks.teacher,
         pretrained=networks.pretrained,
     )
+    if jax.process_count() > 1:
+        hosts.check_alike(_facts(meta, networks.trained, manager.latest_step()))
     state, meta = resume(manager, replicate(state, mesh), meta, workdir)
-    write_whole(workdir / "config.json", json.dumps(meta.config, indent=2) + "\n")
+    if hosts.is_writer():
+        write_whole(workdir / "config.json", json.dumps(meta.config, indent=2) + "\n")
     step = compile_once(make_run_step(options, networks.models, optimizer, schedule), plan.canvases, mesh)
     run = Run(
         options=options,
@@ -91,7 +96,9 @@ def prepare(options: RunOptions, workdir: Path, manager: ocp.CheckpointManager, 
             val_set,
             options.data,
             options.evaluation,
+            rows=own_rows(mesh, options.evaluation.batch_size),
             place=partial(split_batch, mesh=mesh),
+            share=share(mesh),
         ),
     )
     _announce(run, int(state.step))
@@ -128,6 +135,20 @@ def mesh_of(options: RunOptions) -> Mesh:
         "config.evaluation.batch_size": options.evaluation.batch_size,
     }
     return make_mesh(options.mesh, sizes)
+
+
+def _facts(meta: checkpoint.Meta, trained: Mapping[Network, Variables], newest: int | None) -> dict[str, str]:
+    """Digests of what all processes of a run must have alike, by what it is."""
+    config = {key: value for key, value in meta.config.items() if key != "hosts"}
+    facts = {
+        "configs": config,
+        "versions of jax": jax.__version__,
+        "training data": (meta.class_names, meta.category_ids, meta.data),
+        "frozen teachers": meta.teacher.get("digest"),
+        "starting weights": [checkpoint.digest(variables) for variables in trained.values()],
+        "newest checkpoints": newest,
+    }
+    return {name: hashlib.sha256(json.dumps(fact).encode()).hexdigest() for name, fact in facts.items()}
 
 
 def _announce(run: Run, start: int) -> None:

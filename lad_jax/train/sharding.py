@@ -1,12 +1,13 @@
 """Where arrays lie: pictures split over the devices, everything else on each of them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Bool, Int
 
 from lad_jax.errors import InputError
 from lad_jax.types import Batch
@@ -41,7 +42,7 @@ def make_mesh(options: MeshOptions, batch_sizes: Mapping[str, int]) -> Mesh:
       batch_sizes: by what they are, for messages: the numbers of pictures that must divide among `data`.
 
     Raises:
-      InputError: more devices than there are, or pictures that do not divide among them.
+      InputError: more devices than there are, pictures that do not divide among them, or a process without a device.
     """
     devices = jax.devices()
     data, spatial = options.data, options.spatial
@@ -59,7 +60,13 @@ def make_mesh(options: MeshOptions, batch_sizes: Mapping[str, int]) -> Mesh:
                 f"{key} is {size}, which does not divide among {data} devices: take a multiple of {data}, or set "
                 f"config.mesh.data (and config.mesh.spatial, which splits the height of pictures)."
             )
-    return Mesh(np.array(devices[: data * spatial]).reshape(data, spatial), (DATA, SPATIAL))
+    mesh = Mesh(np.array(devices[: data * spatial]).reshape(data, spatial), (DATA, SPATIAL))
+    if len({device.process_index for device in mesh.devices.flat}) < jax.process_count():
+        raise InputError(
+            f"config.mesh takes {data * spatial} of {len(devices)} devices, which leaves some of the "
+            f"{jax.process_count()} processes without one: let it take all, or start fewer processes."
+        )
+    return mesh
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -67,12 +74,54 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 
 def replicate(tree: T, mesh: Mesh) -> T:
-    """A copy of every array on every device."""
-    return jax.device_put(tree, replicated(mesh))
+    """A copy of every array on every device; every process has to have the same."""
+    layout = replicated(mesh)
+
+    def put(x: Any) -> jax.Array:
+        host = np.asarray(x)
+        return jax.make_array_from_callback(host.shape, layout, lambda index: host[index])
+
+    return jax.tree.map(put, tree)
+
+
+def share(mesh: Mesh) -> Callable[[T], T]:
+    """A function that gives arrays on the devices to every process, as `replicate` does those of the host."""
+    return jax.jit(lambda tree: tree, out_shardings=replicated(mesh))
+
+
+def own_rows(mesh: Mesh, batch_size: int) -> Int[np.ndarray, " b"]:
+    """The rows of a batch that lie on this process's devices, rising: those that it has to read."""
+    return np.arange(batch_size).reshape(len(_owned(mesh)), -1)[_owned(mesh)].ravel()
 
 
 def split_batch(batch: Batch, mesh: Mesh) -> Batch:
-    """The pictures of a batch, divided among the devices."""
+    """The pictures of a batch, divided among the devices.
+
+    Args:
+      batch: its `own_rows`, on the host.
+      mesh: the devices of all processes.
+
+    Returns:
+      The whole batch.
+    """
+    owned = _owned(mesh)
+    size = len(batch.position) * len(owned) // int(owned.sum())
+    rows = own_rows(mesh, size)
     by_row = NamedSharding(mesh, PartitionSpec(DATA))
     layout = jax.tree.map(lambda _: by_row, batch)._replace(images=NamedSharding(mesh, PartitionSpec(DATA, SPATIAL)))
-    return jax.device_put(batch, layout)
+
+    def put(x: np.ndarray, sharding: NamedSharding) -> jax.Array:
+        def piece(index: Any) -> np.ndarray:
+            of_batch, *rest = index
+            wanted = range(size)[of_batch]
+            first = int(np.searchsorted(rows, wanted.start))
+            return x[(slice(first, first + len(wanted)), *rest)]
+
+        return jax.make_array_from_callback((size, *x.shape[1:]), sharding, piece)
+
+    return jax.tree.map(put, batch, layout)
+
+
+def _owned(mesh: Mesh) -> Bool[np.ndarray, " data"]:
+    """The parts of a batch that a device of this process has something of."""
+    return np.array([any(d.process_index == jax.process_index() for d in part) for part in mesh.devices])

@@ -208,8 +208,8 @@ def _whole(tree: T) -> T:
 
 def compile_once(step: Callable[..., Any], canvases: tuple[tuple[int, int], ...], mesh: Mesh) -> Step:
     """The step, jitted with donated state and compiled once for each of `canvases`; any other shape is an error."""
-    # The state stays where it is: it passes from one canvas's program to another's.
-    jitted = jax.jit(step, donate_argnums=0, out_shardings=(replicated(mesh), None))
+    # The state stays where it is: it passes from one canvas's program to another's. Every process reads the output.
+    jitted = jax.jit(step, donate_argnums=0, out_shardings=replicated(mesh))
     programs: dict[tuple[int, int], Any] = {}
 
     def run(state: TrainState, frozen: Mapping[Network, Variables], batch: Batch) -> tuple[TrainState, StepOutput]:

@@ -63,7 +63,7 @@ def detector():
 
 
 def run(detector, batches):
-    return detect(detector, {"p": jnp.float32(0.81)}, DATASET, iter(batches), jax.device_put)
+    return detect(detector, {"p": jnp.float32(0.81)}, DATASET, iter(batches), jax.device_put, jax.device_get)
 
 
 def test_every_picture_once_with_original_ids(detector, caplog):
