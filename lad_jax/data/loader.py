@@ -63,7 +63,7 @@ def eval_batches(
 
 
 def _with_hope(batches: Generator[Batch, None, None], options: DataOptions) -> Generator[Batch, None, None]:
-    """The batches, while they have pictures that could be read."""
+    """The batches, until `options.max_bad_pictures` in a row could not be read; over the ends of batches, too."""
     bad = 0
     with contextlib.closing(batches):
         for batch in batches:
@@ -71,9 +71,8 @@ def _with_hope(batches: Generator[Batch, None, None], options: DataOptions) -> G
                 bad = 0 if valid else bad + 1
                 if bad == options.max_bad_pictures:
                     raise InputError(
-                        f"{bad} pictures that follow each other could not be read, the last being number "
-                        f"{batch.position[~batch.valid].max()} of the annotations: are the pictures still where "
-                        "config.data says? The log names them. (The limit is config.data.max_bad_pictures.)"
+                        f"{bad} pictures that follow each other could not be read: are they still where config.data "
+                        "says? The log names them. (The limit is config.data.max_bad_pictures.)"
                     )
             yield batch
 

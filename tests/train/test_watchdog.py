@@ -24,7 +24,7 @@ def told(caplog):
 
 
 def sleep_deeply():
-    time.sleep(0.5)
+    time.sleep(1)
 
 
 def test_what_hangs_is_named_again_and_again(caplog):
@@ -39,12 +39,12 @@ def test_what_hangs_is_named_again_and_again(caplog):
 
 def test_what_goes_on_is_not_named(caplog):
     """Longer in all than the limit; so are the batches of an evaluation."""
-    with watch(0.3):
-        for _ in range(5):
+    with watch(1.0):
+        for _ in range(6):
             with doing("a step"):
                 time.sleep(0.1)
         with doing("evaluating"):
-            for _ in waiting(range(5), "batch"):
+            for _ in waiting(range(6), "batch"):
                 time.sleep(0.1)
     assert not told(caplog)
     assert not [thread for thread in threading.enumerate() if thread.name == "watchdog"]
