@@ -70,7 +70,9 @@ def _train(run: Run, state: TrainState, stop: Interruptions) -> None:
         """Save what was learned since the last checkpoint: the run is about to end."""
         batches.close()
         if done != (manager.latest_step() or 0):
-            log.window(done, *window.close(done))  # raises where there is nothing worth keeping
+            scalars, image_ids = window.close(done)  # raises where there is nothing worth keeping
+            if image_ids:
+                log.window(done, scalars, image_ids)
             saving.save(manager, state, run.meta)
         saving.finish(manager)
         log.close()

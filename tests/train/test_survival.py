@@ -76,6 +76,7 @@ def test_a_run_that_is_ended_and_damaged_is_the_run_that_never_was(
     assert "SIGTERM: exit code 75; the same command goes on from step 5" in caplog.text
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == handlers
     assert steps(tmp_path) == {"3", "4", "5"}
+    assert [line["step"] for line in lines(tmp_path / "metrics.jsonl")] == [1, 2, 3, 3, 4, 5]
 
     cut_off(tmp_path / "checkpoints" / "5")
     (tmp_path / "checkpoints" / "6.orbax-checkpoint-tmp").mkdir()
