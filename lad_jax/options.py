@@ -56,7 +56,7 @@ class TrainOptions:
     gradients: Literal["float32", "bfloat16"] = "float32"
     """In what the gradients of several devices are summed."""
     on_non_finite: Literal["skip", "stop"] = "skip"
-    """What to do where the loss, a gradient or an update is not finite: leave the step out, or end the run."""
+    """What to do where the loss or its gradient is not finite: leave the step out, or end the run."""
     max_skipped: int = 10
     """More steps than this left out in a row end the run."""
     watchdog_s: float = 600.0

@@ -20,18 +20,15 @@ class Finite(NamedTuple):
     """Each image's, by name: `student/loss_box`."""
     gradients: dict[str, Bool[Array, ""]]
     """By part of a network: `student/neck`."""
-    updates: dict[str, Bool[Array, ""]]
-    """By part of a network."""
 
 
-def is_finite(tree: Any) -> Bool[Array, ""]:
-    """Whether the norm over all arrays is. Where it is not, the update may be out of float32's range too."""
-    return jnp.isfinite(optax.global_norm(tree))
-
-
-def parts_finite(by_network: Mapping[Network, Mapping[str, Any]]) -> dict[str, Bool[Array, ""]]:
-    """`is_finite` of backbone, neck and head of each network."""
-    return {f"{name}/{part}": is_finite(x) for name, parts in by_network.items() for part, x in parts.items()}
+def parts_finite(gradients: Mapping[Network, Mapping[str, Any]]) -> dict[str, Bool[Array, ""]]:
+    """Whether the norms of backbone, neck and head of each network are."""
+    return {
+        f"{name}/{part}": jnp.isfinite(optax.global_norm(x))
+        for name, parts in gradients.items()
+        for part, x in parts.items()
+    }
 
 
 def describe(finite: Finite, image_ids: Sequence[int]) -> str:
@@ -45,5 +42,4 @@ def describe(finite: Finite, image_ids: Sequence[int]) -> str:
         image_ids = [i for i, ok in zip(image_ids, whole, strict=True) if not ok]
         return f"{', '.join(lost)} not finite; image ids {image_ids}"
     gradients = [f"gradient of {part}" for part, ok in finite.gradients.items() if not ok]
-    updates = [f"update of {part}" for part, ok in finite.updates.items() if not ok]
-    return f"{', '.join(gradients or updates or ['a sum'])} not finite; image ids {list(image_ids)}"
+    return f"{', '.join(gradients or ['a sum'])} not finite; image ids {list(image_ids)}"

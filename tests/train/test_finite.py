@@ -59,8 +59,8 @@ def batch_of(*marks):
 
 
 def rate(step):
-    """NaN at step 9."""
-    return jnp.where(step == 9, jnp.nan, 0.01 * (1 + step))
+    """Rises with the step."""
+    return 0.01 * (1 + step)
 
 
 OPTIMIZER = make_optimizer(OptimizerOptions(kind="adamw"), rate, {"student": OPTIONS})
@@ -99,28 +99,21 @@ EVERYWHERE = ("student/backbone", "student/bbox_head", "student/neck")
 
 
 @pytest.mark.parametrize(
-    ("marks", "at", "said"),
+    ("marks", "said"),
     [
-        ((SOUND, NO_LOSS, SOUND, SOUND), 1, f"student/loss_class not finite; image ids [{IDS[1]}]"),
-        ((SOUND, SOUND, NO_LOSS, NO_GRADIENT), 1, f"student/loss_class not finite; image ids [{IDS[2]}]"),
+        ((SOUND, NO_LOSS, SOUND, SOUND), f"student/loss_class not finite; image ids [{IDS[1]}]"),
+        ((SOUND, SOUND, NO_LOSS, NO_GRADIENT), f"student/loss_class not finite; image ids [{IDS[2]}]"),
         (
             (SOUND, NO_GRADIENT, SOUND, SOUND),
-            1,
             f"{', '.join(f'gradient of {part}' for part in EVERYWHERE)} not finite; image ids {IDS}",
         ),
-        (
-            (SOUND, SOUND, SOUND, SOUND),
-            9,
-            f"{', '.join(f'update of {part}' for part in EVERYWHERE)} not finite; image ids {IDS}",
-        ),
     ],
-    ids=["loss", "loss and gradient", "gradient", "update"],
+    ids=["loss", "loss and gradient", "gradient"],
 )
-def test_a_step_that_is_not_finite_moves_nothing_but_the_step(marks, at, said, step, start):
-    before = start._replace(step=jnp.asarray(at, jnp.int32))
-    after, output = step(before, {}, batch_of(*marks))
-    assert not output.applied and after.step == at + 1
-    assert_same(after._replace(step=before.step), before)
+def test_a_step_that_is_not_finite_moves_nothing_but_the_step(marks, said, step, start):
+    after, output = step(start, {}, batch_of(*marks))
+    assert not output.applied and after.step == start.step + 1
+    assert_same(after._replace(step=start.step), start)
     assert describe(jax.device_get(output.finite), IDS) == said
     np.testing.assert_array_equal(output.broken, np.array(marks) == NO_LOSS)
 

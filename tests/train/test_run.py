@@ -247,7 +247,7 @@ class TestBadInput:
             optimizer__scale_learning_rate=False,
             train__max_skipped=1,
         )
-        with pytest.raises(InputError, match=r"step 2 cannot be applied \(2 in a row\): update of .*image ids"):
+        with pytest.raises(InputError, match=r"step \d+ cannot be applied \(2 in a row\): .*image ids"):
             train(options, tmp_path)
         train(tiny(train__epochs=1), tmp_path)  # as the message says: another learning rate, the same workdir
         assert newest(tmp_path).name == "3"

@@ -19,7 +19,7 @@ def output(loss: float = 1.0, *, lost: int = -1, broken: int = -1, unreadable: i
     """Of two pictures; `lost`, `broken` and `unreadable` say which of them is."""
     row = np.arange(2)
     scalars = {"loss": np.float32(loss), "gradient_norm": np.float32(1)}
-    finite = Finite({"student/loss_box": row != lost, "student/loss_class": row >= 0}, {}, {})
+    finite = Finite({"student/loss_box": row != lost, "student/loss_class": row >= 0}, {})
     return StepOutput(scalars, np.bool_(np.isfinite(loss)), finite, row == broken, np.array([2, 0]), row != unreadable)
 
 
