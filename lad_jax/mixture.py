@@ -52,6 +52,7 @@ class _Parameters(NamedTuple):
     """ln(weight₀ / weight₁)"""
 
 
+@jax.named_scope("mixture")
 def fit(values: Float[Array, " N"], mask: Bool[Array, " N"]) -> Mixture:
     """Fit the mixture to the kept values.
 

