@@ -15,7 +15,7 @@ SCOPES = {
     "metrics": "metrics",
 }
 """By `jax.named_scope`; of several that enclose one another the innermost counts."""
-OTHER = "without a scope"
+OTHER = "without a scope (copies of weights and state)"
 
 GROUPS: dict[str, Callable[[str], bool]] = {
     "sum of the networks": lambda part: part.endswith(("forward", "backward")),

@@ -77,7 +77,7 @@ def _events(data: ProfileData) -> list[Event]:
                     events.append((found, stats.get("_p")))
                 elif event.name.startswith("end: "):
                     ends[stats.get("_c")] = event.start_ns
-    # On a CPU an instruction may go on in other threads: an event of its own, with the id of the first, says when it ends.
+    # On a CPU an instruction may go on in other threads: an event with the first one's id says when it has ended.
     return [event._replace(end=max(event.end, ends.get(number, 0.0))) for event, number in events]
 
 

@@ -48,7 +48,8 @@ def cut(
 
 
 def flip_picture(picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
-    """The mirror image, left and right exchanged, in memory of its own: copying a reversed view takes ten times as long."""
+    """The mirror image, left and right exchanged."""
+    # In memory of its own: a view with a negative stride takes several times as long to be copied from.
     return cv2.flip(picture, 1)
 
 

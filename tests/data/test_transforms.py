@@ -1,6 +1,5 @@
 """Pictures and boxes through resize and flip, on drawn rectangles; `tests/golden` has the reference's arrays."""
 
-import cv2
 import numpy as np
 import pytest
 
