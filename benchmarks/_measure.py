@@ -10,12 +10,13 @@ from typing import Any
 
 import jax
 
-MATRIX_PEAK = {  # of dense bfloat16 products, by the makers' data sheets [TFLOP/s]
+MATRIX_PEAK = {  # of dense bfloat16 products, by the makers' data sheets [TFLOP/s]; the first that fits counts
     "NVIDIA A100": 312.0,
+    "NVIDIA H100 PCIe": 756.0,
     "NVIDIA H100": 989.0,
     "NVIDIA H200": 989.0,
     "TPU v5 lite": 197.0,
-    "TPU v5p": 459.0,
+    "TPU v5": 459.0,  # v5p
 }
 
 
