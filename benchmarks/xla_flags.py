@@ -25,7 +25,7 @@ flags.DEFINE_string("json", "", "File to write the figures to.")
 WITHOUT_YNNPACK = "--xla_cpu_experimental_ynn_fusion_type="
 OPTIONS = {
     "default": "",
-    "Eigen's convolutions, not YNNPACK's": WITHOUT_YNNPACK,
+    "Eigen's convolutions": WITHOUT_YNNPACK,
     "oneDNN's convolutions": f"{WITHOUT_YNNPACK} --xla_cpu_experimental_onednn_custom_call=true",
     "XNNPACK": f"{WITHOUT_YNNPACK} --xla_cpu_use_xnnpack=true",
     "no fusion emitters": "--xla_cpu_use_fusion_emitters=false",
