@@ -75,6 +75,7 @@ class _Sets(NamedTuple):
     """[..., *K] to what broadcasts with [..., *V]."""
 
 
+@jax.named_scope("mixture")
 def fit(values: Float[Array, " N"], mask: Bool[Array, " N"]) -> Mixture:
     """Fit the mixture to the kept values.
 

@@ -45,7 +45,7 @@ class TrainOptions:
     """Pictures a step, over all devices."""
     accumulate: int = 1
     """In how many parts, one after the other, a step takes its pictures: less memory, the same result. Meant for
-    accelerators: on a CPU convolutions in a loop are slow (docs/results.md)."""
+    accelerators: on a CPU convolutions in a loop are slow (docs/performance.md)."""
     epochs: int = 12
     eval_every: int = 1
     """Evaluate after every so many epochs, and after the last."""

@@ -65,7 +65,18 @@ EXTRA = {
         "--height=64",
         "--width=64",
         "--runs=1",
+        "--profiled=1",
+        "--beside=",
     ],
+    "python -m benchmarks.inference --config=configs/base.py --height=256 --width=256 --batch=1,2": [
+        *(flag for flag in SMALL if flag.startswith("--config.model")),
+        "--height=64",
+        "--width=64",
+        "--batch=2",
+        "--runs=1",
+        "--beside=",
+    ],
+    "python -m benchmarks.loader": ["--workers=0", "--batch=2", "--batches=1", "--rounds=1", "--files=2"],
 }
 """The README's commands in its order, and what makes each small."""
 

@@ -8,6 +8,7 @@ from lad_jax import boxes
 from lad_jax.types import GroundTruth, Priors
 
 
+@jax.named_scope("candidates")
 def max_iou_candidates(priors: Priors, truth: GroundTruth, *, min_iou: float) -> Int[Array, " A"]:
     """The one object that each prior may be made responsible for, -1 for none.
 

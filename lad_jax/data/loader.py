@@ -146,6 +146,7 @@ def blank_batches(plan: Plan) -> dict[Canvas, Batch]:
 
 def _blank_batch(canvas: Canvas, positions: Int[np.ndarray, " B"], n_objects: int) -> Batch:
     rows = len(positions)
+    # The system's own zeros: writing 0 takes as long as a copy.
     pictures: Any = np.zeros((rows, *canvas, 3), np.uint8)
     return Batch(
         images=pictures,

@@ -49,7 +49,8 @@ def cut(
 
 def flip_picture(picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
     """The mirror image, left and right exchanged."""
-    return picture[:, ::-1]
+    # In memory of its own: a view with a negative stride takes several times as long to be copied from.
+    return cv2.flip(picture, 1)
 
 
 def flip_boxes(boxes: Float[np.ndarray, "n 4"], width: int) -> Float[np.ndarray, "n 4"]:

@@ -21,6 +21,7 @@ class SwitchOptions:
     the whole batch (the paper's text)."""
 
 
+@jax.named_scope("switch")
 def best_network(
     costs: Float[Array, "N A"], cell: Int[Array, " A"], *, n_cells: int, criterion: str
 ) -> Int[Array, " K"]:

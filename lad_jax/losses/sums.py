@@ -24,6 +24,7 @@ class Sums(NamedTuple):
     """What the divisors are made of; without gradient."""
 
 
+@jax.named_scope("losses")
 def divisors_by_image(
     divisors: Callable[[Scalars, Int[Array, ""]], Scalars], sums: Sums, valid: Bool[Array, " B"], pictures: int
 ) -> PerImage:
@@ -41,6 +42,7 @@ def divisors_by_image(
     return {name: jnp.repeat(len(x) * x, size) for name, x in of_groups.items()}
 
 
+@jax.named_scope("losses")
 def total(sums: Sums, divisors: PerImage) -> Scalars:
     """The terms of a batch, or of a part of it."""
     return {name: jnp.sum(x / divisors[name]) for name, x in sums.terms.items()}

@@ -25,6 +25,7 @@ class Assigned(NamedTuple):
     broken: Bool[Array, " B"]
 
 
+@jax.named_scope("assignment")
 def assign_batch(
     predictions: Mapping[Network, Predictions],
     priors: Priors,
@@ -56,6 +57,7 @@ def assign_batch(
     return Assigned(assignment, table.object, teaches, jnp.any(jnp.stack(not_finite), axis=0))
 
 
+@jax.named_scope("metrics")
 def describe(
     assigned: Assigned, priors: Priors, truth: GroundTruth, n_levels: int, costs_from: tuple[Network, ...]
 ) -> dict[str, Float[Array, ""]]:

@@ -70,7 +70,8 @@ def make_train_step(
     """The step `(state, frozen variables, batch) -> (state, output)`, to be jitted.
 
     Written for the whole batch, on however many devices it lies: sums are global, so there is no `pmean`. Where the
-    loss or a gradient is not finite nothing is learned: of the state only `step` moves on.
+    loss or a gradient is not finite nothing is learned: of the state only `step` moves on. Scopes name the parts for a
+    profile (`benchmarks/step.py`).
 
     Args:
       models: every network of the method.
@@ -83,8 +84,10 @@ def make_train_step(
 
     def predict(name: Network, variables: Variables, batch: Batch, key: Any) -> Any:
         rngs = {"drop_path": jax.random.fold_in(key, list(models).index(name))} if name in method.trained else {}
-        return models[name].apply(variables, batch.images, batch.image_hw, rngs=rngs)
+        with jax.named_scope(name):
+            return models[name].apply(variables, batch.images, batch.image_hw, rngs=rngs)
 
+    @jax.named_scope("losses")
     def sums_of(name: Network, predictions: ByNetwork, assigned: Assigned, batch: Batch) -> dict[str, losses.Sums]:
         """Of one trained network, by kind of loss; with a leading batch axis."""
         sums = {}
@@ -166,6 +169,7 @@ def make_train_step(
         else:
             gradients, scalars, finite, targets = in_parts()
 
+        @jax.named_scope("optimiser")
         def learned() -> TrainState:
             updates, optimizer_state = optimizer.update(gradients, at_step(state.optimizer, state.step), params)
             new = optax.apply_updates(params, updates)

@@ -1,6 +1,5 @@
 """Pictures and boxes through resize and flip, on drawn rectangles; `tests/golden` has the reference's arrays."""
 
-import cv2
 import numpy as np
 import pytest
 
@@ -63,7 +62,7 @@ def test_flip_is_exact_and_its_own_inverse():
     box = np.array([[3, 4, 17, 22]], np.float32)
     np.testing.assert_array_equal(find(flip_picture(picture)), flip_boxes(box, 41)[0])
     np.testing.assert_array_equal(flip_boxes(flip_boxes(box, 41), 41), box)
-    np.testing.assert_array_equal(flip_picture(picture), cv2.flip(picture, 1))
+    np.testing.assert_array_equal(flip_picture(picture), picture[:, ::-1])
 
 
 def test_clip():

@@ -1,0 +1,102 @@
+"""Detectors of torchvision, to be timed beside ours where it is installed.
+
+Like ours they compute in bfloat16 (autocast, channels last) where the config says so, keep batch norm's statistics
+and the first stage as they are, and are compiled on a GPU.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from lad_jax.types import Batch
+
+try:
+    import torch
+    import torchvision
+except (ImportError, RuntimeError):  # RuntimeError: torchvision is of another torch
+    torchvision = None
+
+DETECTORS = ("retinanet_resnet50_fpn_v2", "fcos_resnet50_fpn")
+
+
+def training(names: Iterable[str], batch: Batch, *, n_classes: int, dtype: str) -> dict[str, Callable[[], None]]:
+    """By name: a training step (losses, gradients, SGD); empty where torchvision is not installed."""
+    return {name: _training(name, batch, n_classes, dtype) for name in names if torchvision}
+
+
+def inference(names: Iterable[str], batch: Batch, *, n_classes: int, dtype: str) -> dict[str, Callable[[], None]]:
+    """By name: detection with NMS; empty where torchvision is not installed."""
+    return {name: _inference(name, batch, n_classes, dtype) for name in names if torchvision}
+
+
+def _training(name: str, batch: Batch, n_classes: int, dtype: str) -> Callable[[], None]:
+    device = _device()
+    detector = _detector(name, batch, n_classes).train()
+    for module in detector.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.eval()
+    body = detector.backbone.body
+    for module in (body.conv1, body.bn1, body.layer1):
+        module.requires_grad_(False)
+    learning = [p for p in detector.parameters() if p.requires_grad]
+    optimizer = torch.optim.SGD(learning, 1e-4, momentum=0.9, weight_decay=1e-4)
+    truth = [
+        {"boxes": torch.tensor(boxes[mask], device=device), "labels": torch.tensor(labels[mask], device=device).long()}
+        for boxes, labels, mask in zip(batch.truth.boxes, batch.truth.labels, batch.truth.mask, strict=True)
+    ]
+    forward = torch.compile(detector) if device == "cuda" else detector
+
+    def step() -> None:
+        with torch.autocast(device, torch.bfloat16, enabled=dtype == "bfloat16"):
+            terms = forward(_pictures(batch, device), truth)
+        optimizer.zero_grad()
+        sum(terms.values()).backward()
+        optimizer.step()
+        _wait(device)
+
+    return step
+
+
+def _inference(name: str, batch: Batch, n_classes: int, dtype: str) -> Callable[[], None]:
+    device = _device()
+    detector = _detector(name, batch, n_classes).eval()
+    forward = torch.compile(detector) if device == "cuda" else detector
+
+    @torch.inference_mode()
+    def detect() -> None:
+        with torch.autocast(device, torch.bfloat16, enabled=dtype == "bfloat16"):
+            forward(_pictures(batch, device))
+        _wait(device)
+
+    return detect
+
+
+def _detector(name: str, batch: Batch, n_classes: int) -> Any:
+    """Random weights; a threshold of 0, since an untrained network of ours passes its threshold everywhere."""
+    height, width = batch.images.shape[1:3]
+    make = getattr(torchvision.models.detection, name)
+    detector = make(
+        weights=None,
+        weights_backbone=None,
+        num_classes=n_classes,
+        min_size=min(height, width),
+        max_size=max(height, width),
+        score_thresh=0.0,
+        nms_thresh=0.6,
+        detections_per_img=100,
+    )
+    return detector.to(_device()).to(memory_format=torch.channels_last)
+
+
+def _pictures(batch: Batch, device: str) -> list[Any]:
+    """From the host's uint8 pixels, as ours."""
+    pictures = torch.from_numpy(batch.images).to(device).permute(0, 3, 1, 2)
+    return list((pictures / 255.0).contiguous(memory_format=torch.channels_last))
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _wait(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()

@@ -1,0 +1,148 @@
+"""Where the time of a compiled program goes: a profile's events, by the scopes that the program was traced in.
+
+The profiler names an event after an instruction of the compiled program; the program's text says in which
+`jax.named_scope` or flax module an instruction was traced.
+"""
+
+import re
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+from jax.profiler import ProfileData
+
+_CONTAINERS = ("while", "conditional", "call")
+"""Instructions that run others, which have events of their own."""
+
+
+class Event(NamedTuple):
+    """An instruction at work."""
+
+    start: float
+    end: float
+    """[ns]"""
+    instruction: str
+
+
+class Profile(NamedTuple):
+    """Seconds a run."""
+
+    wall: float
+    by_scope: dict[str, float]
+    """Of each scope path (`jit(step)/jvp(student)/Detector/backbone/…`), empty for what has none. Where several
+    instructions run at once the time is divided among them, so the values and `idle` add up to `wall`."""
+    idle: float
+    """No instruction runs."""
+
+
+def profile(program: Any, run: Callable[[], Any], runs: int) -> Profile:
+    """Profile `runs` runs of a compiled program.
+
+    Args:
+      program: compiled by jax; its text tells what its instructions are for.
+      run: runs it, and waits until it has ended.
+      runs: how often.
+    """
+    wall = 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        with jax.profiler.trace(folder):
+            for _ in range(runs):
+                since = time.perf_counter()
+                run()
+                wall += time.perf_counter() - since
+        [file] = Path(folder).rglob("*.xplane.pb")
+        events = _events(ProfileData.from_file(str(file)))
+    instructions = parse(program.as_text())
+    busy: Counter[str] = Counter()
+    for name, seconds in shares([e for e in events if _is_work(e, instructions)]).items():
+        busy[instructions[name].scope] += seconds / runs
+    return Profile(wall / runs, dict(busy), wall / runs - sum(busy.values()))
+
+
+def _events(data: ProfileData) -> list[Event]:
+    """The events that name an instruction: of the device if it has a plane of its own, else of the host's threads."""
+    planes = list(data.planes)
+    devices = [plane for plane in planes if plane.name.startswith("/device:")]
+    events, ends = [], {}
+    for plane in devices or planes:
+        for line in plane.lines:
+            for event in line.events:
+                stats = dict(event.stats)
+                if "hlo_op" in stats:
+                    found = Event(event.start_ns, event.start_ns + event.duration_ns, str(stats["hlo_op"]))
+                    events.append((found, stats.get("_p")))
+                elif event.name.startswith("end: "):
+                    ends[stats.get("_c")] = event.start_ns
+    # On a CPU an instruction may go on in other threads: an event with the first one's id says when it has ended.
+    return [event._replace(end=max(event.end, ends.get(number, 0.0))) for event, number in events]
+
+
+def _is_work(event: Event, instructions: "dict[str, Instruction]") -> bool:
+    return event.instruction in instructions and instructions[event.instruction].opcode not in _CONTAINERS
+
+
+def shares(events: list[Event]) -> dict[str, float]:
+    """Seconds of each instruction; moments at which several run are divided among them."""
+    borders = sorted(
+        [(event.start, 1, event.instruction) for event in events]
+        + [(event.end, -1, event.instruction) for event in events]
+    )
+    seconds: Counter[str] = Counter()
+    running: Counter[str] = Counter()
+    before = 0.0
+    for moment, change, instruction in borders:
+        at_once = running.total()
+        for name, count in running.items():
+            seconds[name] += (moment - before) * count / at_once / 1e9
+        before = moment
+        running[instruction] += change
+        if not running[instruction]:
+            del running[instruction]
+    return dict(seconds)
+
+
+class Instruction(NamedTuple):
+    """Of a compiled program."""
+
+    opcode: str
+    scope: str
+    """Path of the scopes that it was traced in."""
+
+
+_LINE = re.compile(r"^\s*(ROOT )?%?([\w.\-]+) = .*? ([a-z][a-z0-9\-]*)\((.*)$")
+_COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) \(.*\{$")
+
+
+def parse(text: str) -> dict[str, Instruction]:
+    """The instructions of a compiled program, by name.
+
+    One that the compiler made itself has no scope of its own. A fusion then has that of its last instruction with
+    one, any other that of its first operand with one.
+    """
+    lines: dict[str, tuple[str, str]] = {}
+    inside: dict[str, list[str]] = {}
+    computation = ""
+    for line in text.splitlines():
+        if header := _COMPUTATION.match(line):
+            computation = header[1]
+        elif match := _LINE.match(line):
+            lines[match[2]] = (match[3], match[4])
+            inside.setdefault(computation, []).append(match[2])
+    scopes: dict[str, str] = {}
+
+    def scope_of(name: str) -> str:
+        if name not in scopes:
+            scopes[name] = ""
+            _, rest = lines[name]
+            own = re.search(r'op_name="(jit\([^"]*)"', rest)
+            called = re.search(r"calls=%?([\w.\-]+)", rest)
+            operands = [n for n in re.findall(r"%([\w.\-]+)", rest.split("metadata=")[0]) if n in lines]
+            others = [*reversed(inside.get(called[1], [])), *operands] if called else operands
+            scopes[name] = own[1] if own else next(filter(None, map(scope_of, others)), "")
+        return scopes[name]
+
+    return {name: Instruction(opcode, scope_of(name)) for name, (opcode, _) in lines.items()}
