@@ -17,7 +17,7 @@ from lad_jax.options import RunOptions
 from lad_jax.predict import find_pictures, predict_files
 from lad_jax.train import checkpoint
 from lad_jax.train.loop import train
-from lad_jax.train.sharding import make_mesh, replicate, split_batch
+from lad_jax.train.sharding import by_part, check_rows, make_mesh, replicate, split_batch
 from lad_jax.types import Network
 
 __all__ = ["evaluate", "predict", "train"]
@@ -61,7 +61,15 @@ def _load(
     """An evaluator on the data set, and variables of networks of the run in `workdir`, on the devices."""
     mesh = make_mesh(options.mesh, {"config.evaluation.batch_size": options.evaluation.batch_size})
     models = {name: Detector(options.model_of(name), len(dataset.class_names)) for name in networks}
-    evaluator = Evaluator(models, dataset, options.data, options.evaluation, place=partial(split_batch, mesh=mesh))
+    evaluator = Evaluator(
+        models,
+        dataset,
+        options.data,
+        options.evaluation,
+        place=partial(split_batch, mesh=mesh),
+        spread=partial(by_part, mesh=mesh),
+    )
+    check_rows(evaluator.canvases, mesh)
     folder = checkpoint.find(workdir)
     _log.info("evaluating %s on %d pictures", folder, len(dataset.records))
     variables = {

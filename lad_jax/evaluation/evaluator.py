@@ -12,7 +12,7 @@ from lad_jax.data import DataOptions, DataSet, eval_batches, make_eval_plan
 from lad_jax.errors import InputError
 from lad_jax.evaluation.coco import Metrics, evaluate
 from lad_jax.evaluation.postprocess import PostprocessOptions
-from lad_jax.evaluation.runner import detect, make_detector
+from lad_jax.evaluation.runner import Detector, detect, make_detector
 from lad_jax.types import Batch, Network
 from lad_jax.visualize import draw_boxes, enlarge, readable_factor, side_by_side
 
@@ -41,7 +41,10 @@ class Result:
 
 
 class Evaluator:
-    """Calls evaluate the given networks' variables on the whole data set."""
+    """Calls evaluate the given networks' variables on the whole data set.
+
+    `place` puts a batch on the devices, and `spread` runs a function of variables and a batch there.
+    """
 
     def __init__(
         self,
@@ -51,13 +54,25 @@ class Evaluator:
         options: EvaluationOptions,
         *,
         place: Callable[[Batch], Batch],
+        spread: Callable[[Detector], Detector],
     ) -> None:
         self._dataset, self._data, self._options, self._place = dataset, data, options, place
         self._plan = make_eval_plan(dataset, data, batch_size=options.batch_size)
         self._detectors = {
-            name: make_detector(model.apply, model.options.strides, model.options.anchor_scale, options.postprocess)
+            name: make_detector(
+                model.apply,
+                model.options.strides,
+                model.options.anchor_scale,
+                options.postprocess,
+                spread=spread,
+            )
             for name, model in models.items()
         }
+
+    @property
+    def canvases(self) -> tuple[tuple[int, int], ...]:
+        """Height and width of those that pictures go to."""
+        return self._plan.canvases
 
     @property
     def n_programs(self) -> int:

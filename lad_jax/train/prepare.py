@@ -17,7 +17,7 @@ from lad_jax.options import RunOptions
 from lad_jax.train import checkpoint
 from lad_jax.train.optimizer import make_optimizer, make_schedule, peak_learning_rate
 from lad_jax.train.setup import make_networks, make_run_step
-from lad_jax.train.sharding import make_mesh, replicate, split_batch
+from lad_jax.train.sharding import by_part, check_rows, make_mesh, replicate, split_batch
 from lad_jax.train.state import TrainState, Variables, init_state
 from lad_jax.train.step import Step, compile_once
 from lad_jax.types import Network
@@ -81,15 +81,17 @@ def prepare(options: RunOptions, workdir: Path, manager: ocp.CheckpointManager, 
         manager=manager,
         meta=meta,
         frozen=replicate(networks.frozen, mesh),
-        step=compile_once(make_run_step(options, networks.models, optimizer, schedule), plan.canvases, mesh),
+        step=compile_once(make_run_step(options, networks.models, optimizer, schedule, mesh), plan.canvases, mesh),
         evaluator=Evaluator(
             {name: networks.models[name] for name in options.policy.trained},
             val_set,
             options.data,
             options.evaluation,
             place=partial(split_batch, mesh=mesh),
+            spread=partial(by_part, mesh=mesh),
         ),
     )
+    check_rows((*plan.canvases, *run.evaluator.canvases), mesh)
     _announce(run, int(state.step))
     return run, state
 
