@@ -95,7 +95,7 @@ def make_train_step(
     def predict(name: Network, variables: Variables, batch: Batch, key: Any) -> Any:
         """`variables` are `own_copies`."""
 
-        def apply(variables: Variables, images: Any, image_hw: Any, keys: Any) -> Predictions:
+        def apply(variables: Variables, images: Any, image_hw: Any, keys: Any) -> Any:
             rngs = {"drop_path": keys[0]} if name in method.trained else {}
             return models[name].apply(variables, images, image_hw, rngs=rngs)
 
