@@ -16,7 +16,7 @@ from lad_jax.options import RunOptions
 from lad_jax.predict import find_pictures, predict_files
 from lad_jax.train import checkpoint, hosts
 from lad_jax.train.loop import train
-from lad_jax.train.sharding import make_mesh, placement, replicate
+from lad_jax.train.sharding import check_rows, make_mesh, placement, replicate
 from lad_jax.types import Network
 
 __all__ = ["evaluate", "predict", "train"]
@@ -67,6 +67,7 @@ def _load(
     models = {name: Detector(options.model_of(name), len(dataset.class_names)) for name in networks}
     devices = placement(mesh, options.evaluation.batch_size)
     evaluator = Evaluator(models, dataset, options.data, options.evaluation, devices)
+    check_rows(evaluator.canvases, mesh)
     folder = checkpoint.find(workdir)
     _log.info("evaluating %s on %d pictures", folder, len(dataset.records))
     variables = {

@@ -25,7 +25,14 @@ install_import_hook("lad_jax", "beartype.beartype")
 
 LONGEST = (
     *("test_readme.py", "test_families.py", "test_mixed_run.py", "test_run.py", "test_folder_run.py", "test_recipe.py"),
-    *("test_varied_run.py", "test_mask_padding.py", "test_backbones.py", "test_configs.py", "test_laws.py"),
+    *(
+        "test_varied_run.py",
+        "test_mask_padding.py",
+        "test_backbones.py",
+        "test_configs.py",
+        "test_laws.py",
+        "test_devices.py",
+    ),
 )
 
 

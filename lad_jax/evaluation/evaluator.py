@@ -62,11 +62,22 @@ class Evaluator:
         self._detectors = {
             name: Programs(
                 f"evaluation of the {name}",
-                make_detector(model.apply, model.options.strides, model.options.anchor_scale, options.postprocess),
+                make_detector(
+                    model.apply,
+                    model.options.strides,
+                    model.options.anchor_scale,
+                    options.postprocess,
+                    spread=placement.spread,
+                ),
                 batches,
             )
             for name, model in models.items()
         }
+
+    @property
+    def canvases(self) -> tuple[tuple[int, int], ...]:
+        """Height and width of those that pictures go to."""
+        return self._plan.canvases
 
     @property
     def n_programs(self) -> int:

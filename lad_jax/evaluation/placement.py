@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int
 
+from lad_jax.evaluation.runner import Detector
 from lad_jax.types import Batch
 
 
@@ -18,5 +19,7 @@ class Placement(NamedTuple):
     """Where the arrays of a whole batch lie, once it is on the devices."""
     place: Callable[[Batch], Batch]
     """Puts a batch on the devices; the whole, where the processes have parts."""
+    spread: Callable[[Detector], Detector]
+    """Runs a function of variables and a batch on the devices."""
     share: Callable[[Any], Any]
     """Gives what lies on the devices of all processes to each of them."""

@@ -19,7 +19,14 @@ Detector = Callable[[Any, Batch], Detections]
 _log = logging.getLogger(__name__)
 
 
-def make_detector(apply: Apply, strides: tuple[int, ...], anchor_scale: float, options: PostprocessOptions) -> Detector:
+def make_detector(
+    apply: Apply,
+    strides: tuple[int, ...],
+    anchor_scale: float,
+    options: PostprocessOptions,
+    *,
+    spread: Callable[[Detector], Detector] = lambda detector: detector,
+) -> Detector:
     """A jitted function from variables and a batch to detections in pixels of the original pictures.
 
     Args:
@@ -27,9 +34,9 @@ def make_detector(apply: Apply, strides: tuple[int, ...], anchor_scale: float, o
       strides: pixels per cell of each pyramid level of the network.
       anchor_scale: side of its anchors in strides.
       options: of `postprocess`.
+      spread: what runs a function of variables and a batch on several devices.
     """
 
-    @jax.jit
     def detector(variables: Any, batch: Batch) -> Detections:
         predictions: Predictions = apply(variables, batch.images, batch.image_hw)
         canvas = (batch.images.shape[1], batch.images.shape[2])
@@ -38,7 +45,7 @@ def make_detector(apply: Apply, strides: tuple[int, ...], anchor_scale: float, o
         finish = functools.partial(postprocess, level_sizes=level_sizes(canvas, strides), options=options)
         return jax.vmap(finish)(predictions, valid, batch.image_hw, batch.scale)
 
-    return detector
+    return jax.jit(spread(detector))
 
 
 def detect(

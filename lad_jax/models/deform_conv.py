@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from lad_jax.models.rows import Conv
+
 TAPS = 9
 """Of a 3x3 kernel, row by row."""
 
@@ -29,7 +31,7 @@ class DeformConv(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B _ _ _"]:
         """Samples are taken and weighted in float32, whatever `dtype`."""
-        to_taps = nn.Conv(
+        to_taps = Conv(
             3 * TAPS,
             (3, 3),
             strides=self.stride,

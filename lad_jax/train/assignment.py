@@ -1,7 +1,8 @@
 """The assignment of a batch: costs of each network that supplies them, the policy's choice, one partition."""
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -35,6 +36,7 @@ def assign_batch(
     assigner: Assigner,
     n_levels: int,
     switch: SwitchOptions = OBJECT_LEVEL,
+    apart: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda function: function,
 ) -> Assigned:
     """Costs of each network that supplies them, the policy's choice, one partition.
 
@@ -48,11 +50,15 @@ def assign_batch(
       assigner: what costs are, and how they part the priors.
       n_levels: number of pyramid levels.
       switch: how networks are compared, where several supply costs.
+      apart: what runs a function of batches whose pictures need nothing of each other: all but a switch of scope
+        `batch` (see `sharding.apart`).
     """
     predictions = jax.lax.stop_gradient(predictions)
-    tables = {name: jax.vmap(assigner.cost)(priors, predictions[name], truth) for name in method.costs_from}
-    table, teaches = policy(tables, priors, truth, n_levels=n_levels, options=switch)
-    assignment = jax.vmap(assigner.partition)(table, priors, truth)
+    cost, partition = apart(jax.vmap(assigner.cost)), apart(jax.vmap(assigner.partition))
+    decide = partial(policy, n_levels=n_levels, options=switch)
+    tables = {name: cost(priors, predictions[name], truth) for name in method.costs_from}
+    table, teaches = (decide if switch.scope == "batch" else apart(decide))(tables, priors, truth)
+    assignment = partition(table, priors, truth)
     not_finite = [jnp.any((t.object >= 0) & ~masked.is_finite(t.cost), axis=1) for t in tables.values()]
     return Assigned(assignment, table.object, teaches, jnp.any(jnp.stack(not_finite), axis=0))
 

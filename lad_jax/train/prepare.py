@@ -22,7 +22,7 @@ from lad_jax.train.debug import debugged
 from lad_jax.train.optimizer import make_optimizer, make_schedule, peak_learning_rate
 from lad_jax.train.recover import resume
 from lad_jax.train.setup import make_networks, make_run_step
-from lad_jax.train.sharding import layout_of, make_mesh, placement, replicate
+from lad_jax.train.sharding import check_rows, layout_of, make_mesh, placement, replicate
 from lad_jax.train.state import TrainState, Variables, evaluated_variables, init_state
 from lad_jax.train.step import Step, jit_step
 from lad_jax.types import Batch, Network
@@ -87,7 +87,7 @@ def prepare(options: RunOptions, workdir: Path, manager: ocp.CheckpointManager, 
     state, meta = resume(manager, replicate(state, mesh), meta, workdir)
     if hosts.is_writer():
         write_whole(workdir / "config.json", json.dumps(meta.config, indent=2) + "\n")
-    run_step = make_run_step(options, networks.models, optimizer, schedule)
+    run_step = make_run_step(options, networks.models, optimizer, schedule, mesh)
     programs = Programs("training", jit_step(run_step, mesh), _batches(plan, mesh))
     run = Run(
         options=options,
@@ -108,6 +108,7 @@ def prepare(options: RunOptions, workdir: Path, manager: ocp.CheckpointManager, 
             placement(mesh, options.evaluation.batch_size),
         ),
     )
+    check_rows((*plan.canvases, *run.evaluator.canvases), mesh)
     _announce(run, int(state.step))
     return run, state
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import optax
+from jax.sharding import Mesh
 
 from lad_jax.assign import make_assigner
 from lad_jax.convert import load_arrays, load_backbone
@@ -110,8 +111,9 @@ def make_run_step(
     models: Mapping[Network, Detector],
     optimizer: optax.GradientTransformation,
     schedule: optax.Schedule,
+    mesh: Mesh | None = None,
 ) -> Step:
-    """The training step that the options ask for."""
+    """The training step that the options ask for, on one device where no mesh is given."""
     return make_train_step(
         models,
         method=options.policy,
@@ -124,6 +126,8 @@ def make_run_step(
         normaliser_pictures=options.losses.normaliser_pictures,
         accumulate=options.train.accumulate,
         seed=options.seed,
+        mesh=mesh,
+        gradients_in=options.train.gradients,
     )
 
 

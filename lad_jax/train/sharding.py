@@ -1,22 +1,24 @@
 """Where arrays lie: pictures split over the devices, everything else on each of them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Bool, Int
 
 from lad_jax.errors import InputError
 from lad_jax.evaluation.placement import Placement
+from lad_jax.models.rows import SPATIAL
 from lad_jax.types import Batch
 
 T = TypeVar("T")
-DATA, SPATIAL = "data", "spatial"
-"""Names of the mesh axes: the first splits the batch, the second the height of pictures and feature maps."""
+DATA = "data"
+"""Name of the mesh axis that splits the batch. The other, `spatial`, splits the height of pictures and maps."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,7 @@ def placement(mesh: Mesh, batch_size: int) -> Placement:
         rows=own_rows(mesh, batch_size),
         layout=partial(layout_of, mesh=mesh),
         place=partial(split_batch, mesh=mesh),
+        spread=partial(by_part, mesh=mesh),
         share=share(mesh),
     )
 
@@ -142,3 +145,66 @@ def placement(mesh: Mesh, batch_size: int) -> Placement:
 def _owned(mesh: Mesh) -> Bool[np.ndarray, " data"]:
     """The parts of a batch that a device of this process has something of."""
     return np.array([any(d.process_index == jax.process_index() for d in part) for part in mesh.devices])
+
+
+def check_rows(canvases: Iterable[tuple[int, int]], mesh: Mesh) -> None:
+    """Check that the rows of pictures divide among the devices of the axis `spatial`.
+
+    Raises:
+      InputError: those of a canvas do not.
+    """
+    parts = mesh.shape[SPATIAL]
+    for height, width in canvases:
+        if height % parts:
+            raise InputError(
+                f"config.mesh.spatial splits the height of pictures into {parts}, but there is a canvas of "
+                f"{height}x{width} (height x width): set config.data.pad_multiple to {32 * parts}, or "
+                f"config.mesh.spatial to a divisor of {height}."
+            )
+
+
+def apart(function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
+    """A function of batches whose pictures need nothing of each other: each device computes its own, alone.
+
+    So loops end on each device by themselves. The devices that share pictures (`spatial`) all compute the same. No
+    gradient is meant to flow through it.
+    """
+    parts = PartitionSpec(DATA)
+    return jax.shard_map(function, mesh=mesh, in_specs=parts, out_specs=parts, check_vma=False)
+
+
+def own_copies(tree: T, mesh: Mesh) -> T:
+    """Arrays with a leading axis of `data`: a copy for each part of the batch, so that its gradient is of that part."""
+    n, layout = mesh.shape[DATA], NamedSharding(mesh, PartitionSpec(DATA))
+    return jax.tree.map(lambda x: jax.lax.with_sharding_constraint(jnp.broadcast_to(x, (n, *x.shape)), layout), tree)
+
+
+def with_own_copy(function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
+    """`function(variables, *batch)` of each part of the batch and its own copy: called with `own_copies(variables)`.
+
+    Only the batch is split by hand. What `spatial` splits is left to the compiler, and to `lad_jax.models.rows`.
+    """
+
+    def own(copies: Any, *batch: Any) -> Any:
+        # Said outright, or the compiler splits kernels over `spatial`.
+        variables = jax.tree.map(lambda x: jax.lax.with_sharding_constraint(x[0], PartitionSpec()), copies)
+        return function(variables, *batch)
+
+    parts = PartitionSpec(DATA)
+    return jax.shard_map(own, mesh=mesh, in_specs=parts, out_specs=parts, axis_names={DATA}, check_vma=False)
+
+
+def by_part(function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
+    """`function(variables, batch)` of each part of the batch."""
+    return lambda variables, batch: with_own_copy(function, mesh)(own_copies(variables, mesh), batch)
+
+
+def sum_copies(copies: T, mesh: Mesh, dtype: str) -> T:
+    """The sum over the leading axis of `own_copies`, which travels between the devices in `dtype`."""
+
+    def total(x: jax.Array) -> jax.Array:
+        return jax.lax.psum(x[0].astype(dtype), DATA).astype(x.dtype)
+
+    own, same = PartitionSpec(DATA), PartitionSpec()
+    summed = jax.shard_map(partial(jax.tree.map, total), mesh=mesh, in_specs=own, out_specs=same, axis_names={DATA})
+    return summed(copies)

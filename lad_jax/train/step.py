@@ -18,7 +18,16 @@ from lad_jax.priors import make_priors, within
 from lad_jax.train.assignment import OBJECT_LEVEL, Assigned, assign_batch, describe
 from lad_jax.train.finite import ByImage, Finite, parts_finite
 from lad_jax.train.optimizer import at_step
-from lad_jax.train.sharding import replicated
+from lad_jax.train.sharding import (
+    DATA,
+    MeshOptions,
+    apart,
+    make_mesh,
+    own_copies,
+    replicated,
+    sum_copies,
+    with_own_copy,
+)
 from lad_jax.train.state import TrainState, Variables, params_of, with_params
 from lad_jax.types import Batch, Network, Predictions, Priors
 
@@ -66,26 +75,36 @@ def make_train_step(
     normaliser_pictures: int = 0,
     accumulate: int = 1,
     seed: int = 0,
+    mesh: Mesh | None = None,
+    gradients_in: str = "float32",
 ) -> Step:
     """The step `(state, frozen variables, batch) -> (state, output)`, to be jitted.
 
-    Written for the whole batch, on however many devices it lies: sums are global, so there is no `pmean`. Where the
-    loss or a gradient is not finite nothing is learned: of the state only `step` moves on. Scopes name the parts for a
-    profile (`benchmarks/step.py`).
+    Each device applies the networks to its own pictures and assigns them alone. Losses, their divisors and a switch
+    over the batch are written for the whole batch, wherever it lies. Where the loss or a gradient is not finite nothing
+    is learned: of the state only `step` moves on. Scopes name the parts for a profile (`benchmarks/step.py`).
 
     Args:
       models: every network of the method.
       method, assigner, optimizer, schedule, ema_decay, switch, soft, normaliser_pictures: the run's.
       accumulate: in how many parts the batch is taken, one after the other. The result is that of the whole batch: what
         the losses are divided by, and the assignment, are found from all parts before the first gradient is.
-      seed: of what the networks draw in training (drop path).
+      seed: of what the networks draw in training (drop path), each part of the batch for itself.
+      mesh: the devices; default: one.
+      gradients_in: in what dtype the devices' gradients are summed.
     """
-    geometry = models["student"].options
+    geometry, mesh = models["student"].options, mesh or make_mesh(MeshOptions(data=1), {})
 
     def predict(name: Network, variables: Variables, batch: Batch, key: Any) -> Any:
-        rngs = {"drop_path": jax.random.fold_in(key, list(models).index(name))} if name in method.trained else {}
+        """`variables` are `own_copies`."""
+
+        def apply(variables: Variables, images: Any, image_hw: Any, keys: Any) -> Any:
+            rngs = {"drop_path": keys[0]} if name in method.trained else {}
+            return models[name].apply(variables, images, image_hw, rngs=rngs)
+
+        keys = jax.random.split(jax.random.fold_in(key, list(models).index(name)), mesh.shape[DATA])
         with jax.named_scope(name):
-            return models[name].apply(variables, batch.images, batch.image_hw, rngs=rngs)
+            return with_own_copy(apply, mesh)(variables, batch.images, batch.image_hw, keys)
 
     @jax.named_scope("losses")
     def sums_of(name: Network, predictions: ByNetwork, assigned: Assigned, batch: Batch) -> dict[str, losses.Sums]:
@@ -110,6 +129,7 @@ def make_train_step(
             assigner=assigner,
             n_levels=geometry.n_levels,
             switch=switch,
+            apart=partial(apart, mesh=mesh),
         )
         divisors = {
             name: {
@@ -122,18 +142,20 @@ def make_train_step(
 
     def step(state: TrainState, frozen: Mapping[Network, Variables], batch: Batch) -> tuple[TrainState, StepOutput]:
         params = params_of(state.variables)
+        variables = own_copies({**state.variables, **frozen}, mesh)
+        copies = {name: variables[name]["params"] for name in method.trained}
         key = jax.random.fold_in(jax.random.key(seed), state.step)
 
         def teach(batch: Batch) -> dict[Network, Predictions]:
             """Predictions of the frozen networks."""
-            return {name: jax.lax.stop_gradient(predict(name, frozen[name], batch, None)) for name in method.frozen}
+            return {name: jax.lax.stop_gradient(predict(name, variables[name], batch, key)) for name in method.frozen}
 
         def loss(
-            params: dict[Network, Any], taught: ByNetwork, batch: Batch, key: Any, targets: Targets | None = None
+            copies: dict[Network, Any], taught: ByNetwork, batch: Batch, key: Any, targets: Targets | None = None
         ) -> tuple[Float[Array, ""], tuple[Scalars, ByImage, Targets]]:
             """Of a batch; or of a part of one, whose targets are given."""
-            variables = with_params(state.variables, params)
-            predictions = {**taught, **{name: predict(name, variables[name], batch, key) for name in method.trained}}
+            learning = with_params(variables, copies)
+            predictions = {**taught, **{name: predict(name, learning[name], batch, key) for name in method.trained}}
             targets = targets_of(predictions, batch) if targets is None else targets
             scalars, finite = Scalars(), ByImage()
             for name in method.trained:
@@ -150,24 +172,25 @@ def make_train_step(
             parts, keys = _part(batch, accumulate), jax.random.split(key, accumulate)
 
             def look(part: Batch, key: Any) -> ByNetwork:
-                return teach(part) | {n: predict(n, state.variables[n], part, key) for n in method.trained}
+                return teach(part) | {n: predict(n, variables[n], part, key) for n in method.trained}
 
             def learn(total: Any, part: tuple[Any, ...]) -> tuple[Any, tuple[Scalars, Any]]:
-                gradients, (scalars, finite, _) = jax.grad(loss, has_aux=True)(params, *part)
+                gradients, (scalars, finite, _) = jax.grad(loss, has_aux=True)(copies, *part)
                 return jax.tree.map(jnp.add, total, gradients), (scalars, finite)
 
             _, predictions = jax.lax.scan(lambda _, part: (None, look(*part)), None, (parts, keys))
             targets = targets_of(_whole(predictions), batch)
             taught = {name: predictions[name] for name in method.frozen}
-            zeros = jax.tree.map(jnp.zeros_like, params)
+            zeros = jax.tree.map(jnp.zeros_like, copies)
             given = (taught, parts, keys, _part(targets, accumulate))
             gradients, (scalars, finite) = jax.lax.scan(learn, zeros, given)
             return gradients, jax.tree.map(jnp.sum, scalars), _whole(finite), targets
 
         if accumulate == 1:
-            gradients, (scalars, finite, targets) = jax.grad(loss, has_aux=True)(params, teach(batch), batch, key)
+            gradients, (scalars, finite, targets) = jax.grad(loss, has_aux=True)(copies, teach(batch), batch, key)
         else:
             gradients, scalars, finite, targets = in_parts()
+        gradients = sum_copies(gradients, mesh, gradients_in)
 
         @jax.named_scope("optimiser")
         def learned() -> TrainState:

@@ -45,7 +45,7 @@ def programs(caplog: pytest.LogCaptureFixture) -> int:
 
 
 def test_each_canvas_is_compiled_once_on_any_number_of_devices(folder, tmp_path, caplog, monkeypatch) -> None:
-    """Four devices, then one that takes the run over: the same as one device all along, one program a canvas."""
+    """Four devices, two to a picture, then one that takes the run over: as one device all along; a program a canvas."""
     caplog.set_level(logging.INFO)
     stop = {"train__epochs": 2, "train__checkpoint_every": 3, "train__eval_every": 2}
     train(options(folder, **stop), tmp_path / "one")
@@ -61,7 +61,7 @@ def test_each_canvas_is_compiled_once_on_any_number_of_devices(folder, tmp_path,
     steps: list[RunLog] = []
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(RunLog, "step", interrupt)
-        train(options(folder, mesh__data=4, **stop), tmp_path / "four")
+        train(options(folder, mesh__data=2, mesh__spatial=2, **stop), tmp_path / "four")
     assert programs(caplog) == 2, "five steps on two canvases"
     train(options(folder, **stop), tmp_path / "four")
     assert "going on from step 3" in caplog.text

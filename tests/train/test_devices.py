@@ -1,0 +1,188 @@
+"""The step, detection and checkpoints are the same on any number of devices, split over `data` and `spatial`."""
+
+import dataclasses
+import functools
+import re
+
+import jax
+import numpy as np
+import pytest
+
+from lad_jax.assign import AssignerOptions, make_assigner
+from lad_jax.distill import METHODS, SwitchOptions
+from lad_jax.errors import InputError
+from lad_jax.evaluation.postprocess import PostprocessOptions
+from lad_jax.evaluation.runner import make_detector
+from lad_jax.models import Detector, ModelOptions, ResNetOptions
+from lad_jax.train import checkpoint
+from lad_jax.train.optimizer import OptimizerOptions, make_optimizer
+from lad_jax.train.sharding import MeshOptions, by_part, check_rows, make_mesh, replicate, replicated, split_batch
+from lad_jax.train.state import init_state, init_variables
+from lad_jax.train.step import make_train_step
+from tests.test_laws import RATE, make_batch, padded
+
+OPTIONS = ModelOptions(
+    backbone=ResNetOptions(depth=10, width=8, frozen_stages=-1),
+    first_level=4,
+    n_levels=2,
+    anchor_scale=4.0,
+    channels=16,
+    tower_convs=1,
+    norm_groups=4,
+)
+"""The smallest with stages, a pyramid and group norm: most of this file's time is compilation."""
+MODEL = Detector(OPTIONS, 3)
+BATCH = padded(make_batch(), 4)
+"""Four pictures and four rows that only fill the batch: parts differ in what they hold. On a canvas of 64 rows the
+coarsest map has 2, so over 4 and 8 devices some maps are split and others are not."""
+SWITCH = SwitchOptions(scope="batch")
+"""A decision that needs the costs of all parts."""
+
+
+@functools.cache
+def variables(seed):
+    """Starting weights, the head's made larger so that predictions, and with them the costs, vary."""
+    return jax.tree_util.tree_map_with_path(
+        lambda path, x: x * 8 if path[1].key == "bbox_head" and path[-1].key == "kernel" else x,
+        init_variables(MODEL, seed),
+    )
+
+
+@functools.cache
+def make_step(method, shape, dtype="float32", gradients_in="float32"):
+    """The jitted step, its optimiser and its mesh of `shape` (data, spatial)."""
+    mesh, row = make_mesh(MeshOptions(*shape), {}), METHODS[method]
+    options = dataclasses.replace(OPTIONS, dtype=dtype)
+    optimizer = make_optimizer(OptimizerOptions(), lambda _: RATE, dict.fromkeys(row.trained, options))
+    step = make_train_step(
+        dict.fromkeys(row.networks, Detector(options, MODEL.n_classes)),
+        method=row,
+        assigner=make_assigner(AssignerOptions(), OPTIONS.n_levels),
+        optimizer=optimizer,
+        schedule=lambda _: RATE,
+        switch=SWITCH,
+        mesh=mesh,
+        gradients_in=gradients_in,
+    )
+    return jax.jit(step, out_shardings=(replicated(mesh), None)), optimizer, mesh
+
+
+def start(method, optimizer):
+    return init_state({n: variables(i) for i, n in enumerate(METHODS[method].trained)}, optimizer, ema=False)
+
+
+def lowered(method, shape, **changes):
+    step, optimizer, mesh = make_step(method, shape, **changes)
+    return step.lower(replicate(start(method, optimizer), mesh), {}, split_batch(BATCH, mesh))
+
+
+@functools.cache
+def program(method, shape):
+    return lowered(method, shape).compile()
+
+
+@functools.cache
+def stepped(method, shape):
+    """State and output of a first step."""
+    _, optimizer, mesh = make_step(method, shape)
+    return program(method, shape)(replicate(start(method, optimizer), mesh), {}, split_batch(BATCH, mesh))
+
+
+def assert_same_step(ours, expected, before):
+    """Sums in another order: 1e-7 of the losses, and up to 1e-4 of each weight's largest change, since a step's first
+    gradients pass through norms that magnify rounding. A part left out or counted twice would make 1e-1."""
+    (state, output), (expected_state, expected_output) = ours, expected
+
+    def assert_same_change(x, y, start):
+        np.testing.assert_allclose(x, y, rtol=0, atol=1e-3 * np.abs(np.asarray(y) - start).max() + 1e-9)
+
+    jax.tree.map(assert_same_change, state.variables, expected_state.variables, jax.device_get(before.variables))
+    assert set(output.scalars) == set(expected_output.scalars)
+    for name, value in expected_output.scalars.items():
+        rtol = 1e-4 if name == "gradient_norm" else 1e-5
+        np.testing.assert_allclose(output.scalars[name], value, rtol=rtol, atol=1e-7, err_msg=name)
+    assert output.position.tolist() == expected_output.position.tolist()
+
+
+@pytest.mark.parametrize(
+    ("method", "shape"),
+    [
+        *(("paa", shape) for shape in [(8, 1), (2, 2), (2, 1), (1, 8)]),
+        *(("colad", shape) for shape in [(4, 2)]),
+    ],
+)
+def test_the_number_of_devices_does_not_matter(method, shape):
+    """Nor how they are split: losses, figures and update are those of one device."""
+    expected, before = stepped(method, (1, 1)), start(method, make_step(method, (1, 1))[1])
+    assert expected[1].scalars["positives_per_object"] > 1
+    assert_same_step(stepped(method, shape), expected, before)
+
+
+def test_what_travels_between_devices():
+    """Over `data` sums alone; over `spatial` also halos, and what the head says. Pictures stay where they are."""
+    hlo = program("colad", (4, 2)).as_text()
+    found = re.findall(r" = (\(?[a-z].*?) (all-gather|all-to-all|collective-permute)(?:-start)?\(", hlo)
+    assert found
+    per_part, head = len(BATCH.images) // 4, {1, 3, 4}
+    for types, kind in found:
+        for dtype, shape in re.findall(r"(\w+)\[([\d,]*)\]", types):
+            sides = [int(side) for side in shape.split(",") if side]
+            if kind == "collective-permute":  # halos: one row, and up to three of the stem
+                assert sides[0] == per_part and sides[1] <= 3, f"{kind} {types}"
+            elif len(sides) == 4:
+                assert (dtype, kind) == ("f32", "all-gather") and sides[0] == per_part and sides[3] in head, types
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_gradients_are_summed_in(dtype):
+    """As the option says, also where the network computes in bfloat16. (CPUs then sum in float32 all the same.)"""
+    text = lowered("paa", (4, 2), dtype="bfloat16", gradients_in=dtype).as_text()
+    groups = re.findall(
+        r'"stablehlo.all_reduce".*?replica_groups = dense<(\[\[.*?\]\])>.*?-> tensor<(.*?)>', text, re.S
+    )
+    over_data = [kind for group, kind in groups if group.count("[") == 3]
+    assert len(over_data) >= len(jax.tree.leaves(variables(0)["params"]))
+    assert {kind.split("x")[-1] for kind in over_data} == {{"float32": "f32", "bfloat16": "bf16"}[dtype]}
+    assert {kind.split("x")[-1] for group, kind in groups if group.count("[") != 3} == {"f32"}
+
+
+@pytest.mark.parametrize(("written", "read"), [((8, 1), (1, 1)), ((1, 1), (2, 2)), ((2, 2), (2, 1))])
+def test_a_run_goes_on_on_other_devices(written, read, tmp_path):
+    """The same bits after reading, and from there on the same step."""
+    _, optimizer, mesh = make_step("paa", read)
+    saved, meta = stepped("paa", written)[0], checkpoint.Meta({}, (), (), "", {})
+    with checkpoint.make_manager(tmp_path) as manager:
+        checkpoint.save(manager, saved, meta, None)
+        manager.wait_until_finished()
+        restored = checkpoint.restore(manager, replicate(start("paa", optimizer), mesh))
+    jax.tree.map(np.testing.assert_array_equal, restored, saved)
+    assert all(x.sharding == replicated(mesh) for x in jax.tree.leaves(restored))
+    ours = program("paa", read)(restored, {}, split_batch(BATCH, mesh))
+    expected = program("paa", written)(saved, {}, split_batch(BATCH, make_step("paa", written)[2]))
+    assert_same_step(ours, expected, saved)
+
+
+def test_detections_are_those_of_one_device():
+    """Also where a picture's coarsest map has fewer rows than devices."""
+    network, found = variables(0), {}
+    for shape in [(1, 1), (2, 4)]:
+        mesh = make_mesh(MeshOptions(*shape), {})
+        options = PostprocessOptions(max_detections=10)
+        spread = functools.partial(by_part, mesh=mesh)
+        detector = make_detector(MODEL.apply, OPTIONS.strides, OPTIONS.anchor_scale, options, spread=spread)
+        found[shape] = detector(replicate(network, mesh), split_batch(BATCH, mesh))
+    ours, expected = found[2, 4], found[1, 1]
+    assert expected.valid.any()
+    np.testing.assert_array_equal(ours.valid, expected.valid)
+    np.testing.assert_array_equal(ours.classes, expected.classes)
+    np.testing.assert_allclose(ours.scores, expected.scores, rtol=1e-5)
+    np.testing.assert_allclose(ours.boxes, expected.boxes, rtol=1e-5, atol=1e-3)
+
+
+def test_rows_that_do_not_divide():
+    mesh = make_mesh(MeshOptions(data=1, spatial=5), {})
+    check_rows([(160, 96)], mesh)
+    with pytest.raises(
+        InputError, match=r"into 5, but there is a canvas of 64x96 .*pad_multiple to 160, .*divisor of 64"
+    ):
+        check_rows([(160, 96), (64, 96)], mesh)
