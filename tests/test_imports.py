@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "models": {"types", "errors", "boxes", "priors"},
     "data": NOUNS,
     "visualize": NOUNS,
-    "programs": {"types"},
+    "programs": {"data", "types"},
     "evaluation": NOUNS | {"boxes", "priors", "data", "programs", "visualize"},
     "options": {"assign", "data", "distill", "errors", "evaluation", "losses", "models", "train", "types"},
     "train": PURE | {"assign", "config", "convert", "data", "distill", "evaluation", "models", "options", "programs"},

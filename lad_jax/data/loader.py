@@ -105,7 +105,7 @@ def blank_batches(plan: Plan) -> dict[Canvas, Batch]:
 
 def _blank_batch(canvas: Canvas, positions: Int[np.ndarray, " B"], n_objects: int) -> Batch:
     rows = len(positions)
-    pictures: Any = np.zeros((rows, *canvas, 3), np.uint8)
+    pictures: Any = np.zeros((rows, *canvas, 3), np.uint8)  # takes no memory before it is written to
     return Batch(
         images=pictures,
         truth=GroundTruth(

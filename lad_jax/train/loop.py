@@ -59,6 +59,7 @@ def _train(run: Run, state: TrainState) -> None:
         batches = _begun(
             train_batches(run.train_set, plan, run.options.data, start_step=start, num_steps=run.total - start)
         )
+    log.restart_clock()
     while done < run.total:
         with _on_error(rescue):
             batch = next(batches)
@@ -104,8 +105,9 @@ def _begun(batches: Generator[Batch, None, None]) -> Generator[Batch, None, None
     first = list(itertools.islice(batches, 1))
 
     def go_on() -> Generator[Batch, None, None]:
-        yield from first
-        yield from batches
+        with contextlib.closing(batches):
+            yield from first
+            yield from batches
 
     return go_on()
 
