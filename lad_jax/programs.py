@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 
 import jax
 
+from lad_jax.data.canvases import Canvas
 from lad_jax.types import Batch
 
-Canvas = tuple[int, int]
-"""Height and width [pixels]."""
 AT_ONCE = min(4, os.cpu_count() or 1)
 """Compilations side by side. Python traces one program while XLA, which uses threads of its own, compiles others; each
 takes memory."""

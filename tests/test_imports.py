@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "models": {"types", "errors", "boxes", "priors"},
     "data": NOUNS,
     "visualize": NOUNS,
-    "programs": {"types"},
+    "programs": {"data", "types"},
     "evaluation": NOUNS | {"boxes", "files", "priors", "data", "programs", "progress", "visualize"},
     "options": {"assign", "data", "distill", "errors", "evaluation", "losses", "models", "train", "types"},
     "train": PURE

@@ -84,6 +84,7 @@ def _train(run: Run, state: TrainState, stop: Interruptions) -> None:
                 run.train_set, plan, run.options.data, start_step=start, num_steps=run.total - start, rows=rows
             )
         )
+    log.restart_clock()
     if owed:  # the run ended after this step was saved and before its AP was
         _evaluate(run, state, log, stop)
     while done < run.total:

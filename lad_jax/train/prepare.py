@@ -12,6 +12,7 @@ import orbax.checkpoint as ocp
 from jax.sharding import Mesh
 
 from lad_jax.data import DataSet, Plan, blank_batches, fingerprint, make_plan, open_datasets
+from lad_jax.data.canvases import Canvas
 from lad_jax.errors import InputError
 from lad_jax.evaluation.evaluator import Evaluator
 from lad_jax.files import write_whole
@@ -159,7 +160,7 @@ def _facts(meta: checkpoint.Meta, trained: Mapping[Network, Variables], newest: 
     return {name: hashlib.sha256(json.dumps(fact).encode()).hexdigest() for name, fact in facts.items()}
 
 
-def _batches(plan: Plan, mesh: Mesh) -> dict[tuple[int, int], Batch]:
+def _batches(plan: Plan, mesh: Mesh) -> dict[Canvas, Batch]:
     """The shapes of a batch for each canvas."""
     return {canvas: shapes_of(batch, layout_of(batch, mesh)) for canvas, batch in blank_batches(plan).items()}
 
@@ -173,7 +174,7 @@ def _announce(run: Run, start: int) -> None:
     train = options.train
     _log.info("a checkpoint every %d epoch(s) and every %d steps", train.eval_every, train.checkpoint_every)
     _log.info("will compile %d training program(s), one a canvas: %s", len(plan.canvases), canvases)
-    _log.info("%.1f %% of their pixels are padding", 100 * plan.padding)
+    _log.info("whole pictures leave %.1f %% of their pixels to padding", 100 * plan.padding)
     _log.info("and %d for evaluation", run.evaluator.n_programs)
     peak = peak_learning_rate(options.optimizer, options.train.batch_size)
     _log.info("learning rate %g for a batch of %d", peak, options.train.batch_size)

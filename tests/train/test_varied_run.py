@@ -67,3 +67,9 @@ def test_canvases_are_planned_and_a_run_goes_on_where_it_was(
     assert losses[0] == losses[1] and len(losses[0]) == 6
     assert lines(whole / "images.jsonl") == lines(copy / "images.jsonl")
     assert_same_checkpoint(copy, whole)
+
+
+def test_a_transfer_that_the_loop_does_not_ask_for_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "split_batch", lambda batch, mesh: batch)
+    with pytest.raises(Exception, match="Disallowed host-to-device transfer"):
+        train(VARIED, tmp_path)

@@ -1,5 +1,7 @@
 """What the log says of steps that gave trouble."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -83,3 +85,27 @@ def test_stop_ends_the_run_at_once() -> None:
     window.add(lost(1))
     with pytest.raises(InputError, match=rf"step 10 cannot be applied .*image ids \[{IDS[0]}\]"):
         window.close(10)
+
+
+def test_a_step_that_is_under_way_is_left_for_the_next_line() -> None:
+    window = Window(DATASET, TrainOptions())
+    for loss in (1.0, 2.0, 6.0):
+        window.add(jax.device_put(output(loss)))
+    scalars, ids = window.close(9, keep=1)
+    assert scalars["loss"] == 1.5 and len(ids) == 2 and len(window) == 1
+    window.add(jax.device_put(output(8.0)))
+    scalars, ids = window.close(11)
+    assert scalars["loss"] == 7.0 and len(ids) == 2 and len(window) == 0
+
+
+def test_a_step_that_is_added_is_not_waited_for() -> None:
+    def long(x: jax.Array) -> jax.Array:
+        return jax.lax.fori_loop(0, 200, lambda _, x: jnp.tanh(x @ x), x).sum()
+
+    loss = jax.jit(long)(jnp.ones((300, 300)))
+    window = Window(DATASET, TrainOptions())
+    window.add(jax.device_put(output(1.0)))
+    window.add(jax.device_put(output())._replace(scalars={"loss": loss, "gradient_norm": jnp.ones(())}))
+    assert window.close(1, keep=1)[0]["loss"] == 1.0
+    assert not loss.is_ready()
+    assert window.close(2)[0]["loss"] == float(loss)
