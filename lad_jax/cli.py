@@ -22,18 +22,14 @@ def message_of(error: Exception) -> str | None:
     """What to tell the user of an error that they can put right; None for any other."""
     if isinstance(error, InputError):
         return str(error)
-    if isinstance(error, OSError) and error.errno in DISK_FULL:
+    full = isinstance(error, OSError) and error.errno in DISK_FULL
+    if full or "No space left on device" in str(error):  # tensorstore calls this RESOURCE_EXHAUSTED, as jax the other
         return f"nothing more can be written to the disk: {error}. Free some space, and start the same command again."
     if "RESOURCE_EXHAUSTED" in str(error):
         return (
             "the device has not enough memory. In training raise config.train.accumulate, which changes nothing but "
             "memory and time (so does config.model.backbone.remat=True of a Swin); in evaluation lower "
             "config.evaluation.batch_size. Else set config.model.dtype=bfloat16, or lower config.data.short_side. "
-            f"Reason: {str(error)[:300]}"
-        )
-    if "No space left on device" in str(error):
-        return (
-            "the disk is full. Make room and start again: training goes on from its last checkpoint. "
             f"Reason: {str(error)[:300]}"
         )
     if "Gloo" in str(error):
@@ -46,9 +42,10 @@ def message_of(error: Exception) -> str | None:
 
 def _run(program: Callable[[list[str]], None], arguments: list[str]) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True)
-    # orbax warns through absl of every checkpoint that is saved without an evaluation; httpx2 names every request
-    for noisy in ("absl", "jax", "httpx2"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
+    # Through absl orbax warns of every checkpoint without an AP, and shows the traceback of whatever it raises as well;
+    # httpx2 names every request.
+    for noisy, level in {"absl": logging.CRITICAL, "jax": logging.ERROR, "httpx2": logging.ERROR}.items():
+        logging.getLogger(noisy).setLevel(level)
     try:
         program(arguments)
     except Exception as error:

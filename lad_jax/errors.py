@@ -11,3 +11,9 @@ def some(things: Sequence[object]) -> str:
     """The first few of a list, and how many there are, for a message."""
     more = f", … ({len(things)} in all)" if len(things) > 5 else ""
     return ", ".join(map(str, things[:5])) + more
+
+
+def reason_of(error: Exception) -> str:
+    """Kind and text of an error of a library, for a message; of a long text the beginning and the end."""
+    text = str(error)
+    return f"{type(error).__name__}: {text if len(text) <= 500 else f'{text[:200]} … {text[-300:]}'}"

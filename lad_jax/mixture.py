@@ -9,6 +9,8 @@ weights) beside their values. With nearly equal values, the normal case early in
 differences of 1e-7, which float32 loses when the components are computed apart and then subtracted.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -21,6 +23,8 @@ VARIANCE_FLOOR = 1e-6
 """Added to every variance (scikit-learn's `reg_covar`)."""
 COUNT_FLOOR = 10 * 2.220446e-16
 """Added to the weight of a component."""
+ROW = 32
+"""Values side by side in `fit_cells`; more would leave more places empty."""
 
 
 class Mixture(NamedTuple):
@@ -38,18 +42,37 @@ class Mixture(NamedTuple):
     iterations: Int[Array, ""]
 
 
+class Separation(NamedTuple):
+    """How far the components of several fits are apart."""
+
+    mean_contrast: Float[Array, " K"]
+    variances: Float[Array, "K 2"]
+
+
 class _Parameters(NamedTuple):
     """Components 0 and 1 and, apart, their contrasts. Means are relative to the mean of the values."""
 
-    mean: Float[Array, "2"]
-    variance: Float[Array, "2"]
-    log_weight: Float[Array, "2"]
-    mean_contrast: Float[Array, ""]
+    mean: Float[Array, "2 *K"]
+    variance: Float[Array, "2 *K"]
+    log_weight: Float[Array, "2 *K"]
+    mean_contrast: Float[Array, "*K"]
     """mean₁ - mean₀"""
-    variance_contrast: Float[Array, ""]
+    variance_contrast: Float[Array, "*K"]
     """variance₁ - variance₀"""
-    weight_contrast: Float[Array, ""]
+    weight_contrast: Float[Array, "*K"]
     """ln(weight₀ / weight₁)"""
+
+
+class _Sets(NamedTuple):
+    """Which values belong together: V is the shape of the values, K that of the sets, none for a single one."""
+
+    mask: Bool[Array, "*V"]
+    total: Callable[[Array], Array]
+    """[..., *V] to [..., *K]"""
+    least: Callable[[Array], Array]
+    """[*V] to [*K]; 0 where a set is empty."""
+    spread: Callable[[Array], Array]
+    """[..., *K] to what broadcasts with [..., *V]."""
 
 
 def fit(values: Float[Array, " N"], mask: Bool[Array, " N"]) -> Mixture:
@@ -64,35 +87,19 @@ def fit(values: Float[Array, " N"], mask: Bool[Array, " N"]) -> Mixture:
 
     Source: spec 5.2 and 5.4.
     """
-    count = jnp.maximum(jnp.sum(mask), 1).astype(values.dtype)
-    lowest = jnp.min(jnp.where(mask, values, jnp.inf))
-    lowest = jnp.where(jnp.isfinite(lowest), lowest, 0.0)
-    # Two subtractions: the first is exact for near-equal values, the second centres what is left.
-    y = jnp.where(mask, values - lowest, 0.0)
-    offset = jnp.sum(y) / count
-    y = jnp.where(mask, y - offset, 0.0)
-
-    def expectation(p: _Parameters) -> tuple[Float[Array, " N"], Float[Array, " N"]]:
-        return _log_odds(y, p), _log_density(y, p)
-
-    def iterate(state):
-        parameters, previous, _, iterations = state
-        log_odds, log_density = expectation(parameters)
-        likelihood = jnp.sum(jnp.where(mask, log_density, 0.0)) / count
-        parameters = _maximisation(y, mask, count, log_odds)
-        return parameters, likelihood, jnp.abs(likelihood - previous) < TOLERANCE, iterations + 1
-
-    def unfinished(state):
-        _, _, converged, iterations = state
-        return ~converged & (iterations < MAX_ITERATIONS)
-
-    start = (_start(y), jnp.array(-jnp.inf, y.dtype), jnp.array(False), jnp.array(0))
-    parameters, _, _, iterations = jax.lax.while_loop(unfinished, iterate, start)
-    log_odds, log_density = expectation(parameters)
+    one = _Sets(
+        mask,
+        total=partial(jnp.sum, axis=-1),
+        least=lambda x: _or_zero(jnp.min(jnp.where(mask, x, jnp.inf))),
+        spread=lambda x: x[..., None],
+    )
+    y, centre = _centred(values, one)
+    parameters, iterations = _fit(y, one)
+    log_odds, log_density = _expectation(y, parameters, one)
     return Mixture(
         foreground=mask & (log_odds >= 0),
         log_density=jnp.where(mask, log_density, -jnp.inf),
-        means=parameters.mean + lowest + offset,
+        means=parameters.mean + centre,
         variances=parameters.variance,
         weights=jnp.exp(parameters.log_weight),
         mean_contrast=parameters.mean_contrast,
@@ -100,22 +107,115 @@ def fit(values: Float[Array, " N"], mask: Bool[Array, " N"]) -> Mixture:
     )
 
 
-def _start(y: Float[Array, " N"]) -> _Parameters:
-    # Masked entries of y are 0, its mean, so they are neither minimum nor maximum.
-    low, high = jnp.min(y), jnp.max(y)
+def fit_cells(values: Float[Array, " N"], cell: Int[Array, " N"], n_cells: int) -> Separation:
+    """What `fit` finds for the values of each cell; the work hardly grows with the number of cells.
+
+    The values are laid out in rows of `ROW`, each row of one cell: sums are over rows first, then over a cell's rows.
+
+    Args:
+      values: finite where they have a cell.
+      cell: of each value; `n_cells` for none.
+      n_cells: K.
+    """
+    rows, mask, cell_of_row = _in_rows(values, cell, n_cells)
+    own = jnp.minimum(cell_of_row, n_cells - 1)
+    cells = _Sets(
+        mask,
+        total=lambda x: _by_last(jax.ops.segment_sum, jnp.sum(x, axis=-1), cell_of_row, n_cells),
+        least=lambda x: _or_zero(
+            jax.ops.segment_min(jnp.min(jnp.where(mask, x, jnp.inf), axis=-1), cell_of_row, n_cells)
+        ),
+        spread=lambda x: x[..., own, None],
+    )
+    y, _ = _centred(rows, cells)
+    parameters, _ = _fit(y, cells)
+    return Separation(parameters.mean_contrast, parameters.variance.T)
+
+
+def _in_rows(
+    values: Float[Array, " N"], cell: Int[Array, " N"], n_cells: int
+) -> tuple[Float[Array, "R S"], Bool[Array, "R S"], Int[Array, " R"]]:
+    """Each cell's values in rows of their own; which places hold one; and the cell of each row, `n_cells` for none."""
+    n = len(values)
+    n_rows = n // ROW + n_cells
+    cell, values = jax.lax.sort((cell, values), num_keys=1)
+    count = jax.ops.segment_sum(jnp.ones_like(cell), cell, n_cells)
+    end = jnp.cumsum(-(-count // ROW))
+    place = ROW * (end - -(-count // ROW)) - (jnp.cumsum(count) - count)  # of a cell's first value, less its index
+    place = jnp.where(cell < n_cells, place[jnp.minimum(cell, n_cells - 1)] + jnp.arange(n), n_rows * ROW)
+    rows = jnp.zeros(n_rows * ROW, values.dtype).at[place].set(values, mode="drop")
+    mask = jnp.zeros(n_rows * ROW, bool).at[place].set(True, mode="drop")
+    cell_of_row = jnp.searchsorted(end, jnp.arange(n_rows), side="right")
+    return rows.reshape(n_rows, ROW), mask.reshape(n_rows, ROW), cell_of_row
+
+
+def _by_last(reduce: Callable, x: Array, cell: Int[Array, " R"], n_cells: int) -> Array:
+    """`reduce` by segments of the last axis."""
+    return jnp.moveaxis(reduce(jnp.moveaxis(x, -1, 0), cell, n_cells), 0, -1)
+
+
+def _centred(values: Float[Array, "*V"], sets: _Sets) -> tuple[Float[Array, "*V"], Float[Array, "*K"]]:
+    """Values less the mean of their set, 0 where masked; and the means."""
+    lowest = sets.least(values)
+    # Two subtractions: the first is exact for near-equal values, the second centres what is left.
+    y = jnp.where(sets.mask, values - sets.spread(lowest), 0.0)
+    offset = sets.total(y) / _count(y, sets)
+    return jnp.where(sets.mask, y - sets.spread(offset), 0.0), lowest + offset
+
+
+def _count(y: Float[Array, "*V"], sets: _Sets) -> Float[Array, "*K"]:
+    """How many values a set has, at least 1."""
+    return jnp.maximum(sets.total(sets.mask.astype(y.dtype)), 1)
+
+
+def _fit(y: Float[Array, "*V"], sets: _Sets) -> tuple[_Parameters, Int[Array, "*K"]]:
+    """Parameters for centred values, and how many iterations they took."""
+    count = _count(y, sets)
+
+    def iterate(state):
+        parameters, previous, converged, iterations = state
+        log_odds, log_density = _expectation(y, parameters, sets)
+        likelihood = sets.total(jnp.where(sets.mask, log_density, 0.0)) / count
+        new = _maximisation(y, count, log_odds, sets), likelihood, jnp.abs(likelihood - previous) < TOLERANCE
+        kept = jax.tree.map(partial(jnp.where, converged), (parameters, previous, converged), new)
+        return *kept, iterations + ~converged
+
+    def unfinished(state):
+        _, _, converged, iterations = state
+        return jnp.any(~converged & (iterations < MAX_ITERATIONS))
+
+    zero = jnp.zeros_like(count)
+    start = (_start(y, sets), zero - jnp.inf, zero > 0, zero.astype(jnp.int32))
+    parameters, _, _, iterations = jax.lax.while_loop(unfinished, iterate, start)
+    return parameters, iterations
+
+
+def _expectation(y: Float[Array, "*V"], p: _Parameters, sets: _Sets) -> tuple[Float[Array, "*V"], Float[Array, "*V"]]:
+    """Log odds of the components, and log of the density, at each value."""
+    of_value = _Parameters(*map(sets.spread, p))
+    return _log_odds(y, of_value), _log_density(y, of_value)
+
+
+def _or_zero(x: Float[Array, "*K"]) -> Float[Array, "*K"]:
+    return jnp.where(jnp.isfinite(x), x, 0.0)
+
+
+def _start(y: Float[Array, "*V"], sets: _Sets) -> _Parameters:
+    low, high = sets.least(y), -sets.least(-y)
     zero = jnp.zeros_like(low)
+    both = jnp.stack([zero, zero])
     return _Parameters(
         mean=jnp.stack([low, high]),
-        variance=jnp.ones(2, y.dtype),
-        log_weight=jnp.log(jnp.full(2, 0.5, y.dtype)),
+        variance=both + 1.0,
+        log_weight=both + jnp.log(0.5),
         mean_contrast=high - low,
         variance_contrast=zero,
         weight_contrast=zero,
     )
 
 
-def _log_odds(y: Float[Array, " N"], p: _Parameters) -> Float[Array, " N"]:
-    """ln of the odds that component 0, not 1, made each value."""
+def _log_odds(y: Float[Array, "*V"], p: _Parameters) -> Float[Array, "*V"]:
+    """ln of the odds that component 0, not 1, made each value; `p` is each value's."""
     (m0, m1), (v0, v1) = p.mean, p.variance
     near = jnp.abs(p.variance_contrast) < v0 / 2
     contrast = p.mean_contrast * (2 * y - m0 - m1) / v0 + (y - m1) ** 2 * p.variance_contrast / (v0 * v1)
@@ -124,28 +224,28 @@ def _log_odds(y: Float[Array, " N"], p: _Parameters) -> Float[Array, " N"]:
     return p.weight_contrast + (ratio - distance) / 2
 
 
-def _log_density(y: Float[Array, " N"], p: _Parameters) -> Float[Array, " N"]:
+def _log_density(y: Float[Array, "*V"], p: _Parameters) -> Float[Array, "*V"]:
     log_odds = _log_odds(y, p)
-    squared = (y[:, None] - p.mean) ** 2 / p.variance
+    squared = (y - p.mean) ** 2 / p.variance
     component = p.log_weight - (jnp.log(2 * jnp.pi) + squared + jnp.log(p.variance)) / 2
-    likelier = jnp.where(log_odds > 0, component[:, 0], component[:, 1])
+    likelier = jnp.where(log_odds > 0, component[0], component[1])
     return likelier + jnp.log1p(jnp.exp(-jnp.abs(log_odds)))
 
 
 def _maximisation(
-    y: Float[Array, " N"], mask: Bool[Array, " N"], count: Float[Array, ""], log_odds: Float[Array, " N"]
+    y: Float[Array, "*V"], count: Float[Array, "*K"], log_odds: Float[Array, "*V"], sets: _Sets
 ) -> _Parameters:
-    keep = mask.astype(y.dtype)
-    share = jax.nn.sigmoid(jnp.stack([log_odds, -log_odds], axis=1)) * keep[:, None]
-    total = jnp.sum(share, axis=0) + COUNT_FLOOR
-    n0, n1 = total
-    mean = share.T @ y / total
-    variance = jnp.sum(share * (y[:, None] - mean) ** 2, axis=0) / total + VARIANCE_FLOOR
-
+    keep = sets.mask.astype(y.dtype)
+    share = jax.nn.sigmoid(jnp.stack([log_odds, -log_odds])) * keep
     # The contrasts, from t = (share₀ - share₁) / 2, which is small and exact where the shares are both near 1/2.
     t = jnp.tanh(log_odds / 2) / 2 * keep
-    t_sum, t_y, t_yy = jnp.sum(t), jnp.sum(t * y), jnp.sum(t * y * y)
-    y_sum, yy_sum = jnp.sum(y), jnp.sum(y * y)
+    n0, n1, y0, y1, t_sum, t_y, t_yy, y_sum, yy_sum = sets.total(
+        jnp.stack([*share, *(share * y), t, t * y, t * y * y, y, y * y])
+    )
+    total = jnp.stack([n0, n1]) + COUNT_FLOOR
+    n0, n1 = total
+    mean = jnp.stack([y0, y1]) / total
+    variance = sets.total(share * (y - sets.spread(mean)) ** 2) / total + VARIANCE_FLOOR
     mean_contrast = (y_sum * t_sum - count * t_y) / (n0 * n1)
     variance_contrast = (yy_sum * t_sum - count * t_yy) / (n0 * n1) - mean_contrast * (mean[0] + mean[1])
     difference = variance[1] - variance[0]

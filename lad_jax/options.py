@@ -60,11 +60,13 @@ class TrainOptions:
     max_skipped: int = 10
     """More steps than this left out in a row end the run."""
     watchdog_s: float = 600.0
-    """When no step ends for so long, the log says what the run waits for [seconds]."""
+    """When no step ends for so long, the log says what the run waits for; 0: never [seconds]."""
     deterministic: bool = False
     """Whether a GPU gives the same bits each time; slower. `main.py` sees to it, before JAX looks for devices."""
 
     def __post_init__(self) -> None:
+        if not self.watchdog_s >= 0:
+            raise ValueError(f"watchdog_s is {self.watchdog_s}; it must not be negative (0: no watchdog)")
         for name in [
             "batch_size",
             "accumulate",

@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from lad_jax.options import RunOptions
 from lad_jax.predict import find_pictures, predict_files
 from lad_jax.train import checkpoint, hosts
 from lad_jax.train.loop import train
-from lad_jax.train.sharding import make_mesh, own_rows, replicate, share, split_batch
+from lad_jax.train.sharding import make_mesh, placement, replicate
 from lad_jax.types import Network
 
 __all__ = ["evaluate", "predict", "train"]
@@ -66,15 +65,8 @@ def _load(
     """An evaluator on the data set, and variables of networks of the run in `workdir`, on the devices."""
     mesh = make_mesh(options.mesh, {"config.evaluation.batch_size": options.evaluation.batch_size})
     models = {name: Detector(options.model_of(name), len(dataset.class_names)) for name in networks}
-    evaluator = Evaluator(
-        models,
-        dataset,
-        options.data,
-        options.evaluation,
-        rows=own_rows(mesh, options.evaluation.batch_size),
-        place=partial(split_batch, mesh=mesh),
-        share=share(mesh),
-    )
+    devices = placement(mesh, options.evaluation.batch_size)
+    evaluator = Evaluator(models, dataset, options.data, options.evaluation, devices)
     folder = checkpoint.find(workdir)
     _log.info("evaluating %s on %d pictures", folder, len(dataset.records))
     variables = {

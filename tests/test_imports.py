@@ -26,10 +26,12 @@ MAY_IMPORT = {
     "models": {"types", "errors", "boxes", "priors"},
     "data": NOUNS,
     "visualize": NOUNS,
-    "evaluation": NOUNS | {"boxes", "files", "priors", "data", "progress", "visualize"},
+    "programs": {"types"},
+    "evaluation": NOUNS | {"boxes", "files", "priors", "data", "programs", "progress", "visualize"},
     "options": {"assign", "data", "distill", "errors", "evaluation", "losses", "models", "train", "types"},
     "train": PURE
-    | {"assign", "config", "convert", "data", "distill", "evaluation", "files", "models", "options", "progress"},
+    | {"assign", "config", "convert", "data", "distill", "evaluation", "files", "models", "options", "programs"}
+    | {"progress"},
     "predict": NOUNS | {"data", "evaluation", "visualize"},
     "run": NOUNS | {"data", "evaluation", "models", "options", "predict", "train"},
     "recipe": {"cli", "config", "errors", "options", "train"},

@@ -22,7 +22,11 @@ def test_too_little_memory_is_explained() -> None:
 def test_a_full_disk_is_explained() -> None:
     with pytest.raises(OSError) as caught, open("/dev/full", "w") as file:
         file.write("the log")
-    assert message_of(caught.value).startswith("the disk is full. Make room and start again")
+    assert message_of(caught.value).startswith("nothing more can be written to the disk: [Errno 28]")
+    tensorstores = ValueError(
+        f"RESOURCE_EXHAUSTED: {'Error writing ' * 50}: No space left on device [os_error_code='28']"
+    )
+    assert message_of(tensorstores).startswith("nothing more can be written to the disk")
 
 
 def test_a_bug_stays_one() -> None:

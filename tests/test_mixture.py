@@ -132,3 +132,16 @@ def test_shift_does_not_matter_to_near_equal_values():
     near, far = fit(*padded([x])), fit(*padded([x + 64]))
     np.testing.assert_array_equal(near.foreground, far.foreground)
     np.testing.assert_allclose(near.variances, far.variances, rtol=1e-5)
+
+
+def test_cells_are_fitted_as_each_alone():
+    """Cells of none, one, and more values than a row has, and values of no cell."""
+    rng = np.random.default_rng(7)
+    n_cells, sizes = 6, (0, 1, 2, mixture.ROW, 3 * mixture.ROW + 1, 200)
+    cell = rng.permutation(np.repeat(np.arange(n_cells + 1), (*sizes, 50))).astype(np.int32)
+    values = rng.gamma(2, 0.4, len(cell)).astype(np.float32)
+    found = jax.jit(mixture.fit_cells, static_argnums=2)(values, cell, n_cells)
+    each = jax.jit(jax.vmap(mixture.fit, in_axes=(None, 0)))(values, cell == np.arange(n_cells)[:, None])
+    assert each.iterations.max() > 5
+    np.testing.assert_allclose(found.mean_contrast, each.mean_contrast, rtol=1e-4)
+    np.testing.assert_allclose(found.variances, each.variances, rtol=1e-4)

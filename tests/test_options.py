@@ -72,6 +72,7 @@ def test_a_cohort_has_names_and_models():
         ({"optimizer.decay_epochs": (8, 8)}, ["config.optimizer", "decay_epochs is (8, 8)", "must rise"]),
         ({"optimizer.decay_epochs": (0, 8)}, ["decay_epochs is (0, 8)", "at least 1"]),
         ({"train.accumulate": 3}, ["train.accumulate is 3", "train.batch_size (16)"]),
+        ({"train.watchdog_s": -1.0}, ["config.train", "watchdog_s is -1.0"]),
         ({"soft_label.gamma": -1.0}, ["config.soft_label", "gamma is -1.0"]),
         ({"soft_label.gamma": float("nan")}, ["config.soft_label", "gamma is nan"]),
         ({"solad.divergence": "js"}, ["config.solad.divergence", "'kl', 'l1', 'l2'"]),

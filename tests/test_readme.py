@@ -107,12 +107,15 @@ def test_the_code_that_is_quoted_is_the_code() -> None:
 
 
 def test_tests_that_are_named_exist() -> None:
-    """docs/differences.md: `tests/file.py` (`test_one`, `test_two`)."""
-    for file, names in re.findall(
-        r"`(tests/[\w/]+\.py)` \(((?:`test_\w+`,? ?)+)\)", (ROOT / "docs/differences.md").read_text()
-    ):
-        for name in re.findall(r"test_\w+", names):
-            assert f"def {name}(" in (ROOT / file).read_text(), f"{file}: {name}"
+    """In the tables of docs/: `tests/file.py` (`test_one`, `test_two`). Each row of docs/bad_input.md names one."""
+    named = re.compile(r"`(tests/[\w/]+\.py)` \(((?:`test_\w+`,? ?)+)\)")
+    for page in ("differences", "bad_input"):
+        for file, names in named.findall((ROOT / f"docs/{page}.md").read_text()):
+            for name in re.findall(r"test_\w+", names):
+                assert f"def {name}(" in (ROOT / file).read_text(), f"{page}: {file}: {name}"
+    rows = re.findall(r"^\| (?!fault|-).*", (ROOT / "docs/bad_input.md").read_text(), re.MULTILINE)
+    assert len(rows) > 50
+    assert [row for row in rows if not named.search(row)] == []
 
 
 def test_make_targets_exist() -> None:

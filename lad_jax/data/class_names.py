@@ -1,12 +1,16 @@
 """Lists of class names, as data sets come with them."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import yaml
 
 from lad_jax.errors import InputError, some
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""Characters that a terminal obeys instead of showing them: in no name."""
 
 
 def read_class_names(path: Path) -> tuple[str, ...]:
@@ -29,6 +33,9 @@ def read_class_names(path: Path) -> tuple[str, ...]:
     except (KeyError, TypeError, ValueError):
         raise InputError(f"{path} has no class names: {_FORMS.get(path.suffix.lower(), 'a name a line')}.") from None
     names = [name.strip() for name in names]
+    strange = [repr(name) for name in names if CONTROL.search(name)]
+    if strange:
+        raise InputError(f"list of classes {path} has names with control characters: {some(strange)}. Rename them.")
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice or not all(names) or not names:
         what = f"has names twice: {some(twice)}" if twice else "has an empty name" if names else "has no names"

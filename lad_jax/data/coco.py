@@ -4,7 +4,6 @@ import json
 import logging
 import math
 import os
-import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from lad_jax.data.class_names import CONTROL
 from lad_jax.data.pictures import read_picture
 from lad_jax.data.records import Record
 from lad_jax.errors import InputError, some
@@ -24,8 +24,6 @@ _NEEDED: dict[str, dict[str, Any]] = {
     "annotations": {"id": int, "image_id": int, "category_id": int, "bbox": list, "area": (int, float)},
 }
 _IGNORED = "marked 'ignore'"
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-"""Characters that a terminal obeys instead of showing them."""
 
 
 class CocoFolder:
@@ -139,7 +137,7 @@ def _check_entry(entry: Any, needed: dict[str, Any], where: str) -> None:
 def _check_values(path: Path, content: dict[str, Any]) -> None:
     for section, name in {"categories": "name", "images": "file_name"}.items():
         for entry in content[section]:
-            if _CONTROL.search(entry[name]):
+            if CONTROL.search(entry[name]):
                 raise InputError(
                     f"{path}: {name} {entry[name]!r} in {section} (id {entry['id']}) has control characters: rename it."
                 )

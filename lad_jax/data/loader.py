@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from lad_jax.data.augment import AS_IT_IS, Augmentation, draw_augmentation
+from lad_jax.data.canvases import Canvas
 from lad_jax.data.options import DataOptions
 from lad_jax.data.pictures import Unreachable
 from lad_jax.data.plan import Plan, PlannedBatch
@@ -132,9 +133,23 @@ def make_batch(
       A batch of numpy arrays, shapes depending on nothing but B, canvas and G.
     """
     canvas, positions = planned.canvas, planned.positions
+    batch = _blank_batch(canvas, positions, n_objects)
+    for row in np.flatnonzero(positions >= 0).tolist():
+        _fill_row(batch, row, dataset, options, planned.short_side, augmentations[row])
+    return batch
+
+
+def blank_batches(plan: Plan) -> dict[Canvas, Batch]:
+    """A batch without pictures for each canvas of a plan: what programs are compiled for."""
+    nobody = np.full(plan.batch_size, -1)
+    return {canvas: _blank_batch(canvas, nobody, plan.max_objects) for canvas in plan.canvases}
+
+
+def _blank_batch(canvas: Canvas, positions: Int[np.ndarray, " B"], n_objects: int) -> Batch:
     rows = len(positions)
-    batch = Batch(
-        images=_full((rows, *canvas, 3), 0, np.uint8),
+    pictures: Any = np.zeros((rows, *canvas, 3), np.uint8)
+    return Batch(
+        images=pictures,
         truth=GroundTruth(
             boxes=_full((rows, n_objects, 4), 0, np.float32),
             labels=_full((rows, n_objects), 0, np.int32),
@@ -147,9 +162,6 @@ def make_batch(
         position=_full((rows,), positions, np.int32),
         valid=_full((rows,), False, bool),
     )
-    for row in np.flatnonzero(positions >= 0).tolist():
-        _fill_row(batch, row, dataset, options, planned.short_side, augmentations[row])
-    return batch
 
 
 def _full(shape: tuple[int, ...], value: Any, dtype: type) -> Any:

@@ -10,7 +10,7 @@ from jaxtyping import Int
 from lad_jax.data.canvases import Canvas
 from lad_jax.data.options import DataOptions
 from lad_jax.data.records import DataSet, max_objects, training_positions
-from lad_jax.data.scales import lay_out, part_short_sides
+from lad_jax.data.scales import lay_out, padding_of, part_short_sides
 from lad_jax.errors import InputError
 
 _SCALE = 2
@@ -37,6 +37,8 @@ class Plan:
     """Short sides that are drawn from, parted by canvas, rising [pixels]."""
     layout: tuple[tuple[Canvas, ...], ...]
     """Canvas of each group and bucket."""
+    padding: float
+    """Share of the pixels of all batches that is padding, 0…1, where pictures are not cropped."""
     batch_size: int
     max_objects: int
     """G of every batch."""
@@ -103,8 +105,9 @@ def _make_plan(
     seed: int,
 ) -> Plan:
     records = [dataset.records[position] for position in positions]
+    originals = np.array([(record.height, record.width) for record in records])
     group, layout = lay_out(
-        np.array([(record.height, record.width) for record in records]),
+        originals,
         buckets,
         long_side=options.long_side,
         canvases=options.canvases,
@@ -114,6 +117,7 @@ def _make_plan(
         groups=tuple(positions[group == number] for number in range(len(layout))),
         buckets=buckets,
         layout=layout,
+        padding=padding_of(originals, group, buckets, layout, long_side=options.long_side),
         batch_size=batch_size,
         max_objects=max_objects(records),
         seed=seed,

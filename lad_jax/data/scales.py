@@ -57,6 +57,28 @@ def lay_out(
     return group, layout
 
 
+def padding_of(
+    originals: Int[np.ndarray, "n 2"],
+    group: Int[np.ndarray, " n"],
+    buckets: tuple[tuple[int, ...], ...],
+    layout: tuple[tuple[Canvas, ...], ...],
+    *,
+    long_side: int,
+) -> float:
+    """Share of the pixels of all canvases that is padding, 0…1, each picture at each short side once.
+
+    Args:
+      originals, buckets, long_side: see `lay_out`.
+      group, layout: what it returned.
+    """
+    content = area = 0
+    for bucket, canvases in zip(buckets, zip(*layout, strict=True), strict=True):
+        area += len(bucket) * int(np.array(canvases)[group].prod(axis=1).sum())
+        for side in bucket:
+            content += int(resized_hw(originals, short_side=side, long_side=long_side).prod(axis=1).sum())
+    return 1 - content / area
+
+
 def _holding(sizes: Int[np.ndarray, "n 2"], pad_multiple: int) -> Canvas:
     """The smallest canvas that holds all of them."""
     height, width = (-(-sizes.max(axis=0) // pad_multiple) * pad_multiple).tolist()

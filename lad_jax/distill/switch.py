@@ -10,9 +10,6 @@ from jaxtyping import Array, Float, Int
 
 from lad_jax import masked, mixture
 
-CELLS_AT_ONCE = 64
-"""How many mixtures the Fisher score fits side by side; bounds its memory."""
-
 
 @dataclass(frozen=True)
 class SwitchOptions:
@@ -64,17 +61,9 @@ def std_over_mean(cost: Float[Array, " A"], cell: Int[Array, " A"], count: Float
 
 
 def fisher(cost: Float[Array, " A"], cell: Int[Array, " A"], count: Float[Array, " K"]) -> Float[Array, " K"]:
-    """(µ₁ - µ₀)² / (v₀ + v₁) of the mixture fitted to each cell's costs, all candidates of the cell together.
-
-    Every cell's fit passes over all priors: much dearer than std/mean where there are many objects.
-    """
-
-    def of_cell(k: Int[Array, ""]) -> Float[Array, ""]:
-        fitted = mixture.fit(cost, cell == k)
-        return fitted.mean_contrast**2 / jnp.sum(fitted.variances)
-
-    cells = jax.lax.map(of_cell, jnp.arange(len(count) - 1), batch_size=CELLS_AT_ONCE)
-    return jnp.append(cells, 0.0)
+    """(µ₁ - µ₀)² / (v₀ + v₁) of the mixture fitted to each cell's costs, all candidates of the cell together."""
+    fitted = mixture.fit_cells(cost, cell, len(count) - 1)
+    return jnp.append(fitted.mean_contrast**2 / jnp.sum(fitted.variances, axis=1), 0.0)
 
 
 CRITERIA = {"std_over_mean": std_over_mean, "fisher": fisher}

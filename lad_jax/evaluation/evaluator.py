@@ -2,19 +2,21 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import UInt8
 
-from lad_jax.data import DataOptions, DataSet, eval_batches, make_eval_plan
+from lad_jax.data import DataOptions, DataSet, blank_batches, eval_batches, make_eval_plan
 from lad_jax.errors import InputError
 from lad_jax.evaluation.coco import Metrics, evaluate
+from lad_jax.evaluation.placement import Placement
 from lad_jax.evaluation.postprocess import PostprocessOptions
 from lad_jax.evaluation.runner import detect, make_detector
+from lad_jax.programs import Job, Programs, compiling, shapes_of
 from lad_jax.progress import waiting
-from lad_jax.types import Batch, Network
+from lad_jax.types import Network
 from lad_jax.visualize import draw_boxes, enlarge, readable_factor, side_by_side
 
 
@@ -50,24 +52,30 @@ class Evaluator:
         dataset: DataSet,
         data: DataOptions,
         options: EvaluationOptions,
-        *,
-        rows: Int[np.ndarray, " b"],
-        place: Callable[[Batch], Batch],
-        share: Callable[[Any], Any],
+        placement: Placement,
     ) -> None:
-        """`rows`: of each batch, those that this process reads. `place` and `share`: see `detect`."""
-        self._dataset, self._data, self._options = dataset, data, options
-        self._rows, self._place, self._share = rows, place, share
+        self._dataset, self._data, self._options, self._placement = dataset, data, options, placement
         self._plan = make_eval_plan(dataset, data, batch_size=options.batch_size)
+        batches = {
+            canvas: shapes_of(batch, placement.layout(batch)) for canvas, batch in blank_batches(self._plan).items()
+        }
         self._detectors = {
-            name: make_detector(model.apply, model.options.strides, model.options.anchor_scale, options.postprocess)
+            name: Programs(
+                f"evaluation of the {name}",
+                make_detector(model.apply, model.options.strides, model.options.anchor_scale, options.postprocess),
+                batches,
+            )
             for name, model in models.items()
         }
 
     @property
     def n_programs(self) -> int:
         """How many programs will be compiled."""
-        return len(self._detectors) * len(self._plan.canvases)
+        return sum(map(len, self._detectors.values()))
+
+    def jobs(self, variables: Mapping[Network, Any]) -> list[Job]:
+        """Compilations that have not been done. `variables`: the networks', or their shapes."""
+        return [job for name, detector in self._detectors.items() for job in detector.jobs(variables[name])]
 
     def __call__(self, variables: Mapping[Network, Any]) -> dict[Network, Result]:
         """Detections and COCO metrics of each network."""
@@ -81,9 +89,11 @@ class Evaluator:
 
     def detect(self, network: Network, variables: Any) -> list[dict[str, Any]]:
         """What one network detects, in COCO's results format."""
-        read = eval_batches(self._dataset, self._plan, self._data, rows=self._rows)
+        detector, placement = self._detectors[network], self._placement
+        with compiling(detector.jobs(variables)):
+            read = eval_batches(self._dataset, self._plan, self._data, rows=placement.rows)
         batches = waiting(read, f"the {network}'s evaluation, batch")
-        return detect(self._detectors[network], variables, self._dataset, batches, self._place, self._share)
+        return detect(detector, variables, self._dataset, batches, placement.place, placement.share)
 
     def pictures(self, detections: list[dict[str, Any]]) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
         """The first pictures of the data set, detections beside ground truth."""

@@ -25,7 +25,7 @@ from flax.traverse_util import flatten_dict
 
 from lad_jax.config import from_config
 from lad_jax.convert import not_finite
-from lad_jax.errors import InputError, some
+from lad_jax.errors import InputError, reason_of, some
 from lad_jax.models import Detector
 from lad_jax.options import RunOptions
 from lad_jax.train.state import TrainState, Variables
@@ -275,7 +275,7 @@ def _read(folder: Path, items: Mapping[str, Any]) -> dict[str, Any]:
 def _damaged(folder: Path, error: Exception) -> DamagedError:
     return DamagedError(
         f"checkpoint {folder} cannot be read; it may be cut off. Restore it from a copy, or use an older one by its "
-        f"folder. Reason: {type(error).__name__}: {str(error)[:500]}"
+        f"folder. Reason: {reason_of(error)}"
     )
 
 

@@ -31,17 +31,19 @@ def debugged(step: Step, models: Mapping[Network, Detector], dataset: DataSet) -
       step: compiled.
       models: every network of the method.
       dataset: that of the batches.
+
+    Raises (when called):
+      InputError: names step, terms, pictures and layer.
     """
 
     def run(state: TrainState, frozen: Mapping[Network, Variables], batch: Batch) -> tuple[TrainState, StepOutput]:
         state, output = step(state, frozen, batch)
-        if not output.applied:
+        if not jax.device_get(output.applied):
             layer = first_not_finite(models, {**frozen, **state.variables}, batch)
-            place = f"the output of {layer}" if layer else "no layer's output: the loss or its gradient"
+            origin = f"It comes from {layer}" if layer else "Every layer's output is finite: it comes after them"
             ids = [dataset.records[i].id for i in jax.device_get(output.position).tolist()]
             raise InputError(
-                f"step {int(state.step)}: {describe(jax.device_get(output.finite), ids)}. The first that is not finite "
-                f"is {place}."
+                f"step {jax.device_get(state.step)}: {describe(jax.device_get(output.finite), ids)}. {origin}."
             )
         return state, output
 

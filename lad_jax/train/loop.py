@@ -1,12 +1,18 @@
 """The training run: load, step, log, evaluate, save."""
 
+import contextlib
+import itertools
 import logging
 import time
+from collections.abc import Generator
 from pathlib import Path
+
+import jax
 
 from lad_jax.data import train_batches
 from lad_jax.evaluation.coco import write_detections, write_metrics
 from lad_jax.options import RunOptions
+from lad_jax.programs import compiling
 from lad_jax.progress import doing
 from lad_jax.train import hosts, saving
 from lad_jax.train.interrupt import Interrupted, Interruptions, before_leaving
@@ -17,6 +23,7 @@ from lad_jax.train.sharding import own_rows, split_batch
 from lad_jax.train.state import TrainState, evaluated_variables
 from lad_jax.train.watchdog import watch
 from lad_jax.train.window import Window
+from lad_jax.types import Batch
 
 _log = logging.getLogger(__name__)
 
@@ -68,26 +75,32 @@ def _train(run: Run, state: TrainState, stop: Interruptions) -> None:
         saving.finish(manager)
         log.close()
 
+    rows = own_rows(run.mesh, options.batch_size)
+    with stop.at_once(), doing("compiling the run's programs"), compiling(run.jobs(state) if start < run.total else []):
+        batches = _begun(
+            train_batches(
+                run.train_set, plan, run.options.data, start_step=start, num_steps=run.total - start, rows=rows
+            )
+        )
     if owed:  # the run ended after this step was saved and before its AP was
         _evaluate(run, state, log, stop)
-    rows = own_rows(run.mesh, options.batch_size)
-    batches = train_batches(
-        run.train_set, plan, run.options.data, start_step=start, num_steps=run.total - start, rows=rows
-    )
     while done < run.total:
         with before_leaving(keep), stop.at_once(), doing(f"waiting for the batch of step {done + 1}"):
             batch = next(batches)
-        with doing(f"starting step {done + 1}"):
+        # Nothing goes from host to device, or back, that is not said here.
+        with doing(f"starting step {done + 1}"), jax.transfer_guard("disallow"):
             state, output = run.step(state, run.frozen, split_batch(batch, run.mesh))
-        window.add(output)
+            window.add(output)
         log.step()
         done += 1
         evaluate = _is_evaluated(run, done)
         save = evaluate or done % options.checkpoint_every == 0
-        if save or done % options.log_every == 0:
-            with doing(f"waiting for the devices to end step {done}"):
+        with doing(f"waiting for the devices to end step {done}"):
+            if (done - 1) % options.log_every == 0 and len(window) > 1:  # a step late: the newest is not waited for
+                log.window(done - 1, *window.close(done - 1, keep=1))
+                saving.check(manager)
+            if save:
                 log.window(done, *window.close(done))
-            saving.check(manager)
         # After steps left out the newest checkpoint stays one from before them, unless there is an evaluation to keep.
         if evaluate or (save and not window.skipped_in_a_row):
             saving.save(manager, state, run.meta)
@@ -121,3 +134,15 @@ def _evaluate(run: Run, state: TrainState, log: RunLog, stop: Interruptions) -> 
     log.pictures(step, run.evaluator.pictures(main.detections))
     saving.note_ap(run.manager, step, main.metrics.overall["AP"] or 0.0)
     log.restart_clock()
+
+
+def _begun(batches: Generator[Batch, None, None]) -> Generator[Batch, None, None]:
+    """The batches; the first is read at once, and with it the loader's processes start."""
+    first = list(itertools.islice(batches, 1))
+
+    def go_on() -> Generator[Batch, None, None]:
+        with contextlib.closing(batches):
+            yield from first
+            yield from batches
+
+    return go_on()

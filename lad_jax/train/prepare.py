@@ -5,27 +5,27 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import jax
 import orbax.checkpoint as ocp
 from jax.sharding import Mesh
 
-from lad_jax.data import DataSet, Plan, fingerprint, make_plan, open_datasets
+from lad_jax.data import DataSet, Plan, blank_batches, fingerprint, make_plan, open_datasets
 from lad_jax.errors import InputError
 from lad_jax.evaluation.evaluator import Evaluator
 from lad_jax.files import write_whole
 from lad_jax.options import RunOptions
+from lad_jax.programs import Job, Programs, shapes_of
 from lad_jax.train import checkpoint, hosts
 from lad_jax.train.debug import debugged
 from lad_jax.train.optimizer import make_optimizer, make_schedule, peak_learning_rate
 from lad_jax.train.recover import resume
 from lad_jax.train.setup import make_networks, make_run_step
-from lad_jax.train.sharding import make_mesh, own_rows, replicate, share, split_batch
-from lad_jax.train.state import TrainState, Variables, init_state
-from lad_jax.train.step import Step, compile_once
-from lad_jax.types import Network
+from lad_jax.train.sharding import layout_of, make_mesh, placement, replicate
+from lad_jax.train.state import TrainState, Variables, evaluated_variables, init_state
+from lad_jax.train.step import Step, jit_step
+from lad_jax.types import Batch, Network
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +42,8 @@ class Run:
     manager: ocp.CheckpointManager
     meta: checkpoint.Meta
     frozen: dict[Network, Variables]
+    programs: Programs
+    """The training step, for each canvas."""
     step: Step
     evaluator: Evaluator
 
@@ -49,6 +51,11 @@ class Run:
     def total(self) -> int:
         """Number of steps."""
         return self.plan.steps_per_epoch * self.options.train.epochs
+
+    def jobs(self, state: TrainState) -> list[Job]:
+        """Every compilation of the run; also those of the evaluation, which else might fail an epoch later."""
+        shapes = shapes_of(state)
+        return [*self.programs.jobs(shapes, shapes_of(self.frozen)), *self.evaluator.jobs(evaluated_variables(shapes))]
 
 
 def prepare(options: RunOptions, workdir: Path, manager: ocp.CheckpointManager, mesh: Mesh) -> tuple[Run, TrainState]:
@@ -80,7 +87,8 @@ def prepare(options: RunOptions, workdir: Path, manager: ocp.CheckpointManager, 
     state, meta = resume(manager, replicate(state, mesh), meta, workdir)
     if hosts.is_writer():
         write_whole(workdir / "config.json", json.dumps(meta.config, indent=2) + "\n")
-    step = compile_once(make_run_step(options, networks.models, optimizer, schedule), plan.canvases, mesh)
+    run_step = make_run_step(options, networks.models, optimizer, schedule)
+    programs = Programs("training", jit_step(run_step, mesh), _batches(plan, mesh))
     run = Run(
         options=options,
         workdir=workdir,
@@ -90,15 +98,14 @@ def prepare(options: RunOptions, workdir: Path, manager: ocp.CheckpointManager, 
         manager=manager,
         meta=meta,
         frozen=replicate(networks.frozen, mesh),
-        step=debugged(step, networks.models, train_set) if options.debug else step,
+        programs=programs,
+        step=debugged(programs, networks.models, train_set) if options.debug else programs,
         evaluator=Evaluator(
             {name: networks.models[name] for name in options.policy.trained},
             val_set,
             options.data,
             options.evaluation,
-            rows=own_rows(mesh, options.evaluation.batch_size),
-            place=partial(split_batch, mesh=mesh),
-            share=share(mesh),
+            placement(mesh, options.evaluation.batch_size),
         ),
     )
     _announce(run, int(state.step))
@@ -151,6 +158,11 @@ def _facts(meta: checkpoint.Meta, trained: Mapping[Network, Variables], newest: 
     return {name: hashlib.sha256(json.dumps(fact).encode()).hexdigest() for name, fact in facts.items()}
 
 
+def _batches(plan: Plan, mesh: Mesh) -> dict[tuple[int, int], Batch]:
+    """The shapes of a batch for each canvas."""
+    return {canvas: shapes_of(batch, layout_of(batch, mesh)) for canvas, batch in blank_batches(plan).items()}
+
+
 def _announce(run: Run, start: int) -> None:
     options, plan, devices = run.options, run.plan, run.mesh.devices
     canvases = ", ".join(f"{height}x{width}" for height, width in plan.canvases)
@@ -160,6 +172,7 @@ def _announce(run: Run, start: int) -> None:
     train = options.train
     _log.info("a checkpoint every %d epoch(s) and every %d steps", train.eval_every, train.checkpoint_every)
     _log.info("will compile %d training program(s), one a canvas: %s", len(plan.canvases), canvases)
+    _log.info("%.1f %% of their pixels are padding", 100 * plan.padding)
     _log.info("and %d for evaluation", run.evaluator.n_programs)
     peak = peak_learning_rate(options.optimizer, options.train.batch_size)
     _log.info("learning rate %g for a batch of %d", peak, options.train.batch_size)

@@ -9,7 +9,7 @@ from typing import Any
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
-from lad_jax.errors import InputError
+from lad_jax.errors import InputError, reason_of
 from lad_jax.progress import doing
 from lad_jax.train.checkpoint import Meta
 from lad_jax.train.state import TrainState, Variables
@@ -77,7 +77,7 @@ def note_ap(manager: ocp.CheckpointManager, step: int, ap: float) -> None:
     finish(manager)
     with _writing(manager):
         with ocp.Checkpointer(ocp.JsonCheckpointHandler(filename="metrics")) as writer:
-            writer.save(Path(manager.directory) / str(step) / "metrics", args=ocp.args.JsonSave({"AP": ap}))
+            writer.save(Path(manager.directory) / str(step) / "metrics", args=ocp.args.JsonSave({"AP": ap}), force=True)
         manager.reload()
 
 
@@ -92,7 +92,7 @@ def _writing(manager: ocp.CheckpointManager) -> Iterator[None]:
         rest = "there is none yet" if whole is None else f"the newest whole one is of step {whole}"
         raise InputError(
             f"a checkpoint could not be written to {folder}; {rest}. If the disk is full, free some space; then start "
-            f"the same command again. Reason: {type(error).__name__}: {str(error)[:500]}"
+            f"the same command again. Reason: {reason_of(error)}"
         ) from error
 
 

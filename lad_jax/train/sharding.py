@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import jax
@@ -10,6 +11,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Bool, Int
 
 from lad_jax.errors import InputError
+from lad_jax.evaluation.placement import Placement
 from lad_jax.types import Batch
 
 T = TypeVar("T")
@@ -94,6 +96,12 @@ def own_rows(mesh: Mesh, batch_size: int) -> Int[np.ndarray, " b"]:
     return np.arange(batch_size).reshape(len(_owned(mesh)), -1)[_owned(mesh)].ravel()
 
 
+def layout_of(batch: Batch, mesh: Mesh) -> Batch:
+    """Where each array of a batch lies: its pictures are divided among the devices."""
+    by_row = NamedSharding(mesh, PartitionSpec(DATA))
+    return jax.tree.map(lambda _: by_row, batch)._replace(images=NamedSharding(mesh, PartitionSpec(DATA, SPATIAL)))
+
+
 def split_batch(batch: Batch, mesh: Mesh) -> Batch:
     """The pictures of a batch, divided among the devices.
 
@@ -107,8 +115,6 @@ def split_batch(batch: Batch, mesh: Mesh) -> Batch:
     owned = _owned(mesh)
     size = len(batch.position) * len(owned) // int(owned.sum())
     rows = own_rows(mesh, size)
-    by_row = NamedSharding(mesh, PartitionSpec(DATA))
-    layout = jax.tree.map(lambda _: by_row, batch)._replace(images=NamedSharding(mesh, PartitionSpec(DATA, SPATIAL)))
 
     def put(x: np.ndarray, sharding: NamedSharding) -> jax.Array:
         def piece(index: Any) -> np.ndarray:
@@ -119,7 +125,17 @@ def split_batch(batch: Batch, mesh: Mesh) -> Batch:
 
         return jax.make_array_from_callback((size, *x.shape[1:]), sharding, piece)
 
-    return jax.tree.map(put, batch, layout)
+    return jax.tree.map(put, batch, layout_of(batch, mesh))
+
+
+def placement(mesh: Mesh, batch_size: int) -> Placement:
+    """The devices of a mesh, for evaluation by so many pictures."""
+    return Placement(
+        rows=own_rows(mesh, batch_size),
+        layout=partial(layout_of, mesh=mesh),
+        place=partial(split_batch, mesh=mesh),
+        share=share(mesh),
+    )
 
 
 def _owned(mesh: Mesh) -> Bool[np.ndarray, " data"]:

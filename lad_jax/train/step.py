@@ -1,7 +1,5 @@
 """One training step for every method (design 4)."""
 
-import logging
-import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -17,7 +15,6 @@ from lad_jax.assign import Assigner
 from lad_jax.distill import Method, SwitchOptions
 from lad_jax.models import Detector, ModelOptions
 from lad_jax.priors import make_priors, within
-from lad_jax.progress import doing
 from lad_jax.train.assignment import OBJECT_LEVEL, Assigned, assign_batch, describe
 from lad_jax.train.finite import ByImage, Finite, is_finite, parts_finite
 from lad_jax.train.optimizer import at_step
@@ -25,7 +22,6 @@ from lad_jax.train.sharding import replicated
 from lad_jax.train.state import TrainState, Variables, params_of, with_params
 from lad_jax.types import Batch, Network, Predictions, Priors
 
-_log = logging.getLogger(__name__)
 T = TypeVar("T")
 Scalars = dict[str, Float[Array, ""]]
 ByNetwork = Mapping[Network, Predictions]
@@ -206,22 +202,7 @@ def _whole(tree: T) -> T:
     return jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1).reshape(-1, *x.shape[2:]), tree)
 
 
-def compile_once(step: Callable[..., Any], canvases: tuple[tuple[int, int], ...], mesh: Mesh) -> Step:
-    """The step, jitted with donated state and compiled once for each of `canvases`; any other shape is an error."""
+def jit_step(step: Callable[..., Any], mesh: Mesh) -> Any:
+    """The step, to be compiled for a mesh, with donated state."""
     # The state stays where it is: it passes from one canvas's program to another's. Every process reads the output.
-    jitted = jax.jit(step, donate_argnums=0, out_shardings=replicated(mesh))
-    programs: dict[tuple[int, int], Any] = {}
-
-    def run(state: TrainState, frozen: Mapping[Network, Variables], batch: Batch) -> tuple[TrainState, StepOutput]:
-        canvas = (batch.images.shape[1], batch.images.shape[2])
-        if canvas not in programs:
-            if canvas not in canvases:
-                raise RuntimeError(f"canvas {canvas} is none of those that the run was planned with: {canvases}")
-            since = time.monotonic()
-            with doing(f"compiling the program of canvas {canvas} (this may take minutes)"):
-                programs[canvas] = jitted.lower(state, frozen, batch).compile()
-            seconds = time.monotonic() - since
-            _log.info("compiled program %d of %d, canvas %s, in %.0f s", len(programs), len(canvases), canvas, seconds)
-        return programs[canvas](state, frozen, batch)
-
-    return run
+    return jax.jit(step, donate_argnums=0, out_shardings=replicated(mesh))

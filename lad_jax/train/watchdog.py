@@ -7,11 +7,13 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 
 from lad_jax import progress
 
-_FRAMES = 8
-"""So many innermost calls are shown."""
+_PACKAGE = str(Path(__file__).parents[1])
+_INNERMOST = 3
+"""So many calls are shown besides those of this package."""
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +48,12 @@ def _watch(limit_s: float, watched: int, ended: threading.Event) -> None:
         if now - max(warned, latest) >= limit_s:
             warned = now
             what = " while ".join(reversed(progress.current())) or "between two steps"
-            stack = traceback.extract_stack(sys._current_frames()[watched])[-_FRAMES:]
-            where = "".join(f"\n  {frame.filename}:{frame.lineno} {frame.name}" for frame in stack)
-            _log.warning("nothing has ended for %.0f s: the run is %s. It is at%s", now - latest, what, where)
+            _log.warning("nothing has ended for %.0f s: the run is %s. It is at%s", now - latest, what, _where(watched))
+
+
+def _where(thread: int) -> str:
+    """Where in the code a thread is, the innermost call last: this package's calls, and the last few."""
+    calls = traceback.extract_stack(sys._current_frames()[thread])
+    near = len(calls) - _INNERMOST
+    shown = [call for i, call in enumerate(calls) if i >= near or call.filename.startswith(_PACKAGE)]
+    return "".join(f"\n  {call.filename}:{call.lineno} {call.name}" for call in shown)

@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 
 class Window:
-    """The outputs of the steps since the last line of the log; fetched from the devices only when it is closed."""
+    """The outputs of the steps since the last line of the log; the newest is still on the devices."""
 
     def __init__(self, dataset: DataSet, options: TrainOptions) -> None:
         self._dataset, self._options = dataset, options
@@ -24,16 +24,28 @@ class Window:
         self._outputs: list[StepOutput] = []
         self._unreadable: set[str] = set()
 
-    def add(self, output: StepOutput) -> None:
-        self._outputs.append(output)
+    def __len__(self) -> int:
+        """How many steps it holds."""
+        return len(self._outputs)
 
-    def close(self, step: int) -> tuple[dict[str, float], list[list[int]]]:
+    def add(self, output: StepOutput) -> None:
+        """Add a step that was begun. Waits for the one before it: the host is never more than a step ahead."""
+        jax.copy_to_host_async(output)
+        self._outputs.append(output)
+        self._outputs[-2:-1] = jax.device_get(self._outputs[-2:-1])
+
+    def close(self, step: int, *, keep: int = 0) -> tuple[dict[str, float], list[list[int]]]:
         """Mean scalars of the steps that were applied, and the image ids of all; names the images that gave trouble.
+
+        Args:
+          step: number of the last one.
+          keep: so many of the newest, after `step`, stay for the next window.
 
         Raises:
           InputError: a step that was not applied, or too many of them in a row, as the options say.
         """
-        outputs, self._outputs = jax.device_get(self._outputs), []
+        end = len(self._outputs) - keep
+        outputs, self._outputs = jax.device_get(self._outputs[:end]), self._outputs[end:]
         ids = []
         for number, output in enumerate(outputs, start=step - len(outputs) + 1):
             records = [self._dataset.records[i] for i in output.position.tolist()]

@@ -5,20 +5,22 @@ import itertools
 import numpy as np
 import pytest
 
+from benchmarks.canvases import coco_sizes as originals_of_coco
 from lad_jax.data import DataOptions, assign, choose_canvases, padding_share
 from lad_jax.data.transforms import resized_hw
 
 
 @pytest.fixture(scope="module")
-def coco_sizes(shared):
+def coco_sizes():
     """Height and width, as trained, of a sample of COCO."""
-    width, height, count = np.loadtxt(shared / "data/coco_sizes.csv", int, delimiter=",", skiprows=1).T
-    originals = np.repeat(np.stack([height, width], axis=1), count, axis=0)
+    originals = originals_of_coco()
+    assert originals.shape == (604, 2)
     return resized_hw(originals, short_side=800, long_side=1333)
 
 
 def test_coco_wastes_less_than_a_tenth(coco_sizes):
     default = DataOptions()
+    assert (default.short_side, default.long_side) == (800, 1333)
     canvases = choose_canvases(coco_sizes, at_most=default.canvases, pad_multiple=default.pad_multiple)
     assert len(canvases) <= 5
     assert padding_share(coco_sizes, canvases) < 0.1

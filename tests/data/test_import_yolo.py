@@ -121,6 +121,7 @@ def test_class_names(tmp_path, name):
         ("a.txt", "", "a.txt has no names"),
         ("a.txt", "cat\n\ndog", "has an empty name"),
         ("a.txt", "cat\ndog\ncat", "has names twice: cat"),
+        ("a.txt", "cat\ndog\x1b[2J", r"has names with control characters: 'dog\\x1b"),
         ("a.yaml", "names: {0: cat, 2: dog}", "number them from 0 without gaps"),
         ("a.yaml", "names: cat", "`names` must be a list of names"),
         ("a.yaml", "train: x", "`names` must be a list of names"),

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from benchmarks.canvases import coco_sizes
 from lad_jax.data import DataOptions, make_eval_plan, make_plan
-from lad_jax.data.scales import lay_out, part_short_sides
+from lad_jax.data.scales import lay_out, padding_of, part_short_sides
 from lad_jax.data.transforms import resized_hw
 from tests.data.test_loader import FOLDER, Sizes, train
 
@@ -133,12 +134,11 @@ def test_ranges_of_sides_are_about_the_best(n):
     assert area(np.cumsum([len(part) for part in found])[:-1]) <= 1.01 * best
 
 
-def test_padding_of_coco_is_what_the_documentation_says(shared):
+def test_padding_of_coco_is_what_the_documentation_says():
     """Every row of the table in docs/differences.md; the mean over all sides, each picture as often as the others."""
     rows = re.findall(r"^\| (\d) ((?:\| [\d.]+ % \(\d+\) )+)\|$", DIFFERENCES.read_text(), re.MULTILINE)
     assert len(rows) == 3
-    width, height, count = np.loadtxt(shared / "data/coco_sizes.csv", int, delimiter=",", skiprows=1).T
-    originals = np.repeat(np.stack([height, width], axis=1), count, axis=0)
+    originals = coco_sizes()
     sides = tuple(range(640, 801))
     content = sum(resized_hw(originals, short_side=side, long_side=1333).prod(axis=1).sum() for side in sides)
     for canvases, cells in rows:
@@ -151,5 +151,6 @@ def test_padding_of_coco_is_what_the_documentation_says(shared):
                 for bucket, canvas in zip(buckets, row, strict=True)
             )
             assert 100 * (1 - content / area) == pytest.approx(float(share), abs=0.051)
+            assert padding_of(originals, group, buckets, layout, long_side=1333) == pytest.approx(1 - content / area)
             assert len({canvas for row in layout for canvas in row}) == int(programs)
     assert (DataOptions().canvases, DataOptions().scale_buckets) == (4, 3), "what the page calls the default"

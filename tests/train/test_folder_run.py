@@ -14,10 +14,6 @@ from lad_jax.errors import InputError
 from lad_jax.train import checkpoint
 from lad_jax.train.logging import RunLog
 from lad_jax.train.loop import train
-from lad_jax.train.sharding import MeshOptions, make_mesh
-from lad_jax.train.state import TrainState
-from lad_jax.train.step import compile_once
-from lad_jax.types import Batch
 from tests.folder import flags_of, write_coco_folder
 from tests.train.tiny import tiny
 
@@ -44,7 +40,8 @@ def variables(workdir: Path, step: int) -> list[np.ndarray]:
 
 
 def programs(caplog: pytest.LogCaptureFixture) -> int:
-    return sum("compiled program" in record.message for record in caplog.records)
+    """How many programs of the step were compiled."""
+    return sum("compiled program" in record.message and ": training" in record.message for record in caplog.records)
 
 
 def test_each_canvas_is_compiled_once_on_any_number_of_devices(folder, tmp_path, caplog, monkeypatch) -> None:
@@ -70,15 +67,6 @@ def test_each_canvas_is_compiled_once_on_any_number_of_devices(folder, tmp_path,
     assert "going on from step 3" in caplog.text
     for ours, theirs in zip(variables(tmp_path / "four", 6), variables(tmp_path / "one", 6), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=2e-3, atol=2e-5)
-
-
-def test_a_canvas_outside_the_plan_is_an_error() -> None:
-    step = compile_once(
-        lambda state, frozen, batch: (state, batch.images.sum()), (WIDE,), make_mesh(MeshOptions(data=1), {})
-    )
-    batch = Batch(np.zeros((1, *HIGH, 3), np.uint8), *[None] * 6)
-    with pytest.raises(RuntimeError, match=r"canvas \(96, 64\) is none of those"):
-        step(TrainState(np.zeros((), np.int32), {}, (), {}), {}, batch)
 
 
 def test_an_unreadable_validation_picture_costs_no_training(folder, tmp_path) -> None:

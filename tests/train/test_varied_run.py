@@ -28,18 +28,13 @@ VARIED = tiny(
 def canvases(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """The canvas of every batch that runs step with."""
     seen: list[tuple[int, int]] = []
-    compile_once = loop.compile_once
+    split_batch = loop.split_batch
 
-    def recording(*arguments):
-        step = compile_once(*arguments)
+    def recording(batch, mesh):
+        seen.append(batch.images.shape[1:3])
+        return split_batch(batch, mesh)
 
-        def run(state, frozen, batch):
-            seen.append(batch.images.shape[1:3])
-            return step(state, frozen, batch)
-
-        return run
-
-    monkeypatch.setattr(loop, "compile_once", recording)
+    monkeypatch.setattr(loop, "split_batch", recording)
     return seen
 
 
@@ -64,7 +59,7 @@ def test_canvases_are_planned_and_a_run_goes_on_where_it_was(
     planned = [plan.step(step).canvas for step in range(6)]
     assert canvases == planned and set(planned) == {(64, 64), (96, 96)}
     assert "will compile 2 training program(s), one a canvas: 64x64, 96x96" in caplog.text
-    assert sum("compiled program" in record.message for record in caplog.records) == 2
+    assert sum("compiled program" in r.message and ": training" in r.message for r in caplog.records) == 2
 
     train(VARIED, copy)
     assert canvases[6:] == planned[4:]

@@ -1,0 +1,98 @@
+"""Programs that are compiled before they are needed, side by side: one for each canvas, and none for any other."""
+
+import concurrent.futures
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+
+from lad_jax.types import Batch
+
+Canvas = tuple[int, int]
+"""Height and width [pixels]."""
+AT_ONCE = min(4, os.cpu_count() or 1)
+"""Compilations side by side. Python traces one program while XLA, which uses threads of its own, compiles others; each
+takes memory."""
+
+_log = logging.getLogger(__name__)
+
+
+class Job(NamedTuple):
+    """A program to be compiled."""
+
+    what: str
+    compile: Callable[[], Any]
+
+
+class Programs:
+    """A function whose last argument is a batch, as one program for each canvas; any other is an error."""
+
+    def __init__(self, what: str, jitted: Any, batches: Mapping[Canvas, Batch]) -> None:
+        """
+        Args:
+          what: the function, for the log and for errors.
+          jitted: the function, from `jax.jit`.
+          batches: of each canvas, the shapes of a batch and where they lie (`shapes_of`).
+        """
+        self._what, self._jitted, self._batches = what, jitted, batches
+        self._compiled: dict[Canvas, Any] = {}
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def jobs(self, *arguments: Any) -> list[Job]:
+        """What has not been compiled. `arguments`: those before the batch, or their shapes."""
+
+        def job(canvas: Canvas) -> Job:
+            def compile() -> Any:
+                program = self._jitted.lower(*arguments, self._batches[canvas]).compile()
+                self._compiled[canvas] = program
+                return program
+
+            return Job(f"{self._what}, canvas {canvas[0]}x{canvas[1]}", compile)
+
+        return [job(canvas) for canvas in self._batches if canvas not in self._compiled]
+
+    def __call__(self, *arguments: Any) -> Any:
+        canvas = arguments[-1].images.shape[1:3]
+        if canvas not in self._compiled:
+            raise RuntimeError(f"{self._what}: canvas {canvas} is none of those compiled: {list(self._compiled)}")
+        return self._compiled[canvas](*arguments)
+
+
+def shapes_of(tree: Any, layout: Any = None) -> Any:
+    """What a program is compiled for: shapes and types of arrays, and where they lie, or would lie by `layout`."""
+    layout = jax.tree.map(lambda x: x.sharding, tree) if layout is None else layout
+    return jax.tree.map(lambda x, where: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where), tree, layout)
+
+
+@contextlib.contextmanager
+def compiling(jobs: Sequence[Job]) -> Iterator[None]:
+    """The jobs are done when the block is left; they begin before it, so what happens in it happens meanwhile.
+
+    After an error of the block or of a job, those that have not begun are left.
+    """
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE, "compile") as pool:
+        try:
+            futures = {pool.submit(_timed, job.compile): job for job in jobs}
+            yield
+            for number, future in enumerate(concurrent.futures.as_completed(futures), start=1):
+                program, seconds = future.result()
+                _log.info(
+                    "compiled program %d of %d: %s, in %.0f s; it takes %.0f MB besides its arguments",
+                    *(number, len(jobs), futures[future].what, seconds),
+                    program.memory_analysis().temp_size_in_bytes / 1e6,
+                )
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _timed(action: Callable[[], Any]) -> tuple[Any, float]:
+    """What `action` returns, and how many seconds it took."""
+    since = time.monotonic()
+    return action(), time.monotonic() - since
