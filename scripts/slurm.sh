@@ -1,11 +1,13 @@
 #!/bin/bash
 # One training run on several hosts with GPUs, by Slurm:  sbatch scripts/slurm.sh CONFIG WORKDIR [FLAGS]
 #
-#   sbatch --nodes=4 scripts/slurm.sh configs/paa_r50_1x.py /shared/runs/paa_r50 --config.train.batch_size=64
+#   sbatch --nodes=4 scripts/slurm.sh configs/paa_r50_1x.py /shared/runs/paa_r50 \
+#     --config.train.batch_size=64 --config.evaluation.batch_size=64
 #
 # One process for each GPU: JAX learns from Slurm how many there are and where the first one listens, and gives each
-# the GPU of its number on the host. WORKDIR, the data and this folder must be at the same place on all hosts. The batch
-# must be a multiple of the number of GPUs. Sent again with the same WORKDIR, the run goes on from its last checkpoint.
+# the GPU of its number on the host. WORKDIR, the data and this folder must be at the same place on all hosts. Both
+# batches must be multiples of the number of GPUs. Sent again with the same WORKDIR, the run goes on from its last
+# checkpoint.
 #
 # For one process a host instead: --ntasks-per-node=1, and `export JAX_LOCAL_DEVICE_IDS=0,1,2,3,4,5,6,7` below.
 

@@ -2,16 +2,17 @@
 # One training run on all hosts of a TPU pod slice, from your own machine:  scripts/tpu_pod.sh CONFIG WORKDIR [FLAGS]
 #
 #   export TPU=my-slice ZONE=europe-west4-b
-#   scripts/tpu_pod.sh configs/paa_r50_1x.py /mnt/shared/runs/paa_r50 --config.train.batch_size=128
+#   scripts/tpu_pod.sh configs/paa_r50_1x.py /mnt/shared/runs/paa_r50 \
+#     --config.train.batch_size=128 --config.evaluation.batch_size=128
 #
 # Needs gcloud, and on every host of the slice:
 #   * this repository in ~/lad_jax, with `pip install '.[tpu]'` in ~/lad_jax/.venv;
-#   * a file system that all hosts share (Filestore, or a bucket by gcsfuse), with WORKDIR on it;
+#   * a file system that all hosts share (Filestore, for one), with WORKDIR on it;
 #   * the data, at the same place: shared, or a copy on each host.
 # To prepare them, `gcloud compute tpus tpu-vm ssh --worker=all --command=...` does the same on all.
 #
-# The same command starts on every host; JAX finds the others by the slice's metadata. The batch must be a multiple of the
-# number of chips. Started again with the same WORKDIR, the run goes on from its last checkpoint.
+# The same command starts on every host; JAX finds the others by the slice's metadata. Both batches must be multiples of
+# the number of chips. Started again with the same WORKDIR, the run goes on from its last checkpoint.
 
 set -euo pipefail
 : "${TPU:?name of the slice}" "${ZONE:?its zone}"

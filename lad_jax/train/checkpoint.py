@@ -144,14 +144,13 @@ def read_variables(folder: Path, network: Network) -> Variables:
       InputError: the checkpoint cannot be read, has no such network, or one whose weights are not finite.
     """
     items = ["variables", *(["ema"] if (folder / "ema").is_dir() else [])]
-    restored = _read(folder, {name: ocp.args.StandardRestore() for name in items})
+    restored = _read(folder, {name: _on_host(folder, name) for name in items})
     if network not in restored["variables"]:
         known = ", ".join(restored["variables"])
         raise InputError(f"checkpoint {folder} has no network {network!r}, but {known}.")
     variables = restored["variables"][network]
     if "ema" in restored:
         variables = {**variables, "params": restored["ema"][network]}
-    variables = jax.tree.map(np.asarray, variables)
     if broken := not_finite(flatten_dict(variables, sep=".")):
         raise InputError(
             f"the {network} in {folder} cannot be used: there are NaN or infinite values in {some(broken)}. Take "
@@ -252,6 +251,16 @@ def check_same_run(saved: Meta, now: Meta, workdir: Path) -> None:
             f"the teacher at {now.teacher['path']} is not the one this run was started with (at "
             f"{saved.teacher['path']}): their weights differ. If it was moved, set config.teacher.path to where it is."
         )
+
+
+def _on_host(folder: Path, item: str) -> ocp.args.StandardRestore:
+    """How to restore an item as numpy arrays: without being told, orbax wants the devices it was saved from."""
+    try:
+        with ocp.StandardCheckpointer() as reader:
+            tree = reader.metadata((folder / item).absolute()).item_metadata.tree
+    except Exception as error:
+        raise _damaged(folder, error) from error
+    return ocp.args.StandardRestore(jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), tree))
 
 
 def _read(folder: Path, items: Mapping[str, Any]) -> dict[str, Any]:

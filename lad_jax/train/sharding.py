@@ -127,7 +127,7 @@ def split_batch(batch: Batch, mesh: Mesh) -> Batch:
 
         return jax.make_array_from_callback((size, *x.shape[1:]), sharding, piece)
 
-    with jax.transfer_guard_host_to_device("allow"):  # to JAX a callback's transfer is none that was asked for
+    with jax.transfer_guard_host_to_device("allow"):  # to JAX an array made from pieces is no transfer asked for
         return jax.tree.map(put, batch, layout_of(batch, mesh))
 
 

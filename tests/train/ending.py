@@ -1,6 +1,6 @@
 """main.py as a process that does not live to the end of its run: `python -m tests.train.ending HOW STEP FLAGS`.
 
-HOW: `killed` by the system, or `failed` by an error of its own; both once step STEP is saved.
+HOW, once step STEP is saved: `killed`, `failed` by an error of its own, or `asked` to end by SIGTERM.
 """
 
 import os
@@ -9,21 +9,21 @@ import signal
 import sys
 
 from lad_jax.errors import InputError
-from lad_jax.train import checkpoint
+from lad_jax.train import saving
 
 how, step = sys.argv[1], int(sys.argv[2])
 del sys.argv[1:3]
-save = checkpoint.save
+save = saving.save
 
 
-def save_and_end(manager, state, *rest):
-    save(manager, state, *rest)
+def save_and_end(manager, state, meta):
+    save(manager, state, meta)
     if int(state.step) == step:
-        manager.wait_until_finished()
-        if how == "killed":
-            os.kill(os.getpid(), signal.SIGKILL)
-        raise InputError("a picture cannot be read")
+        saving.finish(manager)
+        if how == "failed":
+            raise InputError("a picture cannot be read")
+        os.kill(os.getpid(), signal.SIGKILL if how == "killed" else signal.SIGTERM)
 
 
-checkpoint.save = save_and_end
+saving.save = save_and_end
 runpy.run_path("main.py", run_name="__main__")

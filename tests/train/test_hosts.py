@@ -12,13 +12,12 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 import pytest
 
 from lad_jax.data import DataOptions, SyntheticOptions, eval_batches, make_eval_plan, make_plan, open_dataset
 from lad_jax.data import train_batches as read_batches
 from lad_jax.errors import InputError
-from lad_jax.train import hosts
+from lad_jax.train import checkpoint, hosts
 from lad_jax.train.hosts import HostOptions, find
 from lad_jax.train.loop import train
 from tests.train.tiny import TINY, tiny
@@ -71,8 +70,10 @@ def processes(workdir: Path, count: int, *arguments: str, ending: tuple[str, ...
                     stderr=subprocess.STDOUT,
                 )
             )
+    began = time.monotonic()
     try:
         while all(process.poll() is None for process in started):
+            assert time.monotonic() - began < 900, "the processes hang"
             time.sleep(0.1)
         since = time.monotonic()
         codes = [process.wait(timeout=2 * hosts.LOST_S) for process in started]
@@ -139,11 +140,10 @@ def test_four_processes_go_on_with_the_run_of_two(four: Ended, alone: Path) -> N
     assert four.codes == [0] * 4, four.said
     assert f"going on from step {KILLED_AT}" in four.said[0]
     assert_same_figures(four.workdir, alone, list(range(1, LAST + 1)))
-    with ocp.StandardCheckpointer() as reader:
-        ours, theirs = (
-            [np.asarray(x) for x in jax.tree.leaves(reader.restore(folder / "checkpoints" / str(LAST) / "variables"))]
-            for folder in (four.workdir, alone)
-        )
+    ours, theirs = (
+        jax.tree.leaves(checkpoint.read_variables(folder / "checkpoints" / str(LAST), "student"))
+        for folder in (four.workdir, alone)
+    )
     for x, y in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-5)
 
@@ -174,6 +174,15 @@ def test_an_error_of_one_process_ends_the_others(tmp_path: Path) -> None:
     assert ended.codes == [2, 2]
     assert ended.seconds < hosts.LOST_S
     assert "error: a picture cannot be read" in ended.said[1] and "another process" in ended.said[0]
+
+
+@pytest.mark.slow
+def test_sigterm_to_one_process_ends_all_after_the_same_step(tmp_path: Path) -> None:
+    ended = processes(tmp_path / "run", 2, "--config.train.epochs=50", ending=("asked", "2"))
+    assert ended.codes == [75, 75], ended.said
+    saved = max(int(folder.name) for folder in (tmp_path / "run" / "checkpoints").iterdir())
+    assert 2 < saved < 200
+    assert f"goes on from step {saved}" in ended.said[0]
 
 
 class Counted:
