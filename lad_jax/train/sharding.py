@@ -71,8 +71,12 @@ def replicate(tree: T, mesh: Mesh) -> T:
     return jax.device_put(tree, replicated(mesh))
 
 
+def layout_of(batch: Batch, mesh: Mesh) -> Batch:
+    """Where each array of a batch lies: its pictures are divided among the devices."""
+    by_row = NamedSharding(mesh, PartitionSpec(DATA))
+    return jax.tree.map(lambda _: by_row, batch)._replace(images=NamedSharding(mesh, PartitionSpec(DATA, SPATIAL)))
+
+
 def split_batch(batch: Batch, mesh: Mesh) -> Batch:
     """The pictures of a batch, divided among the devices."""
-    by_row = NamedSharding(mesh, PartitionSpec(DATA))
-    layout = jax.tree.map(lambda _: by_row, batch)._replace(images=NamedSharding(mesh, PartitionSpec(DATA, SPATIAL)))
-    return jax.device_put(batch, layout)
+    return jax.device_put(batch, layout_of(batch, mesh))

@@ -192,10 +192,15 @@ def _whole(tree: T) -> T:
     return jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1).reshape(-1, *x.shape[2:]), tree)
 
 
-def compile_once(step: Callable[..., Any], canvases: tuple[tuple[int, int], ...], mesh: Mesh) -> Step:
-    """The step, jitted with donated state and compiled once for each of `canvases`; any other shape is an error."""
+def jit_step(step: Callable[..., Any], mesh: Mesh) -> Any:
+    """The step, to be compiled for a mesh, with donated state."""
     # The state stays where it is: it passes from one canvas's program to another's.
-    jitted = jax.jit(step, donate_argnums=0, out_shardings=(replicated(mesh), None))
+    return jax.jit(step, donate_argnums=0, out_shardings=(replicated(mesh), None))
+
+
+def compile_once(step: Callable[..., Any], canvases: tuple[tuple[int, int], ...], mesh: Mesh) -> Step:
+    """The step, compiled once for each of `canvases`; any other shape is an error. See `jit_step`."""
+    jitted = jit_step(step, mesh)
     programs: dict[tuple[int, int], Any] = {}
 
     def run(state: TrainState, frozen: Mapping[Network, Variables], batch: Batch) -> tuple[TrainState, StepOutput]:
