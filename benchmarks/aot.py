@@ -14,6 +14,7 @@ Memory is the compiler's own account. Of an instruction in a loop, collectives c
 import itertools
 import json
 import math
+import os
 import re
 import runpy
 import time
@@ -38,18 +39,23 @@ from lad_jax.train.state import init_state, init_variables
 from lad_jax.train.step import jit_step
 from lad_jax.types import Batch, GroundTruth
 
+# A compiler shares nothing with another, so several may be loaded at once.
+os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
+
 FLAGS = flags.FLAGS
 GIB = 2**30
 CONFIGS = ["configs/paa_r50_1x.py", "configs/lad_r50_r101_1x.py", "configs/colad_r50_r101_1x.py"]
 HBM = {"v5e": 15.75, "v5p": 95.74}
 """Memory that programs may use on a chip, as its compiler says [GiB]."""
+REMAT = {"none": (False, False), "towers": (False, True), "all": (True, True)}
+"""`backbone.remat` and `remat_towers`."""
 START = {"v5e": 4, "v5p": 16}
 """Pictures a chip that a search begins with."""
 STEPS_PER_EPOCH = 7330
 
 flags.DEFINE_list("configs", CONFIGS, "Config files.")
 flags.DEFINE_list("topologies", ["v5e:4x4", "v5p:2x2x4"], "Chips and how they are joined, in libtpu's names.")
-flags.DEFINE_list("remat", ["none", "backbone"], "What is computed again in the backward pass.")
+flags.DEFINE_list("remat", list(REMAT), "What is computed again in the backward pass.")
 flags.DEFINE_list("pictures", [], "Pictures a chip; empty: the largest number that fits is searched for.")
 flags.DEFINE_integer("spatial", 1, "Chips that share a picture.")
 flags.DEFINE_integer("height", 800, "Canvas height, a multiple of 32.")
@@ -66,7 +72,8 @@ class Case:
 
     config: str
     topology: str
-    remat: Literal["none", "backbone"]
+    remat: str
+    """A key of `REMAT`."""
     pictures: int
     """A part of the batch: of `spatial` chips."""
     spatial: int
@@ -92,7 +99,9 @@ def options_of(case: Case, batch_size: int) -> RunOptions:
     options = from_config(RunOptions, runpy.run_path(case.config)["get_config"]())
 
     def change(model: ModelOptions) -> ModelOptions:
-        return replace(model, dtype=case.dtype, backbone=replace(model.backbone, remat=case.remat == "backbone"))
+        backbone, towers = REMAT[case.remat]
+        model = replace(model, dtype=case.dtype, remat_towers=towers)
+        return replace(model, backbone=replace(model.backbone, remat=backbone))
 
     teacher, *peers = (replace(other, model=change(other.model)) for other in options.others.values())
     train = replace(options.train, batch_size=batch_size)
