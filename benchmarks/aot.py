@@ -32,6 +32,7 @@ from jax.sharding import Mesh
 
 from lad_jax import RunOptions, from_config
 from lad_jax.models import Detector, ModelOptions
+from lad_jax.options import run_name
 from lad_jax.train.optimizer import make_optimizer, make_schedule
 from lad_jax.train.setup import make_run_step
 from lad_jax.train.sharding import DATA, SPATIAL, layout_of, replicated
@@ -53,7 +54,7 @@ START = {"v5e": 4, "v5p": 16}
 """Pictures a chip that a search begins with."""
 STEPS_PER_EPOCH = 7330
 
-flags.DEFINE_list("configs", CONFIGS, "Config files.")
+flags.DEFINE_list("configs", CONFIGS, "Config files, as --config of main.py takes them.")
 flags.DEFINE_list("topologies", ["v5e:4x4", "v5p:2x2x4"], "Chips and how they are joined, in libtpu's names.")
 flags.DEFINE_list("remat", list(REMAT), "What is computed again in the backward pass.")
 flags.DEFINE_list("pictures", [], "Pictures a chip; empty: the largest number that fits is searched for.")
@@ -71,6 +72,7 @@ class Case:
     """What is compiled."""
 
     config: str
+    """`FILE` or `FILE:VARIANT`."""
     topology: str
     remat: str
     """A key of `REMAT`."""
@@ -96,7 +98,8 @@ def mesh_of(case: Case) -> Mesh:
 
 def options_of(case: Case, batch_size: int) -> RunOptions:
     """The config's, with the case's batch, dtype and `remat` for every network."""
-    options = from_config(RunOptions, runpy.run_path(case.config)["get_config"]())
+    path, _, variant = case.config.partition(":")
+    options = from_config(RunOptions, runpy.run_path(path)["get_config"](*filter(None, [variant])))
 
     def change(model: ModelOptions) -> ModelOptions:
         backbone, towers = REMAT[case.remat]
@@ -262,7 +265,7 @@ def main(_: list[str]) -> None:
 
 
 def _row(case: Case, figures: dict[str, Any]) -> str:
-    cells: list[str] = [Path(case.config).stem, case.topology, case.remat, str(case.pictures)]
+    cells = [run_name(case.config), case.topology, case.remat, str(case.pictures)]
     if "refused" in figures:
         cells.append(f"refused: {figures['refused'][:200]}")
     elif figures:
