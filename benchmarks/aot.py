@@ -217,14 +217,15 @@ def largest(figures_of: Callable[[int], dict[str, Any]], start: int, limit: floa
       start: first trial.
       limit: memory of a chip [GiB].
     """
-    fits, refused, trial = {}, math.inf, start
+    fits: dict[int, float] = {}
+    too_many, trial = math.inf, start
     while trial and trial not in fits:
         figures = figures_of(trial)
-        if "refused" in figures:
-            refused = trial
+        if "refused" in figures or needed(figures) > limit:
+            too_many = trial
         else:
             fits[trial] = needed(figures)
-        trial = int(min(refused - 1, _end_of_line(fits, limit) if fits else trial // 2))
+        trial = int(min(too_many - 1, _end_of_line(fits, limit) if fits else trial // 2))
     return trial
 
 
