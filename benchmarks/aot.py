@@ -210,7 +210,8 @@ def needed(figures: dict[str, Any]) -> float:
 def largest(figures_of: Callable[[int], dict[str, Any]], start: int, limit: float) -> int:
     """The largest number of pictures whose program fits; the next is refused, or would need too much memory.
 
-    Memory is nearly linear in the number of pictures, so each trial is where the line through those that fit ends.
+    Memory is nearly linear in the number of pictures, so each trial is where the line through those that fit ends; of
+    none it is the state's.
 
     Args:
       figures_of: of a number of pictures; see `measure`.
@@ -224,14 +225,14 @@ def largest(figures_of: Callable[[int], dict[str, Any]], start: int, limit: floa
         if "refused" in figures or needed(figures) > limit:
             too_many = trial
         else:
-            fits[trial] = needed(figures)
+            fits |= {0: figures["memory_gib"]["arguments"], trial: needed(figures)}
         trial = int(min(too_many - 1, _end_of_line(fits, limit) if fits else trial // 2))
     return trial
 
 
 def _end_of_line(fits: dict[int, float], limit: float) -> int:
-    """Where the line through the two largest points reaches `limit`; through the origin where there is one point."""
-    (n, high), (m, low) = sorted([(0, 0.0), *fits.items()], reverse=True)[:2]
+    """Where the line through the two largest points reaches `limit`."""
+    (n, high), (m, low) = sorted(fits.items(), reverse=True)[:2]
     return max(n, int(n + (limit - high) * (n - m) / (high - low)))
 
 

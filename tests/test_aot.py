@@ -21,7 +21,8 @@ def test_search_finds_the_largest_that_fits(fixed, each, limit, start):
     def figures_of(n):
         compiled.append(n)
         memory = fixed + each * n + 0.01 * n % 0.05
-        return {"memory_gib": {"all": memory}} if memory <= 1.1 * limit else {"refused": "too much"}
+        figures = {"memory_gib": {"arguments": 0.8 * fixed, "temporaries": memory - 0.8 * fixed}}
+        return figures if memory <= 1.1 * limit else {"refused": "too much"}
 
     n = aot.largest(figures_of, start, limit)
     assert n == max([i for i in range(200) if fixed + each * i + 0.01 * i % 0.05 <= limit])
