@@ -28,8 +28,9 @@ def message_of(error: Exception) -> str | None:
     if "RESOURCE_EXHAUSTED" in str(error):
         return (
             "the device has not enough memory. In training raise config.train.accumulate, which changes nothing but "
-            "memory and time (so does config.model.backbone.remat=True of a Swin); in evaluation lower "
-            "config.evaluation.batch_size. Else set config.model.dtype=bfloat16, or lower config.data.short_side. "
+            "memory and time; so do config.model.remat_towers=True and then config.model.backbone.remat=True. In "
+            "evaluation lower config.evaluation.batch_size. Else set config.model.dtype=bfloat16, or lower "
+            "config.data.short_side. "
             f"Reason: {str(error)[:300]}"
         )
     if "Gloo" in str(error):

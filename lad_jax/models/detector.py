@@ -46,6 +46,9 @@ class ModelOptions:
     """What multiplies a class's probability: `none` (PAA), `implicit` (IOP) or `conditional` (COP)."""
     deformable_towers: bool = False
     """Whether the last convolution of each of the head's towers is deformable (DCNv2)."""
+    remat_towers: bool = False
+    """Compute the norms and activations of the head's towers again in the backward pass instead of keeping them: less
+    memory, a little more time. `backbone.remat` does so for the backbone's blocks."""
     iou_branch: bool = True
     """Whether the head predicts each box's IoU with its object, which then counts in the score."""
     mask_padding: bool = True
@@ -104,6 +107,7 @@ class Detector(nn.Module):
             options.iou_branch,
             dtype,
             options.deformable_towers,
+            options.remat_towers,
             name="bbox_head",
         )
         outputs = head(features, regions)

@@ -1,7 +1,7 @@
 """Detection heads."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import flax.linen as nn
@@ -46,6 +46,8 @@ class PAAHead(nn.Module):
     dtype: jnp.dtype
     deformable: bool = False
     """Whether the last convolution of each tower is."""
+    remat: bool = False
+    """Whether the towers' norms and activations are computed again in the backward pass."""
 
     @nn.compact
     def __call__(self, features: Sequence[Float[Array, "B _ _ _"]], regions: Sequence[Region]) -> HeadOutputs:
@@ -60,10 +62,13 @@ class PAAHead(nn.Module):
         to_box = self._conv(4, "atss_reg")
         to_quality = self._conv(1, "atss_centerness") if self.iou_branch else None
         to_probability = self._to_probability()
+        normalised = nn.remat(_normalised) if self.remat else _normalised
         levels = []
         for level, (x, region) in enumerate(zip(features, regions, strict=True)):
             scale = self.param(f"scales_{level}", nn.initializers.ones, ())
-            class_features, box_features = _apply(class_tower, x, region), _apply(box_tower, x, region)
+            class_features, box_features = (
+                _apply(layers, x, region, normalised) for layers in (class_tower, box_tower)
+            )
             logits = to_class(class_features).astype(jnp.float32)
             maps = [*to_probability(logits, box_features, region), to_box(box_features) * scale.astype(self.dtype)]
             if to_quality is not None:
@@ -110,10 +115,18 @@ def _logit(p: float) -> float:
 
 
 def _apply(
-    tower: list[tuple[nn.Module, nn.Module]], x: Float[Array, "B H W C"], region: Region
+    tower: list[tuple[nn.Module, nn.Module]],
+    x: Float[Array, "B H W C"],
+    region: Region,
+    normalised: Callable[..., Float[Array, "B H W _"]],
 ) -> Float[Array, "B H W _"]:
-    """The tower's features, zero outside the region."""
+    """The tower's features, zero outside the region; `normalised` is `_normalised`, or its like."""
     x = inside(x, region)
     for conv, norm in tower:
-        x = inside(nn.relu(norm(conv(x), region)), region)
+        x = normalised(norm, conv(x), region)
     return x
+
+
+def _normalised(norm: nn.Module, x: Float[Array, "B H W C"], region: Region) -> Float[Array, "B H W C"]:
+    """What follows a convolution."""
+    return inside(nn.relu(norm(x, region)), region)

@@ -55,6 +55,8 @@ class ResNetOptions:
     """Groups of group norm."""
     frozen_stages: int = 1
     """-1: everything is trained; 0: the stem is frozen; n: also stages 1 to n."""
+    remat: bool = False
+    """Compute each block again in the backward pass instead of keeping its activations: less memory, more time."""
     pretrained: str = ""
     """ImageNet weights with torchvision's names: a file (`.npz`, `.safetensors`, `.pth`) or, on the Hugging Face hub,
     `hf://OWNER/REPO[@REVISION][/FILE]`; empty: from scratch."""
@@ -107,10 +109,10 @@ class ResNet(nn.Module):
         x = nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
         region = cells(region, 2)
         x = self._frozen(0, x)
-        kind, depths = STAGES[options.depth]
+        _, depths = STAGES[options.depth]
         features = []
         for stage, depth in enumerate(depths, start=1):
-            block = BasicBlock if kind == "basic" else _bottleneck(options, stage)
+            block = _block(options, stage)
             for index in range(depth):
                 stride = 2 if stage > 1 and index == 0 else 1
                 x = block(options.planes(stage), stride, norm, self.dtype, name=f"layer{stage}_{index}")(x, region)
@@ -204,9 +206,16 @@ class Bottleneck(nn.Module):
         return _conv(self.dtype)(self.inner, 3, strides=stride, groups=self.groups, name="conv2")
 
 
-def _bottleneck(options: ResNetOptions, stage: int) -> Callable[..., nn.Module]:
+def _block(options: ResNetOptions, stage: int) -> Callable[..., nn.Module]:
+    """A constructor of a stage's blocks."""
+
+    def remat(block: type[nn.Module]) -> type[nn.Module]:
+        return nn.remat(block) if options.remat else block
+
+    if STAGES[options.depth][0] == "basic":
+        return remat(BasicBlock)
     return partial(
-        Bottleneck,
+        remat(Bottleneck),
         style=options.style,
         inner=options.inner_channels(stage),
         groups=options.groups,

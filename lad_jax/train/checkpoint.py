@@ -34,9 +34,9 @@ from lad_jax.types import Network
 MAY_CHANGE = (
     *("teacher.path", "teacher.config", "peers.path", "peers.config"),
     *(
-        f"{model}.backbone.{key}"
+        f"{model}.{key}"
         for model in ("model", "teacher.model", "peers.model")
-        for key in ("pretrained", "remat")
+        for key in ("backbone.pretrained", "backbone.remat", "remat_towers")
     ),
     *("train.accumulate", "train.on_non_finite", "train.max_skipped", "train.watchdog_s", "train.deterministic"),
     *("mesh", "hosts", "debug"),
@@ -49,7 +49,7 @@ MAY_CHANGE = (
 a step takes, and what rescues a run whose loss was not finite."""
 NOT_ARCHITECTURE = (
     *("backbone.pretrained", "backbone.frozen_stages", "backbone.drop_path", "backbone.remat"),
-    *("dtype", "mask_padding"),
+    *("remat_towers", "dtype", "mask_padding"),
 )
 """Keys of the model that may differ between a checkpoint and who loads it."""
 

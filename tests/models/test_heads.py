@@ -57,3 +57,26 @@ def test_conditional_objectness_adds_20745_parameters():
         return sum(x.size for x in jax.tree.leaves(shapes["params"]))
 
     assert count("conditional") - count("none") == 20_745
+
+
+def test_recomputation_in_the_towers_changes_nothing():
+    """The same parameters give the same gradients, and every norm of either tower is computed again."""
+    rng, regions = np.random.default_rng(0), [jnp.array([[5, 8], [6, 4]]), jnp.array([[3, 4], [3, 2]])]
+    features = [jnp.asarray(rng.standard_normal((2, *hw, 8)), jnp.float32) for hw in [(6, 8), (3, 4)]]
+    [checkpoint] = jax.make_jaxpr(jax.checkpoint(jnp.sin))(1.0).jaxpr.eqns
+
+    def run(params, *, remat):
+        head = PAAHead(3, 8, 2, 4, "none", True, jnp.dtype("float32"), remat=remat)
+
+        def loss(params):
+            return sum(jnp.mean(x**2) for x in head.apply(params, features, regions))
+
+        recomputed = [e.primitive for e in jax.make_jaxpr(loss)(params).jaxpr.eqns].count(checkpoint.primitive)
+        return recomputed, jax.jit(jax.grad(loss))(params)
+
+    shapes = jax.eval_shape(head_of("none", True).copy(tower_convs=2).init, jax.random.key(0), features, regions)
+    params = jax.tree.map(lambda x: jnp.asarray(rng.standard_normal(x.shape), x.dtype), shapes)
+    (kept_norms, kept), (again_norms, again) = run(params, remat=False), run(params, remat=True)
+    assert (kept_norms, again_norms) == (0, len(features) * 2 * 2)
+    for a, b in zip(jax.tree.leaves(kept), jax.tree.leaves(again), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * np.abs(b).max())
