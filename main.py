@@ -8,6 +8,7 @@ Any option can be given on the command line: `--config.train.epochs=24`.
 """
 
 import os
+import signal
 from pathlib import Path
 
 from absl import flags
@@ -32,6 +33,8 @@ def main(_: list[str]) -> None:
     if options.train.deterministic:  # read when JAX looks for devices, which nothing has done yet
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true"
     with hosts.joined(options.hosts):
+        if FLAGS.mode != "train":  # JAX, which has joined several processes, keeps the signal for who saves
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if FLAGS.mode == "train":
             run.train(options, workdir)
         elif FLAGS.mode == "eval":

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import itertools
 import logging
 import time
 from collections.abc import Generator, Sequence
@@ -60,6 +61,21 @@ def eval_batches(
     batches = plan.in_order()
     make = functools.partial(_eval_batch, dataset, plan, batches, options, _all_or(rows, plan))
     return _with_hope(make_ahead(make, range(len(batches)), options.workers), options)
+
+
+def begun(batches: Generator[Batch, None, None]) -> Generator[Batch, None, None]:
+    """The batches; the first is made at once, and with it the workers start."""
+
+    def from_the_first() -> Generator[Any, None, None]:
+        with contextlib.closing(batches):
+            first = list(itertools.islice(batches, 1))
+            yield  # a generator that was not begun would not close the other
+            yield from first
+            yield from batches
+
+    ahead = from_the_first()
+    next(ahead)
+    return ahead
 
 
 def _with_hope(batches: Generator[Batch, None, None], options: DataOptions) -> Generator[Batch, None, None]:

@@ -102,9 +102,10 @@ class Evaluator:
         """What one network detects, in COCO's results format."""
         detector, placement = self._detectors[network], self._placement
         with compiling(detector.jobs(variables)):
-            read = eval_batches(self._dataset, self._plan, self._data, rows=placement.rows)
-        batches = waiting(read, f"the {network}'s evaluation, batch")
-        return detect(detector, variables, self._dataset, batches, placement.place, placement.share)
+            read = begun(eval_batches(self._dataset, self._plan, self._data, rows=placement.rows))
+        with contextlib.closing(read):
+            batches = waiting(read, f"the {network}'s evaluation, batch")
+            return detect(detector, variables, self._dataset, batches, placement.place, placement.share)
 
     def pictures(self, detections: list[dict[str, Any]]) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
         """The first pictures of the data set, detections beside ground truth."""

@@ -72,8 +72,9 @@ class Meta:
     def from_json(values: Mapping[str, Any]) -> "Meta":
         names, ids = tuple(values["class_names"]), tuple(values["category_ids"])
         pretrained = dict(values.get("pretrained", {}))
-        config = {**values["config"], "train": dict(values["config"]["train"])}
-        config["train"].pop("devices", None)  # what `mesh` was called; it says nothing about the networks
+        config = dict(values["config"])
+        if "train" in config:  # `devices` is what `mesh` was called; it says nothing about the networks
+            config["train"] = {key: value for key, value in config["train"].items() if key != "devices"}
         return Meta(config, names, ids, values["data"], dict(values["teacher"]), pretrained)
 
 

@@ -12,17 +12,19 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from flax.traverse_util import flatten_dict
+from jax.sharding import Mesh
 
 from lad_jax.data import DataSet
 from lad_jax.errors import InputError
 from lad_jax.models import Detector
 from lad_jax.train.finite import describe
+from lad_jax.train.sharding import share
 from lad_jax.train.state import TrainState, Variables
 from lad_jax.train.step import Step, StepOutput
 from lad_jax.types import Batch, Network
 
 
-def debugged(step: Step, models: Mapping[Network, Detector], dataset: DataSet) -> Step:
+def debugged(step: Step, models: Mapping[Network, Detector], dataset: DataSet, mesh: Mesh) -> Step:
     """`step`, which ends the run where it is not applied.
 
     Waits for each step, which costs what host and device would else do at the same time.
@@ -31,6 +33,7 @@ def debugged(step: Step, models: Mapping[Network, Detector], dataset: DataSet) -
       step: compiled.
       models: every network of the method.
       dataset: that of the batches.
+      mesh: the devices of the batches. A batch that is looked at goes to each of them whole.
 
     Raises (when called):
       InputError: names step, terms, pictures and layer.
@@ -39,7 +42,7 @@ def debugged(step: Step, models: Mapping[Network, Detector], dataset: DataSet) -
     def run(state: TrainState, frozen: Mapping[Network, Variables], batch: Batch) -> tuple[TrainState, StepOutput]:
         state, output = step(state, frozen, batch)
         if not jax.device_get(output.applied):
-            layer = first_not_finite(models, {**frozen, **state.variables}, batch)
+            layer = first_not_finite(models, {**frozen, **state.variables}, share(mesh)(batch))
             origin = f"It comes from {layer}" if layer else "Every layer's output is finite: it comes after them"
             ids = [dataset.records[i].id for i in jax.device_get(output.position).tolist()]
             raise InputError(

@@ -86,7 +86,7 @@ def join(options: HostOptions) -> None:
             heartbeat_timeout_seconds=LOST_S,
         )
     except (ValueError, RuntimeError) as error:
-        raise InputError(f"{message} Reason: {str(error)[:300]}") from error
+        raise InputError(f"this process could not join the others. {str(error)[:500]}") from error
     finally:
         patience.cancel()
     _log.info("process %d of %d", jax.process_index(), jax.process_count())

@@ -58,7 +58,7 @@ class Interruptions:
 
     @contextlib.contextmanager
     def at_once(self) -> Iterator[None]:
-        """A block that may be left anywhere.
+        """A block that may be left anywhere; a program that is being compiled in it is waited for.
 
         Raises:
           Interrupted: as soon as a signal comes, or if one has come.

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -38,10 +37,10 @@ class RunLog:
         batch_size: int,
         writes: bool,
     ) -> None:
-        names = ("metrics.jsonl", "images.jsonl")
-        self._metrics, self._images = (workdir / name if writes else Path(os.devnull) for name in names)
-        for file in (self._metrics, self._images):
-            _drop_after(file, start, evaluated)
+        self._metrics, self._images, self._writes = workdir / "metrics.jsonl", workdir / "images.jsonl", writes
+        if writes:
+            for file in (self._metrics, self._images):
+                _drop_after(file, start, evaluated)
         self._board = _board(workdir / "tensorboard", start) if writes else None
         # disable=None: no bar where the output is not a terminal.
         disable = None if writes else True
@@ -65,9 +64,9 @@ class RunLog:
         rate = len(image_ids) * self._batch_size / (now - self._since)
         self._since = now
         figures = {"step": step, "epoch": round(step / self._steps_per_epoch, 3), "images_per_s": rate, **scalars}
-        _append(self._metrics, figures)
+        self._append(self._metrics, figures)
         for offset, ids in enumerate(image_ids, start=step - len(image_ids) + 1):
-            _append(self._images, {"step": offset, "image_ids": ids})
+            self._append(self._images, {"step": offset, "image_ids": ids})
         self.scalars(step, {"images_per_s": rate, **scalars})
         self._bar.set_description(f"epoch {step / self._steps_per_epoch:.1f}")
         losses = {name.replace("loss_", ""): f"{value:.3f}" for name, value in scalars.items() if "loss" in name}
@@ -76,7 +75,7 @@ class RunLog:
     def evaluation(self, step: int, results: Mapping[Network, Result], seconds: float) -> None:
         """Write COCO's numbers of each network."""
         numbers = {name: result.metrics.overall for name, result in results.items()}
-        _append(self._metrics, {"step": step, "evaluation": numbers, "seconds": round(seconds, 1)})
+        self._append(self._metrics, {"step": step, "evaluation": numbers, "seconds": round(seconds, 1)})
         for network, values in numbers.items():
             self.scalars(step, {f"{network}/{name}": value for name, value in values.items() if value is not None})
             shown = "  ".join(f"{name} {100 * (values[name] or 0):.1f}" for name in ("AP", "AP50", "AP75"))
@@ -97,6 +96,11 @@ class RunLog:
         """Leave out what happened since the last window (an evaluation) from images/s."""
         self._since = time.monotonic()
 
+    def _append(self, file: Path, line: Mapping[str, Any]) -> None:
+        if self._writes:
+            with file.open("a") as f:
+                f.write(json.dumps(line) + "\n")
+
     def close(self) -> None:
         self._bar.close()
         if self._board:
@@ -108,11 +112,6 @@ def _board(folder: Path, start: int) -> Any:
     from tensorboardX import SummaryWriter  # imports torch where that is installed: not for those who only evaluate
 
     return SummaryWriter(str(folder), purge_step=start + 1)
-
-
-def _append(file: Path, line: Mapping[str, Any]) -> None:
-    with file.open("a") as f:
-        f.write(json.dumps(line) + "\n")
 
 
 def _drop_after(file: Path, step: int, evaluated: bool) -> None:

@@ -1,15 +1,12 @@
 """The training run: load, step, log, evaluate, save."""
 
-import contextlib
-import itertools
 import logging
 import time
-from collections.abc import Generator
 from pathlib import Path
 
 import jax
 
-from lad_jax.data import train_batches
+from lad_jax.data import begun, train_batches
 from lad_jax.evaluation.coco import write_detections, write_metrics
 from lad_jax.options import RunOptions
 from lad_jax.programs import compiling
@@ -23,7 +20,6 @@ from lad_jax.train.sharding import own_rows, split_batch
 from lad_jax.train.state import TrainState, evaluated_variables
 from lad_jax.train.watchdog import watch
 from lad_jax.train.window import Window
-from lad_jax.types import Batch
 
 _log = logging.getLogger(__name__)
 
@@ -69,24 +65,33 @@ def _train(run: Run, state: TrainState, stop: Interruptions) -> None:
     def keep() -> None:
         """Save what was learned since the last checkpoint: the run is about to end."""
         batches.close()
-        if done != (manager.latest_step() or 0):
-            scalars, image_ids = window.close(done)  # raises where there is nothing worth keeping
-            if image_ids:
-                log.window(done, scalars, image_ids)
-            saving.save(manager, state, run.meta)
-        saving.finish(manager)
-        log.close()
+        try:
+            if done != (manager.latest_step() or 0):
+                scalars, image_ids = window.close(done)  # raises where too many steps were left out
+                if image_ids:
+                    log.window(done, scalars, image_ids)
+                saving.save(manager, state, run.meta)
+        finally:
+            saving.finish(manager)
+            log.close()
 
     rows = own_rows(run.mesh, options.batch_size)
-    with stop.at_once(), doing("compiling the run's programs"), compiling(run.jobs(state) if start < run.total else []):
-        batches = _begun(
-            train_batches(
-                run.train_set, plan, run.options.data, start_step=start, num_steps=run.total - start, rows=rows
-            )
-        )
+    batches = train_batches(
+        run.train_set, plan, run.options.data, start_step=start, num_steps=run.total - start, rows=rows
+    )
+    with (
+        stop.at_once(),
+        doing("compiling the run's programs"),
+        compiling(run.jobs(state) if start < run.total else []),
+        doing(f"waiting for the batch of step {start + 1}"),
+    ):
+        batches = begun(batches)
     log.restart_clock()
-    if owed:  # the run ended after this step was saved and before its AP was
-        _evaluate(run, state, log, stop)
+    with before_leaving(keep):
+        for step in range(1, start + 1):  # several processes agree on a step, counted from 1, to end after
+            stop.check(step)
+        if owed:  # the run ended after this step was saved and before its AP was
+            _evaluate(run, state, log, stop)
     while done < run.total:
         with before_leaving(keep), stop.at_once(), doing(f"waiting for the batch of step {done + 1}"):
             batch = next(batches)
@@ -137,15 +142,3 @@ def _evaluate(run: Run, state: TrainState, log: RunLog, stop: Interruptions) -> 
     log.pictures(step, run.evaluator.pictures(main.detections))
     saving.note_ap(run.manager, step, main.metrics.overall["AP"] or 0.0)
     log.restart_clock()
-
-
-def _begun(batches: Generator[Batch, None, None]) -> Generator[Batch, None, None]:
-    """The batches; the first is read at once, and with it the loader's processes start."""
-    first = list(itertools.islice(batches, 1))
-
-    def go_on() -> Generator[Batch, None, None]:
-        with contextlib.closing(batches):
-            yield from first
-            yield from batches
-
-    return go_on()

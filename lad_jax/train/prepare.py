@@ -67,6 +67,7 @@ def prepare(options: RunOptions, workdir: Path, manager: ocp.CheckpointManager, 
     """
     train_set, val_set = open_datasets(options.data)
     plan = make_plan(train_set, options.data, batch_size=options.train.batch_size, seed=options.seed)
+    check_rows(plan.canvases, mesh)
     networks = make_networks(options, train_set, resuming=manager.latest_step() is not None)
     schedule = make_schedule(
         options.optimizer, batch_size=options.train.batch_size, steps_per_epoch=plan.steps_per_epoch
@@ -83,6 +84,14 @@ def prepare(options: RunOptions, workdir: Path, manager: ocp.CheckpointManager, 
         teacher=networks.teacher,
         pretrained=networks.pretrained,
     )
+    evaluator = Evaluator(
+        {name: networks.models[name] for name in options.policy.trained},
+        val_set,
+        options.data,
+        options.evaluation,
+        placement(mesh, options.evaluation.batch_size),
+    )
+    check_rows(evaluator.canvases, mesh)
     if jax.process_count() > 1:
         hosts.check_alike(_facts(meta, networks.trained, manager.latest_step()))
     state, meta = resume(manager, replicate(state, mesh), meta, workdir)
@@ -100,16 +109,9 @@ def prepare(options: RunOptions, workdir: Path, manager: ocp.CheckpointManager, 
         meta=meta,
         frozen=replicate(networks.frozen, mesh),
         programs=programs,
-        step=debugged(programs, networks.models, train_set) if options.debug else programs,
-        evaluator=Evaluator(
-            {name: networks.models[name] for name in options.policy.trained},
-            val_set,
-            options.data,
-            options.evaluation,
-            placement(mesh, options.evaluation.batch_size),
-        ),
+        step=debugged(programs, networks.models, train_set, mesh) if options.debug else programs,
+        evaluator=evaluator,
     )
-    check_rows((*plan.canvases, *run.evaluator.canvases), mesh)
     _announce(run, int(state.step))
     return run, state
 
@@ -174,8 +176,8 @@ def _announce(run: Run, start: int) -> None:
     train = options.train
     _log.info("a checkpoint every %d epoch(s) and every %d steps", train.eval_every, train.checkpoint_every)
     _log.info("will compile %d training program(s), one a canvas: %s", len(plan.canvases), canvases)
-    _log.info("whole pictures leave %.1f %% of their pixels to padding", 100 * plan.padding)
     _log.info("and %d for evaluation", run.evaluator.n_programs)
+    _log.info("%.1f %% of the pixels of these canvases are padding", 100 * plan.padding)
     peak = peak_learning_rate(options.optimizer, options.train.batch_size)
     _log.info("learning rate %g for a batch of %d", peak, options.train.batch_size)
     if options.optimizer.warmup_steps >= run.total:

@@ -6,11 +6,10 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import jax
 import orbax.checkpoint as ocp
 
 from lad_jax.errors import InputError
-from lad_jax.train import checkpoint, saving
+from lad_jax.train import checkpoint, hosts, saving
 from lad_jax.train.state import TrainState
 
 _log = logging.getLogger(__name__)
@@ -21,19 +20,19 @@ UNFINISHED = ".orbax-checkpoint-tmp"
 def open_manager(workdir: Path) -> ocp.CheckpointManager:
     """The manager of the checkpoints of a run that is about to start, cleared of what no one can use.
 
-    Unfinished checkpoints, which a kill or a full disk has left, are deleted. One whose AP cannot be read is set
-    aside, since orbax cannot tell whether it is the best.
+    Unfinished checkpoints, which a kill or a full disk has left, are deleted. An AP that cannot be read is set aside:
+    orbax cannot tell whether its checkpoint is the best.
     """
     folder = workdir / "checkpoints"
-    for unfinished in sorted(folder.glob(f"*{UNFINISHED}")):
-        _log.warning("deleted %s: the run ended before this checkpoint was written", unfinished)
-        if jax.process_index() == 0:
+    if hosts.is_writer():
+        for unfinished in sorted(folder.glob(f"*{UNFINISHED}")):
+            _log.warning("deleted %s: the run ended before this checkpoint was written", unfinished)
             shutil.rmtree(unfinished)
-    for noted in sorted(folder.glob("*/metrics/metrics")):
-        try:
-            json.loads(noted.read_text())["AP"]
-        except (ValueError, KeyError, TypeError) as error:
-            _set_aside(noted.parents[1], error)
+        for noted in sorted(folder.glob("*/metrics/metrics")):
+            try:
+                json.loads(noted.read_text())["AP"]
+            except (ValueError, KeyError, TypeError) as error:
+                _set_aside(noted.parent, workdir, error)
     ocp.multihost.sync_global_processes("lad_jax:checkpoints_cleared")
     return saving.make_manager(workdir)
 
@@ -56,8 +55,9 @@ def resume(
         except checkpoint.DamagedError as error:
             damaged[folder] = error
             continue
-        for newer, reason in damaged.items():
-            _set_aside(newer, reason)
+        if hosts.is_writer():
+            for newer, reason in damaged.items():
+                _set_aside(newer, workdir, reason)
         if damaged:
             ocp.multihost.sync_global_processes("lad_jax:damaged_set_aside")
             manager.reload()
@@ -86,12 +86,11 @@ def _read(
     return checkpoint.restore(folder, state), replace(meta, pretrained=saved.pretrained)
 
 
-def _set_aside(folder: Path, reason: Exception) -> None:
-    """Move a checkpoint from `checkpoints` to `damaged` of its workdir, under a name that is free there."""
-    target = folder.parents[1] / "damaged" / folder.name
+def _set_aside(folder: Path, workdir: Path, reason: Exception) -> None:
+    """Move a checkpoint, or an item of one, from `checkpoints` to `damaged`, under a name that is free there."""
+    target = workdir / "damaged" / "_".join(folder.relative_to(workdir / "checkpoints").parts)
     while target.exists():
         target = target.with_name(target.name + "_")
-    _log.warning("checkpoint %s is damaged and was set aside as %s: %s", folder, target, reason)
-    if jax.process_index() == 0:
-        target.parent.mkdir(exist_ok=True)
-        folder.rename(target)
+    _log.warning("%s is damaged and was set aside as %s: %s", folder, target, reason)
+    target.parent.mkdir(exist_ok=True)
+    folder.rename(target)

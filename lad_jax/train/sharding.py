@@ -118,8 +118,8 @@ def split_batch(batch: Batch, mesh: Mesh) -> Batch:
     size = len(batch.position) * len(owned) // int(owned.sum())
     rows = own_rows(mesh, size)
 
-    def put(x: np.ndarray, sharding: NamedSharding) -> jax.Array:
-        def piece(index: Any) -> np.ndarray:
+    def put(x: Any, sharding: NamedSharding) -> jax.Array:
+        def piece(index: Any) -> Any:
             of_batch, *rest = index
             wanted = range(size)[of_batch]
             first = int(np.searchsorted(rows, wanted.start))

@@ -16,6 +16,7 @@ from lad_jax.models import Detector, ModelOptions, ResNetOptions
 from lad_jax.train.debug import debugged, first_not_finite
 from lad_jax.train.finite import describe
 from lad_jax.train.optimizer import OptimizerOptions, make_optimizer
+from lad_jax.train.sharding import MeshOptions, make_mesh
 from lad_jax.train.state import init_state, init_variables
 from lad_jax.train.step import make_train_step
 from lad_jax.types import Batch
@@ -157,7 +158,7 @@ def test_the_poisoned_layer_is_named(network, path):
 
 
 def test_debug_ends_the_run_with_names(step, start):
-    run = debugged(step, {"student": MODEL}, DATASET)
+    run = debugged(step, {"student": MODEL}, DATASET, make_mesh(MeshOptions(data=1), {}))
     state, output = run(start, {}, batch_of(0, 0, 0, 0))
     assert output.applied and state.step == 2
     parts = re.escape(f"student/loss_class not finite; image ids [{IDS[2]}]")

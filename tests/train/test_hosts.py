@@ -19,6 +19,7 @@ from lad_jax.data import train_batches as read_batches
 from lad_jax.errors import InputError
 from lad_jax.train import checkpoint, hosts
 from lad_jax.train.hosts import HostOptions, find
+from lad_jax.train.logging import RunLog
 from lad_jax.train.loop import train
 from tests.train.tiny import TINY, tiny
 
@@ -166,6 +167,13 @@ def test_one_process_writes(four: Ended) -> None:
     }
     assert len(list((four.workdir / "tensorboard").iterdir())) == 2, "one of the run of two, one of its end"
     assert all("step 8" not in said for said in four.said[1:])
+
+
+def test_who_does_not_write_touches_no_file(tmp_path: Path) -> None:
+    log = RunLog(tmp_path, start=0, evaluated=True, total=1, steps_per_epoch=1, batch_size=1, writes=False)
+    log.window(1, {"loss": 1.0}, [[7]])
+    log.close()
+    assert list(tmp_path.iterdir()) == [] and Path(os.devnull).is_char_device()
 
 
 @pytest.mark.slow

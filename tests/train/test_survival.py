@@ -141,9 +141,12 @@ def test_the_best_outlives_damage(tmp_path: Path, caplog: pytest.LogCaptureFixtu
             saving.note_ap(manager, step, ap)
     assert steps(tmp_path) == {"1", "3", "4"}
     (tmp_path / "checkpoints" / "4" / "metrics" / "metrics").write_text('{"A')
-    cut_off(tmp_path / "checkpoints" / "3")
+    with recover.open_manager(tmp_path):
+        assert (tmp_path / "damaged" / "4_metrics").is_dir() and "metrics is damaged" in caplog.text
+        assert steps(tmp_path) == {"1", "3", "4"}, "the weights are whole"
+    for step in ("3", "4"):
+        cut_off(tmp_path / "checkpoints" / step)
     with recover.open_manager(tmp_path) as manager:
-        assert (tmp_path / "damaged" / "4").is_dir() and "4 is damaged" in caplog.text
         state, _ = recover.resume(manager, state_of(0), META, tmp_path)
         for step, ap in enumerate([0.4, 0.4], start=2):  # steps 2 and 3 once more
             saving.save(manager, state_of(step), META)

@@ -70,7 +70,7 @@ def test_what_is_waited_for_has_a_number():
 def test_a_loader_that_hangs(tmp_path, caplog, monkeypatch):
     def hanging(*args, **values):
         until = time.monotonic() + 60
-        while not any("the run is waiting for the batch of step 1." in message for message in told(caplog)):
+        while not any("the run is waiting for the batch of step 1 while" in message for message in told(caplog)):
             assert time.monotonic() < until
             time.sleep(0.1)
         yield from ()
