@@ -8,6 +8,7 @@ from typing import Any
 import jax
 
 from lad_jax.data import DataSet, open_dataset, open_test
+from lad_jax.errors import InputError
 from lad_jax.evaluation.coco import format_table, write_detections, write_metrics, write_submission
 from lad_jax.evaluation.evaluator import Evaluator
 from lad_jax.evaluation.runner import make_detector

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import UInt8
 
-from lad_jax.data import DataOptions, DataSet, blank_batches, eval_batches, make_eval_plan
+from lad_jax.data import DataOptions, DataSet, begun, blank_batches, eval_batches, make_eval_plan
 from lad_jax.errors import InputError
 from lad_jax.evaluation.coco import Metrics, evaluate
 from lad_jax.evaluation.placement import Placement

@@ -14,7 +14,7 @@ from lad_jax.errors import InputError
 from lad_jax.evaluation.postprocess import PostprocessOptions
 from lad_jax.evaluation.runner import make_detector
 from lad_jax.models import Detector, ModelOptions, ResNetOptions
-from lad_jax.train import checkpoint
+from lad_jax.train import checkpoint, saving
 from lad_jax.train.optimizer import OptimizerOptions, make_optimizer
 from lad_jax.train.sharding import MeshOptions, by_part, check_rows, make_mesh, replicate, replicated, split_batch
 from lad_jax.train.state import init_state, init_variables
@@ -151,10 +151,10 @@ def test_a_run_goes_on_on_other_devices(written, read, tmp_path):
     """The same bits after reading, and from there on the same step."""
     _, optimizer, mesh = make_step("paa", read)
     saved, meta = stepped("paa", written)[0], checkpoint.Meta({}, (), (), "", {})
-    with checkpoint.make_manager(tmp_path) as manager:
-        checkpoint.save(manager, saved, meta, None)
-        manager.wait_until_finished()
-        restored = checkpoint.restore(manager, replicate(start("paa", optimizer), mesh))
+    with saving.make_manager(tmp_path) as manager:
+        saving.save(manager, saved, meta)
+        saving.finish(manager)
+    restored = checkpoint.restore(tmp_path / "checkpoints" / "1", replicate(start("paa", optimizer), mesh))
     jax.tree.map(np.testing.assert_array_equal, restored, saved)
     assert all(x.sharding == replicated(mesh) for x in jax.tree.leaves(restored))
     ours = program("paa", read)(restored, {}, split_batch(BATCH, mesh))
