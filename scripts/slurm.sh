@@ -18,7 +18,9 @@
 #SBATCH --cpus-per-task=6
 #SBATCH --time=24:00:00
 #SBATCH --output=%x-%j.log
-# Where a host fails or the job is preempted, Slurm starts it again.
+#SBATCH --open-mode=append
+# Where a host fails or the job is preempted, Slurm starts it again. After any other end, exit code 75 (SIGTERM: it was
+# saved) and the time limit too, it does not: `scontrol requeue JOBID`, or send it again. The log goes on.
 #SBATCH --requeue
 
 set -euo pipefail

@@ -11,6 +11,7 @@ import pytest
 
 from lad_jax.convert import save_arrays, to_mmdet
 from lad_jax.models import Detector, ModelOptions, ResNetOptions
+from lad_jax.train.checkpoint import MAY_CHANGE
 from lad_jax.train.state import init_variables
 from tests.data.other_formats import NAMES, make_content, write_voc, write_yolo
 from tests.train.tiny import TINY
@@ -59,7 +60,6 @@ EXTRA = {
     "python main.py --config=configs/your_data.py:data/cells --workdir=runs/cells-lad --config.method=lad "
     "--config.teacher.path=runs/cells-r50": YOURS,
     "python -m lad_jax.recipe configs/solad_r50_r101_1x.py": [],
-    "python -m benchmarks.assign": ["--height=64", "--width=96", "--batch=2", "--classes=3"],
     "python -m benchmarks.step --config=configs/base.py --height=256 --width=256 --batch=2": [
         *(flag for flag in SMALL if "train." not in flag),
         "--height=64",
@@ -68,15 +68,6 @@ EXTRA = {
         "--profiled=1",
         "--beside=",
     ],
-    "python -m benchmarks.inference --config=configs/base.py --height=256 --width=256 --batch=1,2": [
-        *(flag for flag in SMALL if flag.startswith("--config.model")),
-        "--height=64",
-        "--width=64",
-        "--batch=2",
-        "--runs=1",
-        "--beside=",
-    ],
-    "python -m benchmarks.loader": ["--workers=0", "--batch=2", "--batches=1", "--rounds=1", "--files=2"],
 }
 """The README's commands in its order, and what makes each small."""
 
@@ -127,6 +118,16 @@ def test_tests_that_are_named_exist() -> None:
     rows = re.findall(r"^\| (?!fault|-).*", (ROOT / "docs/bad_input.md").read_text(), re.MULTILINE)
     assert len(rows) > 50
     assert [row for row in rows if not named.search(row)] == []
+
+
+def test_every_key_that_may_change_is_told() -> None:
+    """Of a run that goes on: the last component of each, in docs/checkpoints.md."""
+    told = re.search(
+        r"Keys that may change(.*?)\*\*How a run ends", (ROOT / "docs/checkpoints.md").read_text(), re.DOTALL
+    )
+    assert told
+    words = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]+)`", told[1]))))
+    assert {key.split(".")[-1] for key in MAY_CHANGE} - words == set()
 
 
 def test_make_targets_exist() -> None:
