@@ -25,15 +25,10 @@ install_import_hook("lad_jax", "beartype.beartype")
 
 
 LONGEST = (
-    *("test_readme.py", "test_families.py", "test_mixed_run.py", "test_run.py", "test_folder_run.py", "test_recipe.py"),
-    *(
-        "test_varied_run.py",
-        "test_mask_padding.py",
-        "test_backbones.py",
-        "test_configs.py",
-        "test_laws.py",
-        "test_devices.py",
-    ),
+    *("test_readme.py", "test_families.py", "test_hosts.py", "test_mixed_run.py", "test_run.py", "test_devices.py"),
+    *("test_folder_run.py", "test_recipe.py", "test_survival.py", "test_skipped_run.py", "test_varied_run.py"),
+    *("test_finite.py", "test_mask_padding.py", "test_backbones.py", "test_configs.py", "test_laws.py"),
+    "test_faults.py",
 )
 
 

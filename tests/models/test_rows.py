@@ -24,7 +24,7 @@ def loss(kernels, x, convolve):
     return jnp.sum(x * jnp.cos(jnp.arange(x.size)).reshape(x.shape))
 
 
-@pytest.mark.parametrize(("rows", "parts"), [(64, 4), (64, 8), (48, 8), (40, 2), (32, 8)])
+@pytest.mark.parametrize(("rows", "parts"), [(64, 4), (48, 8), (40, 2), (32, 8)])
 def test_split_convolutions_are_those_of_whole_maps(rows, parts):
     """Maps that divide down to the last, that stop dividing on the way, or have fewer rows than halos reach."""
     x = jax.random.normal(jax.random.key(9), (2, rows, 16, 3))

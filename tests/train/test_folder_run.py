@@ -9,7 +9,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from lad_jax.data import fingerprint, open_dataset
+from lad_jax.data import fingerprint, make_plan, open_dataset, train_batches
 from lad_jax.errors import InputError
 from lad_jax.train import checkpoint
 from lad_jax.train.logging import RunLog
@@ -45,7 +45,7 @@ def programs(caplog: pytest.LogCaptureFixture) -> int:
 
 
 def test_each_canvas_is_compiled_once_on_any_number_of_devices(folder, tmp_path, caplog, monkeypatch) -> None:
-    """Four devices, two to a picture, then one that takes the run over: as one device all along; a program a canvas."""
+    """Four devices, then one that takes the run over: as one device all along; a program a canvas."""
     caplog.set_level(logging.INFO)
     stop = {"train__epochs": 2, "train__checkpoint_every": 3, "train__eval_every": 2}
     train(options(folder, **stop), tmp_path / "one")
@@ -61,12 +61,25 @@ def test_each_canvas_is_compiled_once_on_any_number_of_devices(folder, tmp_path,
     steps: list[RunLog] = []
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(RunLog, "step", interrupt)
-        train(options(folder, mesh__data=2, mesh__spatial=2, **stop), tmp_path / "four")
+        train(options(folder, mesh__data=4, **stop), tmp_path / "four")
     assert programs(caplog) == 2, "five steps on two canvases"
     train(options(folder, **stop), tmp_path / "four")
     assert "going on from step 3" in caplog.text
     for ours, theirs in zip(variables(tmp_path / "four", 6), variables(tmp_path / "one", 6), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=2e-3, atol=2e-5)
+
+
+def test_an_unreadable_picture_costs_no_step_before_it(folder, tmp_path) -> None:
+    """It ends the run by name; what was learned is saved first."""
+    run = options(folder, train__epochs=1, train__checkpoint_every=100)
+    train_set = open_dataset(run.data, "train")
+    plan = make_plan(train_set, run.data, batch_size=run.train.batch_size, seed=run.seed)
+    *_, third = train_batches(train_set, plan, run.data, start_step=0, num_steps=3)
+    name = train_set.records[third.position[0]].file_name
+    (folder / "train" / name).write_bytes(b"no picture")
+    with pytest.raises(InputError, match=name):
+        train(run, tmp_path / "run")
+    assert [step.name for step in (tmp_path / "run" / "checkpoints").iterdir()] == ["2"]
 
 
 def test_an_unreadable_validation_picture_costs_no_training(folder, tmp_path) -> None:

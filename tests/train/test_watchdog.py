@@ -1,5 +1,6 @@
 """What a run says when it waits for long, and that it says nothing when it does not."""
 
+import itertools
 import logging
 import threading
 import time
@@ -8,7 +9,7 @@ import pytest
 
 from lad_jax import progress
 from lad_jax.progress import doing, waiting
-from lad_jax.train import loop
+from lad_jax.train import loop, watchdog
 from lad_jax.train.watchdog import watch
 from tests.train.tiny import tiny
 
@@ -35,19 +36,29 @@ def test_what_hangs_is_named_again_and_again(caplog):
     assert first.endswith("sleep_deeply") and __file__ in first
     assert first.count("\n") == 3, "not the calls of who runs the tests"
     assert "waiting for batch 7" in second
-
-
-def test_what_goes_on_is_not_named(caplog):
-    """Longer in all than the limit; so are the batches of an evaluation."""
-    with watch(1.0):
-        for _ in range(6):
-            with doing("a step"):
-                time.sleep(0.1)
-        with doing("evaluating"):
-            for _ in waiting(range(6), "batch"):
-                time.sleep(0.1)
-    assert not told(caplog)
     assert not [thread for thread in threading.enumerate() if thread.name == "watchdog"]
+
+
+@pytest.mark.parametrize(("pause_s", "is_named"), [(0.8, False), (1.2, True)])
+def test_what_goes_on_is_not_named(pause_s, is_named, caplog, monkeypatch):
+    """Batches that take less than the limit each, and in all much longer; by a clock of our own."""
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    batches = waiting(itertools.repeat(None), "batch")
+    next(batches)
+
+    class Ended(threading.Event):
+        def wait(self, seconds):
+            nonlocal now
+            until = now + seconds
+            while (due := progress.latest() + pause_s) <= until:
+                now = due
+                next(batches)
+            now = until
+            return now > 120
+
+    watchdog._watch(1.0, threading.get_ident(), Ended())
+    assert bool(told(caplog)) == is_named
 
 
 def test_it_can_be_turned_off(caplog):
