@@ -65,14 +65,14 @@ def test_collectives_in_the_text_of_a_tpu():
 @pytest.mark.slow
 @pytest.mark.parametrize("row", ["paa_r50_1x", "lad_r50_r101_1x", "colad_r50_r101_1x"])
 def test_a_tpus_compiler_takes_the_step(row):
-    """Of each kind of method, with narrow networks: it fits a chip, and gradients are summed over the chips."""
+    """Of each kind of method, with narrow networks: gradients are summed over the chips, in the option's dtype."""
     pytest.importorskip("libtpu", reason="libtpu is not installed: pip install 'lad-jax[tpu]'")
     case = aot.Case(f"configs/narrow.py:{row}", "v5e:2x2", "all", 2, 1, 64, 96, 8, 80, "bfloat16")
     figures = aot.measure(case)
-    assert 0 < aot.needed(figures) < aot.HBM["v5e"]
     options = aot.options_of(case, 8)
+    assert options.train.gradients == "float32"
     params = jax.eval_shape(
         lambda: [init_variables(Detector(options.model_of(n), 80), 0) for n in options.policy.trained]
     )
     count = sum(x.size for variables in params for x in jax.tree.leaves(variables["params"]))
-    assert figures["collectives"]["all-reduce"]["bytes"] >= 2 * count
+    assert figures["collectives"]["all-reduce"]["bytes"] >= 4 * count
