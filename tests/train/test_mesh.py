@@ -46,9 +46,7 @@ def test_what_the_mesh_of_a_run_cannot_be(changes, message):
         mesh_of(tiny(**changes))
 
 
-@pytest.mark.parametrize(
-    ("data", "spatial", "shape"), [(-1, 1, (8, 1)), (-1, 3, (2, 3)), (2, -1, (2, 4)), (1, 1, (1, 1))]
-)
+@pytest.mark.parametrize(("data", "spatial", "shape"), [(-1, 1, (8, 1)), (-1, 3, (2, 3)), (2, -1, (2, 4))])
 def test_all_that_are_left(data, spatial, shape):
     assert make_mesh(MeshOptions(data, spatial), {}).devices.shape == shape
 
