@@ -38,9 +38,7 @@ def test_gradients_are_those_of_one_device(family, height):
         def loss(params, rest, batch, apply=apply):
             """A weighted sum over all that is predicted, which tells a shifted map from a right one."""
             out = apply({**rest, "params": params}, batch)
-            return sum(
-                jnp.sum(jnp.tanh(x) * jnp.cos(jnp.arange(x.size)).reshape(x.shape)) for x in jax.tree.leaves(out)
-            )
+            return sum(jnp.sum(x / 100 * jnp.cos(jnp.arange(x.size)).reshape(x.shape)) for x in jax.tree.leaves(out))
 
         rest = {name: x for name, x in variables.items() if name != "params"}
         given = replicate((variables["params"], rest), mesh)
