@@ -41,7 +41,7 @@ def test_what_options_cannot_be(data, spatial, message):
     ],
     ids=["more", "more of one", "batch", "parts of a batch", "evaluation"],
 )
-def test_what_the_mesh_of_a_run_cannot_be(changes, message):
+def test_what_a_mesh_cannot_be(changes, message):
     with pytest.raises(InputError, match=message):
         mesh_of(tiny(**changes))
 
