@@ -43,7 +43,7 @@ def seconds_of(options: str, arguments: list[str]) -> tuple[list[float], float] 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "step.json"
         command = [sys.executable, "-m", "benchmarks.step", *arguments, "--profiled=0", "--beside=", f"--json={file}"]
-        flags_now = f"{os.environ.get('XLA_FLAGS', '')} {options}"
+        flags_now = f"{os.environ.get('XLA_FLAGS', '')} {options}".strip()
         ended = subprocess.run(command, env={**os.environ, "XLA_FLAGS": flags_now}, capture_output=True, text=True)
         if ended.returncode:
             print(f"{options}: {ended.stderr.strip().splitlines()[-1]}", file=sys.stderr)
