@@ -85,6 +85,7 @@ def test_paa(family: str, paa: dict[str, Path]) -> None:
     check(paa[family], {"student": family})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", BACKBONES)
 def test_lad(family: str, paa: dict[str, Path], shared: Path, tmp_path: Path) -> None:
     """By the costs of another family."""
@@ -92,6 +93,7 @@ def test_lad(family: str, paa: dict[str, Path], shared: Path, tmp_path: Path) ->
     check(tmp_path, {"student": family})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["resnext", "dcn"])
 def test_colad(family: str, shared: Path, tmp_path: Path) -> None:
     """Of two families, each of which is in one pair or both."""

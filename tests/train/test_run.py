@@ -240,6 +240,7 @@ class TestBadInput:
         with pytest.raises(InputError, match=r"classes .*the data 2 \(cat, dog\)"):
             checkpoint.load_network(str(paa_workdir), "student", model, ("cat", "dog"), "config.teacher.model")
 
+    @pytest.mark.slow
     def test_loss_that_is_not_finite(self, tmp_path: Path) -> None:
         options = tiny(
             optimizer__learning_rate=1e30,
