@@ -60,7 +60,7 @@ class TrainOptions:
     max_skipped: int = 10
     """More steps than this left out in a row end the run."""
     watchdog_s: float = 600.0
-    """When no step ends for so long, the log says what the run waits for; 0: never [seconds]."""
+    """When nothing begins or ends for so long, the log says what the run waits for; 0: never [seconds]."""
     deterministic: bool = False
     """Whether a GPU gives the same bits each time; slower. `main.py` sees to it, before JAX looks for devices."""
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from lad_jax.data import Plan, blank_batches
 from lad_jax.data.canvases import Canvas
 from lad_jax.types import Batch
 
@@ -67,6 +68,11 @@ def shapes_of(tree: Any, layout: Any = None) -> Any:
     """What a program is compiled for: shapes and types of arrays, and where they lie, or would lie by `layout`."""
     layout = jax.tree.map(lambda x: x.sharding, tree) if layout is None else layout
     return jax.tree.map(lambda x, where: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where), tree, layout)
+
+
+def blank_shapes(plan: Plan, layout: Callable[[Batch], Any]) -> dict[Canvas, Batch]:
+    """The shapes of a batch for each canvas of a plan; `layout` says where the arrays of a batch lie."""
+    return {canvas: shapes_of(batch, layout(batch)) for canvas, batch in blank_batches(plan).items()}
 
 
 @contextlib.contextmanager

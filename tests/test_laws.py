@@ -65,12 +65,15 @@ def parts(variant, ema_decay=0.0, soft=SOFT, mesh=None, **changes):
 
 
 @functools.cache
-def variables(seed):
+def varied(model, seed):
     """Starting weights, the head's made larger so that predictions, and with them the costs, vary."""
     return jax.tree_util.tree_map_with_path(
         lambda path, x: x * 8 if path[1].key == "bbox_head" and path[-1].key == "kernel" else x,
-        init_variables(MODEL, seed),
+        init_variables(model, seed),
     )
+
+
+variables = functools.partial(varied, MODEL)
 
 
 def objects(seed, n):

@@ -8,13 +8,13 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import UInt8
 
-from lad_jax.data import DataOptions, DataSet, begun, blank_batches, eval_batches, make_eval_plan
+from lad_jax.data import DataOptions, DataSet, begun, eval_batches, make_eval_plan
 from lad_jax.errors import InputError
 from lad_jax.evaluation.coco import Metrics, evaluate
 from lad_jax.evaluation.placement import Placement
 from lad_jax.evaluation.postprocess import PostprocessOptions
 from lad_jax.evaluation.runner import detect, make_detector
-from lad_jax.programs import Job, Programs, compiling, shapes_of
+from lad_jax.programs import Job, Programs, blank_shapes, compiling
 from lad_jax.progress import waiting
 from lad_jax.types import Network
 from lad_jax.visualize import draw_boxes, enlarge, readable_factor, side_by_side
@@ -56,9 +56,7 @@ class Evaluator:
     ) -> None:
         self._dataset, self._data, self._options, self._placement = dataset, data, options, placement
         self._plan = make_eval_plan(dataset, data, batch_size=options.batch_size)
-        batches = {
-            canvas: shapes_of(batch, placement.layout(batch)) for canvas, batch in blank_batches(self._plan).items()
-        }
+        batches = blank_shapes(self._plan, placement.layout)
         self._detectors = {
             name: Programs(
                 f"evaluation of the {name}",

@@ -71,6 +71,16 @@ class Interruptions:
         finally:
             self._at_once = False
 
+    def go_on_from(self, start: int) -> None:
+        """To be called once, by every process of a run that has done `start` steps: the step that several agree on is
+        counted from 1, and would be a past one.
+
+        Raises:
+          Interrupted: see `check`.
+        """
+        for step in range(1, start + 1):
+            self.check(step)
+
     def check(self, step: int) -> None:
         """To be called by every process after every step, `step` being how many are done.
 

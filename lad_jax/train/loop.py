@@ -1,5 +1,6 @@
 """The training run: load, step, log, evaluate, save."""
 
+import contextlib
 import logging
 import time
 from pathlib import Path
@@ -64,7 +65,7 @@ def _train(run: Run, state: TrainState, stop: Interruptions) -> None:
 
     def keep() -> None:
         """Save what was learned since the last checkpoint: the run is about to end."""
-        batches.close()
+        source.close()
         try:
             if done != (manager.latest_step() or 0):
                 scalars, image_ids = window.close(done)  # raises where too many steps were left out
@@ -76,47 +77,46 @@ def _train(run: Run, state: TrainState, stop: Interruptions) -> None:
             log.close()
 
     rows = own_rows(run.mesh, options.batch_size)
-    batches = train_batches(
+    source = train_batches(
         run.train_set, plan, run.options.data, start_step=start, num_steps=run.total - start, rows=rows
     )
-    with (
-        stop.at_once(),
-        doing("compiling the run's programs"),
-        compiling(run.jobs(state) if start < run.total else []),
-        doing(f"waiting for the batch of step {start + 1}"),
-    ):
-        batches = begun(batches)
-    log.restart_clock()
-    with before_leaving(keep):
-        for step in range(1, start + 1):  # several processes agree on a step, counted from 1, to end after
-            stop.check(step)
-        if owed:  # the run ended after this step was saved and before its AP was
-            _evaluate(run, state, log, stop)
-    while done < run.total:
-        with before_leaving(keep), stop.at_once(), doing(f"waiting for the batch of step {done + 1}"):
-            batch = next(batches)
-        # Nothing goes from host to device, or back, that is not said here.
-        with doing(f"starting step {done + 1}"), jax.transfer_guard("disallow"):
-            state, output = run.step(state, run.frozen, split_batch(batch, run.mesh))
-            window.add(output)
-        log.step()
-        done += 1
-        evaluate = _is_evaluated(run, done)
-        save = evaluate or done % options.checkpoint_every == 0
-        with doing(f"waiting for the devices to end step {done}"):
-            if (done - 1) % options.log_every == 0 and len(window) > 1:  # a step late: the newest is not waited for
-                log.window(done - 1, *window.close(done - 1, keep=1))
-                saving.check(manager)
-            if save:
-                log.window(done, *window.close(done))
-        # After steps left out the newest checkpoint stays one from before them, unless there is an evaluation to keep.
-        if evaluate or (save and not window.skipped_in_a_row):
-            saving.save(manager, state, run.meta)
+    with contextlib.closing(source):
+        with (
+            stop.at_once(),
+            doing("compiling the run's programs"),
+            compiling(run.jobs(state) if start < run.total else []),
+            doing(f"waiting for the batch of step {start + 1}"),
+        ):
+            batches = begun(source)
+        log.restart_clock()
         with before_leaving(keep):
-            stop.check(done)
-            if evaluate:
+            stop.go_on_from(start)
+            if owed:  # the run ended after this step was saved and before its AP was
                 _evaluate(run, state, log, stop)
-    batches.close()
+        while done < run.total:
+            with before_leaving(keep), stop.at_once(), doing(f"waiting for the batch of step {done + 1}"):
+                batch = next(batches)
+            # Nothing goes from host to device, or back, that is not said here.
+            with doing(f"starting step {done + 1}"), jax.transfer_guard("disallow"):
+                state, output = run.step(state, run.frozen, split_batch(batch, run.mesh))
+                window.add(output)
+            log.step()
+            done += 1
+            evaluate = _is_evaluated(run, done)
+            save = evaluate or done % options.checkpoint_every == 0
+            with doing(f"waiting for the devices to end step {done}"):
+                if (done - 1) % options.log_every == 0 and len(window) > 1:  # a step late: the newest is not waited for
+                    log.window(done - 1, *window.close(done - 1, keep=1))
+                    saving.check(manager)
+                if save:
+                    log.window(done, *window.close(done))
+            # After steps left out the newest checkpoint stays one from before them, but for that of an evaluation.
+            if evaluate or (save and not window.skipped_in_a_row):
+                saving.save(manager, state, run.meta)
+            with before_leaving(keep):
+                stop.check(done)
+                if evaluate:
+                    _evaluate(run, state, log, stop)
     log.close()
     saving.finish(manager)
 

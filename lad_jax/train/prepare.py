@@ -5,19 +5,19 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import jax
 import orbax.checkpoint as ocp
 from jax.sharding import Mesh
 
-from lad_jax.data import DataSet, Plan, blank_batches, fingerprint, make_plan, open_datasets
-from lad_jax.data.canvases import Canvas
+from lad_jax.data import DataSet, Plan, fingerprint, make_plan, open_datasets
 from lad_jax.errors import InputError
 from lad_jax.evaluation.evaluator import Evaluator
 from lad_jax.files import write_whole
 from lad_jax.options import RunOptions
-from lad_jax.programs import Job, Programs, shapes_of
+from lad_jax.programs import Job, Programs, blank_shapes, shapes_of
 from lad_jax.train import checkpoint, hosts
 from lad_jax.train.debug import debugged
 from lad_jax.train.optimizer import make_optimizer, make_schedule, peak_learning_rate
@@ -26,7 +26,7 @@ from lad_jax.train.setup import make_networks, make_run_step
 from lad_jax.train.sharding import check_rows, layout_of, make_mesh, placement, replicate
 from lad_jax.train.state import TrainState, Variables, evaluated_variables, init_state
 from lad_jax.train.step import Step, jit_step
-from lad_jax.types import Batch, Network
+from lad_jax.types import Network
 
 _log = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ def prepare(options: RunOptions, workdir: Path, manager: ocp.CheckpointManager, 
     if hosts.is_writer():
         write_whole(workdir / "config.json", json.dumps(meta.config, indent=2) + "\n")
     run_step = make_run_step(options, networks.models, optimizer, schedule, mesh)
-    programs = Programs("training", jit_step(run_step, mesh), _batches(plan, mesh))
+    programs = Programs("training", jit_step(run_step, mesh), blank_shapes(plan, partial(layout_of, mesh=mesh)))
     run = Run(
         options=options,
         workdir=workdir,
@@ -160,11 +160,6 @@ def _facts(meta: checkpoint.Meta, trained: Mapping[Network, Variables], newest: 
         "newest checkpoints": newest,
     }
     return {name: hashlib.sha256(json.dumps(fact).encode()).hexdigest() for name, fact in facts.items()}
-
-
-def _batches(plan: Plan, mesh: Mesh) -> dict[Canvas, Batch]:
-    """The shapes of a batch for each canvas."""
-    return {canvas: shapes_of(batch, layout_of(batch, mesh)) for canvas, batch in blank_batches(plan).items()}
 
 
 def _announce(run: Run, start: int) -> None:

@@ -17,9 +17,9 @@ from lad_jax.models import Detector, ModelOptions, ResNetOptions
 from lad_jax.train import checkpoint, saving
 from lad_jax.train.optimizer import OptimizerOptions, make_optimizer
 from lad_jax.train.sharding import MeshOptions, by_part, check_rows, make_mesh, replicate, replicated, split_batch
-from lad_jax.train.state import init_state, init_variables
+from lad_jax.train.state import init_state
 from lad_jax.train.step import make_train_step
-from tests.test_laws import RATE, VARIANTS, make_batch, padded
+from tests.test_laws import RATE, VARIANTS, make_batch, padded, varied
 
 OPTIONS = ModelOptions(
     backbone=ResNetOptions(depth=10, width=8, frozen_stages=-1),
@@ -43,13 +43,7 @@ ACCUMULATE = {("paa", (2, 2)): 2}
 """In how many parts a step takes its batch, where that is not 1."""
 
 
-@functools.cache
-def variables(seed):
-    """Starting weights, the head's made larger so that predictions, and with them the costs, vary."""
-    return jax.tree_util.tree_map_with_path(
-        lambda path, x: x * 8 if path[1].key == "bbox_head" and path[-1].key == "kernel" else x,
-        init_variables(MODEL, seed),
-    )
+variables = functools.partial(varied, MODEL)
 
 
 @functools.cache

@@ -287,15 +287,6 @@ class TestBadInput:
         with pytest.raises(InputError, match=r"decay_epochs is \(1, 2\), but .*train\.epochs = 2.*decay_epochs='\(\)'"):
             train(tiny(optimizer__decay_epochs=(1, 2)), tmp_path)
 
-    def test_batch_that_does_not_divide_among_devices(self, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match="does not divide among 8 devices"):
-            train(tiny(mesh__data=8), tmp_path)
-
-    def test_more_devices_than_there_are(self, tmp_path: Path) -> None:
-        message = r"config\.mesh asks for 3 \(data\) x 3 \(spatial\) devices, but there are 8 \(cpu\)"
-        with pytest.raises(InputError, match=message):
-            train(tiny(mesh__data=3, mesh__spatial=3), tmp_path)
-
     @pytest.mark.parametrize(
         ("flag", "message"),
         [
