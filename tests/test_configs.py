@@ -63,6 +63,7 @@ def test_coco_smoke(
     config.mesh.data = 1
     config.data.short_side, config.data.long_side = 96, 128
     config.model.backbone.width, config.model.channels, config.model.norm_groups = 8, 16, 4
+    config.model.first_level, config.model.n_levels, config.model.anchor_scale = 4, 2, 2.0
     options = from_config(RunOptions, config)
     run.train(options, tmp_path)
     assert len((tmp_path / "images.jsonl").read_text().splitlines()) == 2

@@ -16,7 +16,7 @@ from lad_jax.errors import InputError
 from lad_jax.train import checkpoint, saving
 
 ROOT = Path(__file__).parents[1]
-ROW = "configs/narrow.py:solad_r50_r101_1x"
+ROW = "configs/narrow.py:lad_r18_r50_1x"
 ONE_DEVICE = "--config.mesh.data=1"
 
 
@@ -32,10 +32,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 def test_a_chain_runs_from_the_teacher_on(finished: tuple[Path, str]) -> None:
     workdirs, output = finished
-    teacher, student = workdirs / "narrow_paa_r101_1x", workdirs / "narrow_solad_r50_r101_1x"
+    teacher, student = workdirs / "narrow_paa_r50_1x", workdirs / "narrow_lad_r18_r50_1x"
     taught = f"python main.py --config={ROW} --workdir={student} --config.teacher.path={teacher}"
     commands = [
-        f"python main.py --config=configs/narrow.py:paa_r101_1x --workdir={teacher} {ONE_DEVICE}",
+        f"python main.py --config=configs/narrow.py:paa_r50_1x --workdir={teacher} {ONE_DEVICE}",
         f"{taught} {ONE_DEVICE}",
         f"{taught} --mode=eval {ONE_DEVICE}",
     ]
@@ -54,7 +54,7 @@ def states(workdirs: Path, *extra: str, config: str = ROW) -> list[str]:
 def copy(finished: tuple[Path, str], tmp_path: Path) -> Path:
     """Of the folder of the chain that was run, as if it was run there."""
     copy = shutil.copytree(finished[0], tmp_path / "copy")
-    note = copy / "narrow_solad_r50_r101_1x" / "evaluated.txt"
+    note = copy / "narrow_lad_r18_r50_1x" / "evaluated.txt"
     note.write_text(note.read_text().replace(str(finished[0]), str(copy)))
     return copy
 
@@ -70,16 +70,16 @@ def test_what_is_done_is_not_run_again(finished: tuple[Path, str], capsys: pytes
 
 
 def test_what_only_a_finished_training_needed_is_left_out(copy: Path) -> None:
-    shutil.rmtree(copy / "narrow_paa_r101_1x")
+    shutil.rmtree(copy / "narrow_paa_r50_1x")
     assert states(copy) == ["done", "done"]
     # The first teacher of three was deleted. The last one's run is there, under another name.
-    (copy / "narrow_solad_r50_r101_1x").rename(copy / "narrow_dynamic_lad_swinb_x101dcn_ms_3x")
+    (copy / "narrow_lad_r18_r50_1x").rename(copy / "narrow_dynamic_lad_swinb_x101dcn_ms_3x")
     assert states(copy, config="configs/narrow.py:solad_r50_swinb_1x") == ["done", "to be run", "to be run"]
 
 
 def test_an_evaluation_is_of_a_checkpoint(copy: Path) -> None:
     assert states(copy) == ["done", "done"]
-    newest = copy / "narrow_solad_r50_r101_1x" / "checkpoints" / "2"
+    newest = copy / "narrow_lad_r18_r50_1x" / "checkpoints" / "2"
     trained = newest.stat().st_mtime + 60
     os.utime(newest, (trained, trained))
     assert states(copy) == ["done", "to be run"]
@@ -87,7 +87,7 @@ def test_an_evaluation_is_of_a_checkpoint(copy: Path) -> None:
 
 def test_a_run_that_was_cut_off(copy: Path) -> None:
     """Its newest checkpoint is before the last step, or at it and not evaluated, or there is none."""
-    workdir = copy / "narrow_solad_r50_r101_1x"
+    workdir = copy / "narrow_lad_r18_r50_1x"
     newest = workdir / "checkpoints" / "2"
     newest.rename(newest.with_name("1"))
     assert states(copy) == ["done", "to be resumed", "to be run"]
@@ -109,8 +109,8 @@ def test_a_run_that_was_cut_off(copy: Path) -> None:
 
 def test_a_cohort_is_resumed_without_what_it_started_from(copy: Path) -> None:
     """CoLAD's teacher is in its own checkpoint."""
-    (copy / "narrow_solad_r50_r101_1x").rename(copy / "narrow_colad_r50_r101p1x_1x")
-    shutil.rmtree(copy / "narrow_paa_r101_1x")
+    (copy / "narrow_lad_r18_r50_1x").rename(copy / "narrow_colad_r50_r101p1x_1x")
+    shutil.rmtree(copy / "narrow_paa_r50_1x")
     (copy / "narrow_colad_r50_r101p1x_1x" / "metrics.jsonl").unlink()
     assert states(copy, config="configs/narrow.py:colad_r50_r101p1x_1x") == ["to be resumed", "to be run"]
 
@@ -118,16 +118,16 @@ def test_a_cohort_is_resumed_without_what_it_started_from(copy: Path) -> None:
 def test_a_run_of_other_epochs_is_not_done(copy: Path) -> None:
     """Neither a trial of a config, nor of its teacher where that is needed."""
     message = r"narrow_{} holds a run of 1 epoch\(s\), where one of 2 is asked for: move it away, .* --workdirs"
-    with pytest.raises(InputError, match=message.format("solad_r50_r101_1x")):
+    with pytest.raises(InputError, match=message.format("lad_r18_r50_1x")):
         states(copy, "--config.train.epochs=2")
-    shutil.rmtree(copy / "narrow_solad_r50_r101_1x")
-    with pytest.raises(InputError, match=message.format("paa_r101_1x")):
+    shutil.rmtree(copy / "narrow_lad_r18_r50_1x")
+    with pytest.raises(InputError, match=message.format("paa_r50_1x")):
         states(copy, "--config.train.epochs", "2")
 
 
 def test_a_teacher_from_elsewhere(copy: Path, tmp_path: Path) -> None:
     """It is the config's own, not its teacher's; what leads to it is not needed."""
-    teacher = (copy / "narrow_paa_r101_1x").rename(tmp_path / "elsewhere")
+    teacher = (copy / "narrow_paa_r50_1x").rename(tmp_path / "elsewhere")
     chain = "configs/narrow.py:solad_r50_swinb_1x"
     plain = f"python main.py --config={chain} --workdir={tmp_path / 'new' / 'narrow_solad_r50_swinb_1x'}"
     for given in ([f"--config.teacher.path={teacher}"], ["--config.teacher.path", str(teacher)]):
@@ -138,7 +138,7 @@ def test_a_teacher_from_elsewhere(copy: Path, tmp_path: Path) -> None:
         ]
     # The place where the chain trains it: nothing else than without.
     new = tmp_path / "new"
-    trained_here = f"--config.teacher.path={new / 'narrow_paa_r101_1x'}"
+    trained_here = f"--config.teacher.path={new / 'narrow_paa_r50_1x'}"
     assert recipe.make_stages(ROW, new, [trained_here]) == recipe.make_stages(ROW, new)
     with pytest.raises(InputError, match=f"no checkpoint in {tmp_path}/nothing.*It is config.teacher.path of {ROW}"):
         states(new, f"--config.teacher.path={tmp_path}/nothing")
@@ -157,7 +157,7 @@ def lad_config(file: Path, *, path: str, config: str) -> str:
 
 
 def test_a_config_whose_teacher_is_elsewhere(copy: Path, tmp_path: Path) -> None:
-    there, row = copy / "narrow_paa_r101_1x", "configs/paa_r101_1x.py"
+    there, row = copy / "narrow_paa_r50_1x", "configs/paa_r101_1x.py"
     config = lad_config(tmp_path / "here.py", path=str(there), config=row)
     plain = f"python main.py --config={config} --workdir={tmp_path / 'here'}"
     stages = recipe.make_stages(config, tmp_path)

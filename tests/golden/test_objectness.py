@@ -106,7 +106,7 @@ def test_losses_and_gradients(case, method, weighting):
         terms = losses.detection_terms(predict({"params": params}), assignment, truth, valid, box_weighting=weighting)
         return sum(terms.values()), terms
 
-    compiled = jax.jit(jax.grad(loss, has_aux=True), compiler_options=network.OPTIMISED)
+    compiled = jax.jit(jax.grad(loss, has_aux=True))
     gradients, terms = compiled(variables["params"])
     network.assert_losses(terms, arrays, f"{kind}_{method}_loss")
     network.assert_gradients(

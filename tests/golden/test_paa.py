@@ -8,6 +8,7 @@ import pytest
 from lad_jax.distill import METHODS
 from lad_jax.train.assignment import assign_batch
 from lad_jax.train.optimizer import OptimizerOptions, make_optimizer
+from lad_jax.train.sharding import MeshOptions, make_mesh, replicate
 from lad_jax.train.state import init_state
 from lad_jax.train.step import make_train_step
 from lad_jax.types import CostTable
@@ -93,6 +94,7 @@ def test_three_steps_of_sgd(case):
     arrays, model, variables, batch, _ = case
     schedule = lambda step: 0.002  # noqa: E731
     optimizer = make_optimizer(OptimizerOptions(), schedule, {"student": model.options})
+    mesh = make_mesh(MeshOptions(data=1), {})
     step = jax.jit(
         make_train_step(
             {"student": model},
@@ -100,6 +102,7 @@ def test_three_steps_of_sgd(case):
             assigner=network.assigner(model),
             optimizer=optimizer,
             schedule=schedule,
+            mesh=mesh,
         ),
         compiler_options=network.OPTIMISED,
     )
@@ -108,7 +111,8 @@ def test_three_steps_of_sgd(case):
     reference, errors = arrays["paa_sgd_losses"], []
     for seed in range(30):
         start = {**variables, "params": network.beside(variables["params"], seed)}
-        state, losses = init_state({"student": start}, optimizer, ema=False), []
+        # Laid out as the step leaves it: one program, not one for the first step and one for the others.
+        state, losses = replicate(init_state({"student": start}, optimizer, ema=False), mesh), []
         for _ in reference:
             state, output = step(state, {}, batch)
             losses.append([output.scalars[f"student/loss_{term}"] for term in ("class", "box", "quality")])

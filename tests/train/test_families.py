@@ -1,6 +1,8 @@
 """Every family of backbones trains and evaluates by PAA, LAD and CoLAD, on real pictures."""
 
+import functools
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from lad_jax.train.loop import train
 from lad_jax.train.state import init_variables
 from tests.train.tiny import tiny
 
-RESNEXT = ResNetOptions(depth=14, width=8, norm="group", norm_groups=4, frozen_stages=-1, groups=2, group_width=4)
+RESNEXT = ResNetOptions(depth=14, width=8, frozen_stages=-1, groups=2, group_width=4)
 BACKBONES = {
     "resnext": RESNEXT,
     "dcn": replace(RESNEXT, deformable_stages=(3, 4)),
@@ -30,7 +32,7 @@ PART_OF = {"resnext": "conv2/kernel", "dcn": "conv_offset/kernel", "swin": "rela
 
 
 def model(family: str) -> ModelOptions:
-    base = tiny().model
+    base = replace(tiny().model, first_level=3, n_levels=3, anchor_scale=4.0)
     return replace(base, backbone=BACKBONES[family], deformable_towers=family == "dcn")
 
 
@@ -71,25 +73,29 @@ def swin(shared: Path) -> RunOptions:
 
 
 @pytest.fixture(scope="module")
-def paa(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A run of each family."""
-    workdirs = {}
-    for family in BACKBONES:
-        workdirs[family] = tmp_path_factory.mktemp(family)
-        train(swin(shared) if family == "swin" else options(shared, family), workdirs[family])
-    return workdirs
+def paa(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The workdir of a run of a family."""
+
+    @functools.cache
+    def trained(family: str) -> Path:
+        workdir = tmp_path_factory.mktemp(family)
+        train(swin(shared) if family == "swin" else options(shared, family), workdir)
+        return workdir
+
+    return trained
 
 
-@pytest.mark.parametrize("family", BACKBONES)
-def test_paa(family: str, paa: dict[str, Path]) -> None:
-    check(paa[family], {"student": family})
+# Two stages of "dcn" are those of "resnext".
+@pytest.mark.parametrize("family", [pytest.param("resnext", marks=pytest.mark.slow), "dcn", "swin"])
+def test_paa(family: str, paa: Callable[[str], Path]) -> None:
+    check(paa(family), {"student": family})
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", BACKBONES)
-def test_lad(family: str, paa: dict[str, Path], shared: Path, tmp_path: Path) -> None:
+def test_lad(family: str, paa: Callable[[str], Path], shared: Path, tmp_path: Path) -> None:
     """By the costs of another family."""
-    train(options(shared, family, method="lad", teacher__path=str(paa[TEACHER_OF[family]])), tmp_path)
+    train(options(shared, family, method="lad", teacher__path=str(paa(TEACHER_OF[family]))), tmp_path)
     check(tmp_path, {"student": family})
 
 
@@ -101,8 +107,9 @@ def test_colad(family: str, shared: Path, tmp_path: Path) -> None:
     check(tmp_path, {"student": family, "teacher": TEACHER_OF[family]})
 
 
+@pytest.mark.slow
 def test_a_resumed_run_leaves_out_the_same_blocks(
-    paa: dict[str, Path], shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    paa: Callable[[str], Path], shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Swin's drop path draws by seed, step and part."""
 
@@ -116,5 +123,5 @@ def test_a_resumed_run_leaves_out_the_same_blocks(
         with pytest.raises(RuntimeError, match="a crash"):
             train(run, tmp_path)
     train(run, tmp_path)
-    (_, ours, _), (_, expected, _) = lad_jax.load(tmp_path), lad_jax.load(paa["swin"])
+    (_, ours, _), (_, expected, _) = lad_jax.load(tmp_path), lad_jax.load(paa("swin"))
     jax.tree.map(np.testing.assert_array_equal, ours, expected)

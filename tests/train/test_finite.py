@@ -16,7 +16,7 @@ from lad_jax.models import Detector, ModelOptions, ResNetOptions
 from lad_jax.train.debug import debugged, first_not_finite
 from lad_jax.train.finite import describe
 from lad_jax.train.optimizer import OptimizerOptions, make_optimizer
-from lad_jax.train.sharding import MeshOptions, make_mesh
+from lad_jax.train.sharding import MeshOptions, make_mesh, replicate
 from lad_jax.train.state import init_state, init_variables
 from lad_jax.train.step import make_train_step
 from lad_jax.types import Batch
@@ -69,7 +69,8 @@ OPTIMIZER = make_optimizer(OptimizerOptions(kind="adamw"), rate, {"student": OPT
 
 @pytest.fixture(scope="module")
 def step():
-    return jax.jit(
+    mesh = make_mesh(MeshOptions(data=1), {})
+    compiled = jax.jit(
         make_train_step(
             {"student": MODEL},
             method=METHODS["paa"],
@@ -78,8 +79,11 @@ def step():
             schedule=rate,
             ema_decay=0.5,
             accumulate=2,  # in the harder case: flags of parts become those of the batch
+            mesh=mesh,
         )
     )
+    # The state laid out as the step leaves it, whatever a test made of it: one program.
+    return lambda state, frozen, batch: compiled(replicate(state, mesh), frozen, batch)
 
 
 @pytest.fixture(scope="module")

@@ -21,8 +21,9 @@ from tests.train.tiny import tiny
 def backbone_file(path: Path) -> str:
     """Weights of the tiny run's backbone from another seed; returns their SHA-256."""
     classes = open_dataset(tiny().data, "train").class_names
-    backbone = init_variables(Detector(tiny().model, len(classes)), 7)["params"]["backbone"]
-    leaves = {torch_name(name): to_torch_layout(np.asarray(x), name) for name, x in flatten_dict(backbone).items()}
+    variables = init_variables(Detector(tiny().model, len(classes)), 7)
+    backbone = flatten_dict(variables["params"]["backbone"]) | flatten_dict(variables["batch_stats"]["backbone"])
+    leaves = {torch_name(name): to_torch_layout(np.asarray(x), name) for name, x in backbone.items()}
     save_arrays(path, {name: leaf.copy(order="C") for name, leaf in leaves.items()}, ())
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
