@@ -46,8 +46,8 @@ def options(shared: Path, family: str, **changes) -> RunOptions:
     keys |= {"data__source": "coco", "data__short_side": 64, "data__long_side": 64, "data__canvases": 1}
     keys |= {"data__filter_empty": True, "optimizer__decay_epochs": (), "optimizer__weight_decay": 0.0}
     keys |= {"train__epochs": 1, "train__batch_size": 40, "evaluation__batch_size": 41}
-    run = replace(tiny(**(keys | changes)), model=model(family))
-    return replace(run, teacher=replace(run.teacher, model=model(TEACHER_OF[family])))
+    run = tiny(**(keys | changes))
+    return replace(run, model=model(family), teacher=replace(run.teacher, model=model(TEACHER_OF[family])))
 
 
 def check(workdir: Path, families: dict[str, str]) -> None:
