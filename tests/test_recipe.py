@@ -157,7 +157,7 @@ def lad_config(file: Path, *, path: str, config: str) -> str:
 
 
 def test_a_config_whose_teacher_is_elsewhere(copy: Path, tmp_path: Path) -> None:
-    there, row = copy / "narrow_paa_r50_1x", "configs/paa_r101_1x.py"
+    there, row = copy / "narrow_paa_r50_1x", "configs/paa_r50_1x.py"
     config = lad_config(tmp_path / "here.py", path=str(there), config=row)
     plain = f"python main.py --config={config} --workdir={tmp_path / 'here'}"
     stages = recipe.make_stages(config, tmp_path)
