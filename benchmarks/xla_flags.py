@@ -57,7 +57,10 @@ def main(arguments: list[str]) -> None:
     seen: dict[str, list[Any]] = {name: [] for name in names}
     for _ in range(FLAGS.rounds):
         for name in names:
-            seen[name].append(seconds_of(OPTIONS[name], arguments[1:]))
+            found = seconds_of(OPTIONS[name], arguments[1:])
+            seen[name].append(found)
+            # Rounds take minutes: what is measured is seen even where the benchmark is cut off.
+            print(f"{name}: {f'{1e3 * min(found[0]):.0f} ms' if found else 'failed'}", file=sys.stderr, flush=True)
     least = {
         name: None if None in found else (min(min(runs) for runs, _ in found), min(compiling for _, compiling in found))
         for name, found in seen.items()
