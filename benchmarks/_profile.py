@@ -120,29 +120,48 @@ _COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) \(.*\{$")
 def parse(text: str) -> dict[str, Instruction]:
     """The instructions of a compiled program, by name.
 
-    One that the compiler made itself has no scope of its own. A fusion then has that of its last instruction with
-    one, any other that of its first operand with one.
+    One that the compiler made itself has no scope of its own. A fusion then has that of its last instruction with one.
+    Any other, like a convolution's gradient that is a fusion of nothing with a name, has that of what it was made for,
+    the first that uses it and has one, or else of what it was made of. Copies always count for what they are of: those
+    of weights and state keep what is about to be overwritten, and are nobody's work.
     """
-    lines: dict[str, tuple[str, str]] = {}
+    opcodes: dict[str, str] = {}
+    own: dict[str, str] = {}
+    operands: dict[str, list[str]] = {}
+    users: dict[str, list[str]] = {}
+    called: dict[str, str] = {}
     inside: dict[str, list[str]] = {}
     computation = ""
     for line in text.splitlines():
         if header := _COMPUTATION.match(line):
             computation = header[1]
         elif match := _LINE.match(line):
-            lines[match[2]] = (match[3], match[4])
-            inside.setdefault(computation, []).append(match[2])
-    scopes: dict[str, str] = {}
+            _, name, opcodes[name], rest = match.groups()
+            scope = re.search(r'op_name="(jit\([^"]*)"', rest)
+            own[name] = scope[1] if scope else ""
+            operands[name] = [n for n in re.findall(r"%([\w.\-]+)", rest.split("metadata=")[0]) if n in opcodes]
+            for operand in operands[name]:
+                users.setdefault(operand, []).append(name)
+            if fused := re.search(r"calls=%?([\w.\-]+)", rest):
+                called[name] = fused[1]
+            inside.setdefault(computation, []).append(name)
+
+    def named(name: str) -> str:
+        """Its own scope, or of a fusion that of its last instruction with one."""
+        held = reversed(inside.get(called.get(name, ""), []))
+        return own[name] or next(filter(None, (own[n] for n in held)), "")
+
+    def along(name: str, neighbours: dict[str, list[str]], seen: dict[str, str]) -> str:
+        if name not in seen:
+            others = neighbours.get(name, [])
+            seen[name] = named(name) or next(filter(None, (along(n, neighbours, seen) for n in others)), "")
+        return seen[name]
+
+    made_for: dict[str, str] = {}
+    made_of: dict[str, str] = {}
 
     def scope_of(name: str) -> str:
-        if name not in scopes:
-            scopes[name] = ""
-            _, rest = lines[name]
-            own = re.search(r'op_name="(jit\([^"]*)"', rest)
-            called = re.search(r"calls=%?([\w.\-]+)", rest)
-            operands = [n for n in re.findall(r"%([\w.\-]+)", rest.split("metadata=")[0]) if n in lines]
-            others = [*reversed(inside.get(called[1], [])), *operands] if called else operands
-            scopes[name] = own[1] if own else next(filter(None, map(scope_of, others)), "")
-        return scopes[name]
+        of_what_it_is_for = "" if opcodes[name].startswith("copy") else along(name, users, made_for)
+        return of_what_it_is_for or along(name, operands, made_of)
 
-    return {name: Instruction(opcode, scope_of(name)) for name, (opcode, _) in lines.items()}
+    return {name: Instruction(opcode, scope_of(name)) for name, opcode in opcodes.items()}

@@ -15,26 +15,38 @@ PROGRAM = """
   ROOT %add.1 = f32[8]{0} add(%param_0, %param_0), metadata={op_name="jit(f)/losses/add" stack_frame_id=1}
 }
 
-ENTRY %main (x: f32[8]) -> (f32[8], f32[8]) {
+%nameless (param_0.1: f32[8]) -> f32[8] {
+  %param_0.1 = f32[8]{0} parameter(0)
+  ROOT %negate.0 = f32[8]{0} negate(%param_0.1)
+}
+
+ENTRY %main (x: f32[8]) -> (f32[8], f32[8], f32[8]) {
   %x = f32[8]{0} parameter(0), metadata={op_name="x"}
   %fusion = f32[8]{0} fusion(%x), kind=kLoop, calls=%fused
   %sort.2 = (f32[8]{0:T(8,128)}, s32[8]{0}) sort(%fusion, %x), metadata={op_name="jit(f)/switch/sort" stack_frame_id=2}
   %copy.3 = f32[8]{0} copy(%fusion)
   %copy.4 = f32[8]{0} copy(%x)
-  ROOT %tuple = (f32[8]{0}, f32[8]{0}) tuple(%copy.3, %copy.4)
+  %transpose.5 = f32[8]{0} transpose(%fusion), dimensions={0}
+  %gradient = f32[8]{0} fusion(%transpose.5), kind=kCustom, calls=%nameless
+  %bitcast.6 = f32[8]{0} bitcast(%gradient), metadata={op_name="jit(f)/optimiser/mul" stack_frame_id=3}
+  %negate.7 = f32[8]{0} negate(%bitcast.6)
+  ROOT %tuple = (f32[8]{0}, f32[8]{0}, f32[8]{0}) tuple(%copy.3, %copy.4, %negate.7)
 }
 """
 
 
-def test_instructions_without_a_scope_take_that_of_what_they_hold_or_are_made_of():
+def test_instructions_without_a_scope_take_that_of_what_they_hold_or_are_made_for_or_of():
     found = parse(PROGRAM)
-    scopes = {name: (found[name].opcode, found[name].scope) for name in ("fusion", "sort.2", "copy.3", "copy.4")}
-    assert scopes == {
+    expected = {
         "fusion": ("fusion", "jit(f)/losses/add"),
         "sort.2": ("sort", "jit(f)/switch/sort"),
         "copy.3": ("copy", "jit(f)/losses/add"),
         "copy.4": ("copy", ""),
+        "transpose.5": ("transpose", "jit(f)/optimiser/mul"),
+        "gradient": ("fusion", "jit(f)/optimiser/mul"),
+        "negate.7": ("negate", "jit(f)/optimiser/mul"),
     }
+    assert {name: (found[name].opcode, found[name].scope) for name in expected} == expected
 
 
 def test_time_that_several_instructions_share_is_divided_among_them():
