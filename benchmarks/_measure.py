@@ -19,6 +19,9 @@ MATRIX_PEAK = {  # of dense bfloat16 products, by the makers' data sheets [TFLOP
     "TPU v5": 459.0,  # v5p
 }
 
+WARM_UP = 3
+"""Runs that are not counted: in these the system hands out and clears memory, for as long as a third of a step."""
+
 
 class Times(list[float]):
     """Seconds of each run of one program."""
@@ -29,16 +32,16 @@ class Times(list[float]):
 
 
 def in_turns(programs: Mapping[str, Callable[[], Any]], runs: int) -> dict[str, Times]:
-    """Time each program `runs` times after one run that is not counted.
+    """Time each program `runs` times, after a few runs that are not counted.
 
     They take turns, so whatever else the machine does meanwhile falls on all of them.
     """
     times = {name: Times() for name in programs}
-    for turn in range(runs + 1):
+    for turn in range(WARM_UP + runs):
         for name, run in programs.items():
             since = time.perf_counter()
             run()
-            if turn:
+            if turn >= WARM_UP:
                 times[name].append(time.perf_counter() - since)
     return times
 
