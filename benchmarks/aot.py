@@ -31,11 +31,11 @@ from jax.experimental import topologies
 from jax.sharding import Mesh
 
 from lad_jax import RunOptions, from_config
+from lad_jax.mesh import DATA, SPATIAL, layout_of, replicated
 from lad_jax.models import Detector, ModelOptions
 from lad_jax.options import run_name
+from lad_jax.run.networks import make_run_step
 from lad_jax.train.optimizer import make_optimizer, make_schedule
-from lad_jax.train.setup import make_run_step
-from lad_jax.train.sharding import DATA, SPATIAL, layout_of, replicated
 from lad_jax.train.state import init_state, init_variables
 from lad_jax.train.step import jit_step
 from lad_jax.types import Batch, GroundTruth

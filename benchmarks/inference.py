@@ -17,7 +17,7 @@ from benchmarks import _beside
 from benchmarks._inputs import random_batch
 from benchmarks._measure import in_turns, machine, print_table, ratio, write_json
 from lad_jax import RunOptions, from_config
-from lad_jax.evaluation.runner import make_detector
+from lad_jax.evaluation.detector import make_detector
 from lad_jax.models import Detector
 from lad_jax.train.state import init_variables
 

@@ -25,8 +25,8 @@ from benchmarks._parts import GROUPS, part_of
 from benchmarks._profile import profile
 from lad_jax import RunOptions, from_config
 from lad_jax.models import Detector
+from lad_jax.run.networks import make_run_step
 from lad_jax.train.optimizer import make_optimizer, make_schedule
-from lad_jax.train.setup import make_run_step
 from lad_jax.train.state import TrainState, init_state, init_variables, params_of, with_params
 from lad_jax.types import Batch
 

@@ -7,7 +7,7 @@ _HOMES = {
     "InputError": "lad_jax.errors",
     "RunOptions": "lad_jax.options",
     "from_config": "lad_jax.config",
-    "load": "lad_jax.train.checkpoint",
+    "load": "lad_jax.run.checkpoint",
 }
 
 __all__ = ["InputError", "RunOptions", "from_config", "load"]

@@ -2,9 +2,11 @@
 
 import errno
 import logging
+import os
 import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from absl import app
 
@@ -15,6 +17,8 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 def start(program: Callable[[list[str]], None]) -> None:
     """Run `program` on the command line's arguments; an error that the user can put right becomes one message."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lad_jax" / "jax"
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))  # compiled programs, for the next run
     app.run(partial(_run, program), flags_parser=_parse_flags)
 
 

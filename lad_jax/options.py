@@ -8,11 +8,11 @@ from lad_jax.assign import AssignerOptions
 from lad_jax.data import DataOptions
 from lad_jax.distill import METHODS, Method, SwitchOptions
 from lad_jax.evaluation.evaluator import EvaluationOptions
+from lad_jax.hosts import HostOptions
 from lad_jax.losses import LossOptions, SoftOptions
+from lad_jax.mesh import MeshOptions
 from lad_jax.models import ModelOptions
-from lad_jax.train.hosts import HostOptions
 from lad_jax.train.optimizer import OptimizerOptions
-from lad_jax.train.sharding import MeshOptions
 from lad_jax.types import Network
 
 
@@ -26,12 +26,12 @@ class TeacherOptions:
     network: Network = "student"
     """Which network of that checkpoint."""
     config: str = ""
-    """The config that trains it; empty: none is known. `python -m lad_jax.recipe` follows the teacher's, no peer's."""
+    """The config that trains it; empty: none is known. `python -m lad_jax recipe` follows the teacher's, no peer's."""
     model: ModelOptions = ModelOptions()
 
 
 def run_name(config: str) -> str:
-    """The folder in `runs` where `python -m lad_jax.recipe` trains a config: `configs/NAME.py` in NAME,
+    """The folder in `runs` where `python -m lad_jax recipe` trains a config: `configs/NAME.py` in NAME,
     `configs/NAME.py:VARIANT` in NAME_VARIANT."""
     path, _, variant = config.partition(":")
     return "_".join([Path(path).stem, *filter(None, [variant])])

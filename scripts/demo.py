@@ -20,9 +20,9 @@ import lad_jax
 from lad_jax.assign import make_assigner
 from lad_jax.data import eval_batches, make_eval_plan, open_dataset
 from lad_jax.distill import METHODS
+from lad_jax.distill.assignment import assign_batch
 from lad_jax.evaluation.evaluator import draw_results
 from lad_jax.priors import make_priors
-from lad_jax.train.assignment import assign_batch
 from lad_jax.visualize import draw_priors, stack, write_png
 
 ROOT = Path(__file__).parent.parent

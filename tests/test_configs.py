@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import pytest
 
 from configs import demo
-from lad_jax import run
 from lad_jax.config import from_config
 from lad_jax.models import Detector
 from lad_jax.options import RunOptions
+from lad_jax.run.evaluate import evaluate
+from lad_jax.run.train import train
 from tests.paper_rows import NAMES
 
 ROOT = Path(__file__).parents[1]
@@ -65,8 +66,8 @@ def test_coco_smoke(
     config.model.backbone.width, config.model.channels, config.model.norm_groups = 8, 16, 4
     config.model.first_level, config.model.n_levels, config.model.anchor_scale = 4, 2, 2.0
     options = from_config(RunOptions, config)
-    run.train(options, tmp_path)
+    train(options, tmp_path)
     assert len((tmp_path / "images.jsonl").read_text().splitlines()) == 2
     assert "config.optimizer.warmup_steps is 50, but the run has 2 steps" in caplog.text
-    run.evaluate(options, tmp_path)
+    evaluate(options, tmp_path)
     assert "teddy bear" in capsys.readouterr().out

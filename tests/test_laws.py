@@ -11,11 +11,11 @@ import pytest
 from lad_jax import losses
 from lad_jax.assign import AssignerOptions, make_assigner
 from lad_jax.distill import METHODS, Method, SwitchOptions, policy
+from lad_jax.distill.assignment import assign_batch
 from lad_jax.losses import SoftOptions
+from lad_jax.mesh import MeshOptions, make_mesh, replicate, split_batch
 from lad_jax.models import Detector, ModelOptions, ResNetOptions
-from lad_jax.train.assignment import assign_batch
 from lad_jax.train.optimizer import OptimizerOptions, make_optimizer
-from lad_jax.train.sharding import MeshOptions, make_mesh, replicate, split_batch
 from lad_jax.train.state import init_state, init_variables
 from lad_jax.train.step import make_train_step
 from lad_jax.types import Batch, CostTable

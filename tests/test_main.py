@@ -39,13 +39,13 @@ PROGRAM = """
 import os, runpy
 import jax
 from jax._src.xla_bridge import backends_are_initialized
-from lad_jax import run
+from lad_jax.run import start
 
 def train(options, workdir):
     assert not backends_are_initialized()
     print(os.environ["XLA_FLAGS"], jax.devices()[0].platform)  # XLA ends the program at a flag that it does not know
 
-run.train = train
+start.train = train
 runpy.run_path("main.py", run_name="__main__")
 """
 

@@ -79,7 +79,7 @@ def test_row_and_config_agree(row: Row) -> None:
     assert row.result in docstring
     assert f"    python main.py --config=configs/{row.config}.py --workdir=runs/{row.config}" in docstring
     if row.teachers:
-        assert f"    python -m lad_jax.recipe configs/{row.config}.py --run" in docstring
+        assert f"    python -m lad_jax recipe configs/{row.config}.py --run" in docstring
         assert f"Teacher: configs/{row.teachers[0]}.py" in docstring
 
 

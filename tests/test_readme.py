@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from lad_jax.convert import save_arrays, to_mmdet
 from lad_jax.models import Detector, ModelOptions, ResNetOptions
-from lad_jax.train.checkpoint import MAY_CHANGE
+from lad_jax.run.checkpoint import MAY_CHANGE
 from lad_jax.train.state import init_variables
-from tests.data.other_formats import NAMES, make_content, write_voc, write_yolo
-from tests.train.tiny import TINY
+from lad_jax.weights import save_arrays, to_mmdet
+from tests.commands.other_formats import NAMES, make_content, write_voc, write_yolo
+from tests.run.tiny import TINY
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -47,19 +47,19 @@ EXTRA = {
             ("paa", " --mode=predict --images=docs/sample.png"),
         ]
     },
-    "python -m lad_jax.convert weights/paa_r50.pth --config=configs/base.py --classes=coco "
+    "python -m lad_jax convert weights/paa_r50.pth --config=configs/base.py --classes=coco "
     "--workdir=runs/paa_r50": NARROW,
     "python main.py --config=configs/base.py --workdir=runs/paa_r50 --mode=predict --images=docs/sample.png": [],
-    "python -m lad_jax.convert runs/paa_r50 --to=mmdet --output=weights/paa_r50_again.pth": [],
-    "python -m lad_jax.data.import_voc data/cells --val_share=0.2 --coordinates=edges": [],
-    "python -m lad_jax.data.check --config=configs/your_data_cpu.py:data/cells": ["--sheet=runs/check"],
+    "python -m lad_jax convert runs/paa_r50 --to=mmdet --output=weights/paa_r50_again.pth": [],
+    "python -m lad_jax import-voc data/cells --val_share=0.2 --coordinates=edges": [],
+    "python -m lad_jax check --config=configs/your_data_cpu.py:data/cells": ["--sheet=runs/check"],
     "python main.py --config=configs/your_data_cpu.py:data/cells --workdir=runs/cells": YOURS,
     "python main.py --config=configs/your_data_cpu.py:data/cells --workdir=runs/cells --mode=eval": YOURS,
-    "python -m lad_jax.data.import_yolo data/signs": [],
+    "python -m lad_jax import-yolo data/signs": [],
     "python main.py --config=configs/your_data.py:data/cells --workdir=runs/cells-r50": YOURS,
     "python main.py --config=configs/your_data.py:data/cells --workdir=runs/cells-lad --config.method=lad "
     "--config.teacher.path=runs/cells-r50": YOURS,
-    "python -m lad_jax.recipe configs/solad_r50_r101_1x.py": [],
+    "python -m lad_jax recipe configs/solad_r50_r101_1x.py": [],
     "python -m benchmarks.step --config=configs/base.py --height=256 --width=256 --batch=2": [
         *(flag for flag in SMALL if "train." not in flag),
         "--height=64",
@@ -75,7 +75,7 @@ EXTRA = {
 def commands() -> list[str]:
     """The commands that the README gives, without alignment and comments."""
     found = re.findall(
-        r"(?:^|`)(python (?:main\.py|-m (?:scripts|benchmarks|lad_jax)\.).*?)(?:`|$)", README, re.MULTILINE
+        r"(?:^|`)(python (?:main\.py|-m (?:scripts\.|benchmarks\.|lad_jax )).*?)(?:`|$)", README, re.MULTILINE
     )
     return [re.sub(r" +", " ", line.split("#")[0]).strip() for line in found]
 

@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 import pytest
 
-from lad_jax.convert.files import load_arrays
 from lad_jax.data.class_names import read_class_names
 from lad_jax.data.coco import CocoFolder
 from lad_jax.data.tfds import TfdsCoco
 from lad_jax.errors import InputError
-from lad_jax.train import checkpoint
+from lad_jax.run import checkpoint
+from lad_jax.weights.files import load_arrays
 from tests.folder import write_coco_folder
 
 

@@ -3,17 +3,19 @@
 import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import UInt8
 
 from lad_jax.data import DataOptions, DataSet, begun, eval_batches, make_eval_plan
 from lad_jax.errors import InputError
 from lad_jax.evaluation.coco import Metrics, evaluate
-from lad_jax.evaluation.placement import Placement
+from lad_jax.evaluation.detector import detect, make_detector
 from lad_jax.evaluation.postprocess import PostprocessOptions
-from lad_jax.evaluation.runner import detect, make_detector
+from lad_jax.mesh import by_part, layout_of, own_rows, share, split_batch
 from lad_jax.programs import Job, Programs, blank_shapes, compiling
 from lad_jax.progress import waiting
 from lad_jax.types import Network
@@ -52,11 +54,11 @@ class Evaluator:
         dataset: DataSet,
         data: DataOptions,
         options: EvaluationOptions,
-        placement: Placement,
+        mesh: Mesh,
     ) -> None:
-        self._dataset, self._data, self._options, self._placement = dataset, data, options, placement
+        self._dataset, self._data, self._options, self._mesh = dataset, data, options, mesh
         self._plan = make_eval_plan(dataset, data, batch_size=options.batch_size)
-        batches = blank_shapes(self._plan, placement.layout)
+        batches = blank_shapes(self._plan, partial(layout_of, mesh=mesh))
         self._detectors = {
             name: Programs(
                 f"evaluation of the {name}",
@@ -65,7 +67,7 @@ class Evaluator:
                     model.options.strides,
                     model.options.anchor_scale,
                     options.postprocess,
-                    spread=placement.spread,
+                    spread=partial(by_part, mesh=mesh),
                 ),
                 batches,
             )
@@ -98,12 +100,14 @@ class Evaluator:
 
     def detect(self, network: Network, variables: Any) -> list[dict[str, Any]]:
         """What one network detects, in COCO's results format."""
-        detector, placement = self._detectors[network], self._placement
+        detector, mesh = self._detectors[network], self._mesh
         with compiling(detector.jobs(variables)):
-            read = begun(eval_batches(self._dataset, self._plan, self._data, rows=placement.rows))
+            read = begun(
+                eval_batches(self._dataset, self._plan, self._data, rows=own_rows(mesh, self._options.batch_size))
+            )
         with contextlib.closing(read):
             batches = waiting(read, f"the {network}'s evaluation, batch")
-            return detect(detector, variables, self._dataset, batches, placement.place, placement.share)
+            return detect(detector, variables, self._dataset, batches, partial(split_batch, mesh=mesh), share(mesh))
 
     def pictures(self, detections: list[dict[str, Any]]) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
         """The first pictures of the data set, detections beside ground truth."""

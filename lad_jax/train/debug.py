@@ -16,9 +16,9 @@ from jax.sharding import Mesh
 
 from lad_jax.data import DataSet
 from lad_jax.errors import InputError
+from lad_jax.mesh import share
 from lad_jax.models import Detector
 from lad_jax.train.finite import describe
-from lad_jax.train.sharding import share
 from lad_jax.train.state import TrainState, Variables
 from lad_jax.train.step import Step, StepOutput
 from lad_jax.types import Batch, Network

@@ -9,10 +9,10 @@ import jax
 import optax
 from jaxtyping import Array, Int
 
-from lad_jax.convert.names import reference_name
 from lad_jax.models import ModelOptions
 from lad_jax.models.backbones import is_frozen
 from lad_jax.types import Network
+from lad_jax.weights.names import reference_name
 
 REFERENCE_BATCH = 16
 """Batch size that `learning_rate` is meant for."""

@@ -13,12 +13,8 @@ from jaxtyping import Array, Bool, Float, Int
 from lad_jax import losses
 from lad_jax.assign import Assigner
 from lad_jax.distill import Method, SwitchOptions
-from lad_jax.models import Detector, ModelOptions
-from lad_jax.priors import make_priors, within
-from lad_jax.train.assignment import OBJECT_LEVEL, Assigned, assign_batch, describe
-from lad_jax.train.finite import ByImage, Finite, parts_finite
-from lad_jax.train.optimizer import at_step
-from lad_jax.train.sharding import (
+from lad_jax.distill.assignment import OBJECT_LEVEL, Assigned, assign_batch, describe
+from lad_jax.mesh import (
     DATA,
     MeshOptions,
     apart,
@@ -28,6 +24,10 @@ from lad_jax.train.sharding import (
     sum_copies,
     with_own_copy,
 )
+from lad_jax.models import Detector, ModelOptions
+from lad_jax.priors import make_priors, within
+from lad_jax.train.finite import ByImage, Finite, parts_finite
+from lad_jax.train.optimizer import at_step
 from lad_jax.train.state import TrainState, Variables, params_of, with_params
 from lad_jax.types import Batch, Network, Predictions, Priors
 

@@ -9,13 +9,13 @@ from dataclasses import replace
 import pytest
 from pycocotools.coco import COCO
 
-from lad_jax import run
 from lad_jax.data import FolderOptions, open_dataset
 from lad_jax.errors import InputError
 from lad_jax.models import Detector
-from lad_jax.train import checkpoint, saving
+from lad_jax.run import checkpoint, saving
+from lad_jax.run.evaluate import evaluate
 from lad_jax.train.state import init_variables
-from tests.train.tiny import tiny
+from tests.run.tiny import tiny
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_submission(options, tmp_path, capsys):
     meta = checkpoint.Meta(checkpoint.as_json(options), dataset.class_names, dataset.category_ids, "", {})
     saving.save_weights(workdir, {"student": init_variables(Detector(options.model, 80), 0)}, meta)
     test_dev = replace(options, evaluation=replace(options.evaluation, split="test-dev"))
-    run.evaluate(test_dev, workdir)
+    evaluate(test_dev, workdir)
 
     stem = "detections_test-dev2017_my run_results"
     assert f"{workdir / stem}.zip\nUpload this file at https://cocodataset.org/#upload" in capsys.readouterr().out
@@ -57,10 +57,10 @@ def test_submission(options, tmp_path, capsys):
     found = {a["category_id"] for a in results.dataset["annotations"]}
     assert found and found <= set(truth.cats) and max(truth.cats) == 90
 
-    run.evaluate(options, workdir)
+    evaluate(options, workdir)
     submitted, evaluated = (json.loads((workdir / name).read_text()) for name in (f"{stem}.json", "detections.json"))
     assert submitted == evaluated
     assert {result["image_id"] for result in submitted} == set(truth.imgs)
 
     with pytest.raises(InputError, match=r"'synthetic', which has no test-dev"):
-        run.evaluate(replace(test_dev, data=replace(options.data, source="synthetic")), workdir)
+        evaluate(replace(test_dev, data=replace(options.data, source="synthetic")), workdir)

@@ -30,11 +30,11 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from lad_jax import losses
 from lad_jax.assign import AssignerOptions, make_assigner
-from lad_jax.convert.names import reference_name
 from lad_jax.models import Detector, ModelOptions, ResNetOptions
 from lad_jax.models.detector import IMAGENET_MEAN, IMAGENET_STD, normalise
 from lad_jax.models.resnet import STAGES
 from lad_jax.types import Assignment, Batch
+from lad_jax.weights.names import reference_name
 from tests.reference.example import priors_of, truth_of
 
 OPTIMISED = {"xla_backend_optimization_level": 3}

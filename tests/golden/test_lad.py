@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lad_jax.distill import METHODS, SwitchOptions, policy
-from lad_jax.train.assignment import assign_batch
+from lad_jax.distill.assignment import assign_batch
 from lad_jax.types import CostTable
 from tests.golden import network
 from tests.golden.network import assert_close

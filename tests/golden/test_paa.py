@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from lad_jax.distill import METHODS
-from lad_jax.train.assignment import assign_batch
+from lad_jax.distill.assignment import assign_batch
+from lad_jax.mesh import MeshOptions, make_mesh, replicate
 from lad_jax.train.optimizer import OptimizerOptions, make_optimizer
-from lad_jax.train.sharding import MeshOptions, make_mesh, replicate
 from lad_jax.train.state import init_state
 from lad_jax.train.step import make_train_step
 from lad_jax.types import CostTable

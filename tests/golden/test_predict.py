@@ -9,11 +9,11 @@ import shutil
 import numpy as np
 import pytest
 
-from lad_jax import run
+from lad_jax.commands.convert import into_workdir
 from lad_jax.config import from_config, to_config
-from lad_jax.convert import save_arrays
-from lad_jax.convert.program import into_workdir
 from lad_jax.options import RunOptions
+from lad_jax.run.predict import predict
+from lad_jax.weights import save_arrays
 from tests.golden import network
 from tests.golden.test_inference import assert_same_detections
 
@@ -55,9 +55,7 @@ def test_detections_of_converted_weights_do_not_depend_on_the_batch(suffix, gold
 
     found = {}
     for batch_size in (1, PHOTOGRAPHS):
-        run.predict(
-            options_of(model.options, batch_size), tmp_path / "run", str(photographs), tmp_path / str(batch_size)
-        )
+        predict(options_of(model.options, batch_size), tmp_path / "run", str(photographs), tmp_path / str(batch_size))
         found[batch_size] = json.loads((tmp_path / str(batch_size) / "predictions.json").read_text())
     assert len(found[1]) == PHOTOGRAPHS
     for alone, together in zip(found[1], found[PHOTOGRAPHS], strict=True):

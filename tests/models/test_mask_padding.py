@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from lad_jax.evaluation.detector import make_detector
 from lad_jax.evaluation.postprocess import PostprocessOptions
-from lad_jax.evaluation.runner import make_detector
 from lad_jax.models import Detector, ModelOptions, ResNetOptions, SwinOptions
 from lad_jax.priors import level_shapes
 from lad_jax.train.state import init_variables

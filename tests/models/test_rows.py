@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec as P
 
+from lad_jax.mesh import MeshOptions, make_mesh
 from lad_jax.models.rows import convolve
-from lad_jax.train.sharding import MeshOptions, make_mesh
 
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 CHAIN = ((7, 2, 3), (3, 1, 1), (1, 2, 0), (3, 2, 1), (3, 1, 1), (2, 2, 0))

@@ -15,9 +15,9 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from lad_jax.train import checkpoint
+from lad_jax.run import checkpoint
+from tests.run.tiny import TINY
 from tests.slow.run import ROOT
-from tests.train.tiny import TINY
 
 CHANGES = {
     "data.synthetic.train": 48,

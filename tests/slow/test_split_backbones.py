@@ -5,12 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from lad_jax.mesh import MeshOptions, by_part, make_mesh, replicate, split_batch
 from lad_jax.models import Detector
-from lad_jax.train.sharding import MeshOptions, by_part, make_mesh, replicate, split_batch
 from lad_jax.train.state import init_variables
 from lad_jax.types import Batch
 from tests.reference.example import truth_of
-from tests.train.test_families import model as model_of
+from tests.run.test_families import model as model_of
 
 
 def batch_of(height):

@@ -11,12 +11,12 @@ import pytest
 from lad_jax.assign import AssignerOptions, make_assigner
 from lad_jax.distill import METHODS, SwitchOptions
 from lad_jax.errors import InputError
+from lad_jax.evaluation.detector import make_detector
 from lad_jax.evaluation.postprocess import PostprocessOptions
-from lad_jax.evaluation.runner import make_detector
+from lad_jax.mesh import MeshOptions, by_part, check_rows, make_mesh, replicate, replicated, split_batch
 from lad_jax.models import Detector
-from lad_jax.train import checkpoint, saving
+from lad_jax.run import checkpoint, saving
 from lad_jax.train.optimizer import OptimizerOptions, make_optimizer
-from lad_jax.train.sharding import MeshOptions, by_part, check_rows, make_mesh, replicate, replicated, split_batch
 from lad_jax.train.state import init_state
 from lad_jax.train.step import make_train_step
 from tests.test_laws import OPTIONS as LAWS

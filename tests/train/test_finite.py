@@ -12,11 +12,11 @@ from lad_jax.data import SyntheticOptions
 from lad_jax.data.synthetic import SyntheticShapes
 from lad_jax.distill import METHODS
 from lad_jax.errors import InputError
+from lad_jax.mesh import MeshOptions, make_mesh, replicate
 from lad_jax.models import Detector, ModelOptions, ResNetOptions
 from lad_jax.train.debug import debugged, first_not_finite
 from lad_jax.train.finite import describe
 from lad_jax.train.optimizer import OptimizerOptions, make_optimizer
-from lad_jax.train.sharding import MeshOptions, make_mesh, replicate
 from lad_jax.train.state import init_state, init_variables
 from lad_jax.train.step import make_train_step
 from lad_jax.types import Batch

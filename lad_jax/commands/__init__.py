@@ -1,0 +1,1 @@
+"""What `python -m lad_jax COMMAND` does, one module a command."""

@@ -1,0 +1,79 @@
+"""What `python -m lad_jax check` does."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lad_jax.commands.checking import report
+from lad_jax.commands.checking.sheet import choose_pictures, draw_sheet
+from lad_jax.commands.checking.summary import (
+    evenly,
+    fit_anchors,
+    fit_canvases,
+    object_sizes,
+    resize_all,
+    summarise,
+)
+from lad_jax.commands.checking.suspects import find_suspects, pictures_in_both, unreadable
+from lad_jax.data.options import DataOptions
+from lad_jax.data.records import training_positions
+from lad_jax.data.sources import open_datasets
+from lad_jax.errors import InputError, some
+from lad_jax.visualize import write_png
+
+
+def check(
+    options: DataOptions,
+    *,
+    strides: Sequence[int],
+    anchor_scale: float,
+    min_iou: float,
+    decode: int | None,
+    sheet: Path,
+    pictures: int,
+) -> None:
+    """Print what is known about the training and validation set, and draw some of their pictures.
+
+    Args:
+      options: where they are and how they are resized.
+      strides: of the pyramid's levels [pixels].
+      anchor_scale: side of an anchor in strides.
+      min_iou: what an anchor needs to be a candidate of an object.
+      decode: how many pictures of each split to decode; None: all.
+      sheet: folder for the drawings.
+      pictures: how many to draw of each split.
+
+    Raises:
+      InputError: what would stop a run: a set that cannot be opened, sets of different classes, no picture to train
+        on, pictures that cannot be read.
+    """
+    datasets = dict(zip(("train", "val"), open_datasets(options), strict=True))
+    train, val = datasets.values()
+    summaries = {split: summarise(dataset.records, len(dataset.class_names)) for split, dataset in datasets.items()}
+    print(report.format_counts(summaries, train.class_names))
+
+    trained = [train.records[i] for i in training_positions(train, filter_empty=options.filter_empty)]
+    if not trained:
+        raise InputError("no training picture has an object and sides of at least 32 pixels: see the counts above.")
+    sides = [anchor_scale * stride for stride in strides]
+    fit = fit_anchors(object_sizes(trained, options), sides, min_iou=min_iou)
+    print("\n" + report.format_canvases(fit_canvases(resize_all(trained, options), options), options))
+    print("\n" + report.format_anchors(fit, strides, sides, min_iou=min_iou))
+
+    print()
+    problems = []
+    for split, dataset in datasets.items():
+        suspects = find_suspects(dataset.records, resize_all(dataset.records, options), dataset.class_names)
+        print(report.format_suspects(split, suspects))
+        n = len(dataset.records)
+        sample = evenly(n, n if decode is None else decode)
+        bad = unreadable(dataset, sample)
+        print(f"{split}: {len(sample) - len(bad)} of {len(sample)} decoded pictures are sound")
+        problems += bad
+        if not bad:
+            write_png(sheet / f"{split}.png", draw_sheet(dataset, choose_pictures(n, suspects, pictures)))
+            print(f"{split}: drawn pictures in {sheet / split}.png")
+    both = pictures_in_both(train.records, val.records)
+    if both:
+        print(f"! {len(both)} pictures are in train and val: {some(both)}")
+    if problems:
+        raise InputError("\n  ".join([f"{len(problems)} pictures cannot be read:", *problems[:20]]))

@@ -1,0 +1,105 @@
+"""Annotations in YOLO's format: one text file a picture, a line an object."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from lad_jax.commands.importing.layout import Part, choose_splits, find_parts, list_files
+from lad_jax.commands.importing.options import ImportOptions
+from lad_jax.commands.importing.write import Example, Object, decoded_size, read_splits, refuse_existing, write_splits
+from lad_jax.data.class_names import read_class_names
+from lad_jax.data.pictures import SUFFIXES
+from lad_jax.errors import InputError, some
+
+CLASS_FILES = ("data.yaml", "dataset.yaml", "classes.txt", "labels/classes.txt", "obj.names")
+"""Where the class names stand, if `--classes` does not say."""
+
+
+def import_yolo(options: ImportOptions) -> None:
+    """Write COCO JSON of a folder of pictures and text files `class cx cy w h`, in shares of the picture's sides.
+
+    Splits are folders (see `layout`); the paths in `data.yaml` are not used. A picture without a text file has no
+    objects.
+
+    Args:
+      options: its `classes` by default are those of one of `CLASS_FILES` in the folder.
+
+    Raises:
+      InputError: whatever is wrong with the folder or its files; nothing is written then.
+    """
+    names = read_class_names(_class_file(options))
+    parts = find_parts(options.folder, ("images", "Images"), ("labels", "Labels"))
+    found = {split: list_files(part.pictures, SUFFIXES) for split, part in parts.items()}
+    if not any(found.values()):
+        raise InputError(f"no picture ({', '.join(SUFFIXES)}) in {some([part.pictures for part in parts.values()])}.")
+    chosen = choose_splits({split: pictures for split, pictures in found.items() if pictures}, options)
+    refuse_existing(options.output, chosen)
+    reading = {}
+    for split, pictures in chosen.items():
+        source = split if split in parts else ""
+        reading[split] = (partial(_read, labels=_labels(parts[source], found[source]), names=names), pictures)
+    write_splits(read_splits(reading), names, options)
+
+
+def _class_file(options: ImportOptions) -> Path:
+    if options.classes:
+        return Path(options.classes)
+    for name in CLASS_FILES:
+        if (options.folder / name).is_file():
+            return options.folder / name
+    raise InputError(f"no class names in {options.folder} ({', '.join(CLASS_FILES)}): give their file by --classes.")
+
+
+def _labels(part: Part, pictures: Sequence[Path]) -> dict[str, Path]:
+    """The text files of a split by the name, without suffix, that they share with their picture."""
+    twice = [stem for stem, count in Counter(picture.stem for picture in pictures).items() if count > 1]
+    if twice:
+        raise InputError(
+            f"{part.pictures}: pictures whose names differ in the suffix alone: {some(twice)}. Rename them."
+        )
+    labels = {path.stem: path for path in list_files(part.annotations, (".txt",)) if path.name != "classes.txt"}
+    alone = sorted(labels.keys() - {picture.stem for picture in pictures})
+    if alone:
+        files = [f"{stem}.txt" for stem in alone]
+        raise InputError(
+            f"{part.annotations}: without a picture in {part.pictures}: {some(files)}. Add them or remove these."
+        )
+    return labels
+
+
+def _read(picture: Path, *, labels: dict[str, Path], names: Sequence[str]) -> Example:
+    """The picture with the objects of its text file."""
+    width, height = decoded_size(picture)
+    path = labels.get(picture.stem)
+    if path is None:
+        return Example(picture, None, width, height, [])
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read {path}: {error}") from None
+    objects = [
+        _object(f"{path}, line {number}", line, names, width, height)
+        for number, line in enumerate(lines, start=1)
+        if line.strip()
+    ]
+    return Example(picture, path, width, height, objects)
+
+
+def _object(where: str, line: str, names: Sequence[str], width: int, height: int) -> Object:
+    try:
+        number, cx, cy, w, h = map(float, line.split())
+    except ValueError:
+        number = cx = cy = w = h = math.nan
+    if not all(map(math.isfinite, (number, cx, cy, w, h))):
+        raise InputError(f"{where} is {line.strip()[:60]!r}; it must be 5 numbers, 'class cx cy w h' (no polygon).")
+    if number not in range(len(names)):
+        raise InputError(f"{where}: class {number:g}, but there are {len(names)} classes, 0 to {len(names) - 1}.")
+    if max(abs(cx), abs(cy), w, h) > 2:
+        raise InputError(
+            f"{where}: {cx:g} {cy:g} {w:g} {h:g} must be shares of the picture's sides, 0 to 1, not pixels."
+        )
+    name = names[int(number)]
+    box = ((cx - w / 2) * width, (cy - h / 2) * height, (cx + w / 2) * width, (cy + h / 2) * height)
+    return Object(f"{where} ({name})", name, box)

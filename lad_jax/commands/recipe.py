@@ -1,0 +1,257 @@
+"""The commands that train and evaluate a config, from its first teacher on; and run them, one after the other.
+
+    python -m lad_jax recipe configs/solad_r50_r101_1x.py
+    python -m lad_jax recipe configs/solad_r50_r101_1x.py --run
+    python -m lad_jax recipe configs/solad_r50_r101_1x.py --run -- --config.data.workers=16
+
+Call it in the repository's root. The run of `configs/NAME.py` lies in `runs/NAME`, that of `configs/NAME.py:VARIANT` in
+`runs/NAME_VARIANT`; what is done there is not repeated, and what only a finished training needed is not run. Options
+after `--` are added to every command as they are, so they hold for the teachers too; only `--config.teacher.path`, for
+a teacher that was trained elsewhere, is the config's own.
+"""
+
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from absl import flags
+from ml_collections import config_flags
+
+from lad_jax.config import from_config
+from lad_jax.errors import InputError
+from lad_jax.options import RunOptions, run_name
+from lad_jax.run import checkpoint
+
+FLAGS = flags.FLAGS
+
+TEACHER_PATH = "--config.teacher.path"
+
+State = Literal["done", "to be resumed", "to be run", "needs data.test.annotations"]
+
+
+def define_flags() -> None:
+    """Define the flags of this command."""
+    flags.DEFINE_string("workdirs", "runs", "Folder of the runs.")
+    flags.DEFINE_bool("run", False, "Run what is not done yet; otherwise the commands are only printed.")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One command, and how far it is."""
+
+    arguments: tuple[str, ...]
+    """Of Python."""
+    state: State
+    note: Path | None
+    """A file that `run` writes once the command is done, see `_noted`; None where the run itself tells."""
+
+    @property
+    def command(self) -> str:
+        return shlex.join(("python", *self.arguments))
+
+
+@dataclass(frozen=True)
+class _Training:
+    """The training of one config of a chain."""
+
+    options: RunOptions
+    workdir: Path
+    program: tuple[str, ...]
+    """Arguments of Python, without those that all commands share."""
+    state: State
+
+
+def make_stages(config: str, workdirs: Path, extra: Sequence[str] = ()) -> list[Stage]:
+    """The training of a config, after those of its teachers that it still needs, and its evaluation.
+
+    Args:
+      config: path of a config file, with a variant after a colon where it has some.
+      workdirs: folder of the runs.
+      extra: further arguments of each command; `--config.teacher.path` only of the config's own.
+
+    Raises:
+      InputError: a config that is missing or does not build, or that is a teacher of its own teacher; a teacher's path
+        without a checkpoint; a run of another number of epochs.
+    """
+    common = _without_teacher_path(extra)
+    chain = _chain(config, workdirs, extra)
+    trainings = [Stage((*training.program, *common), training.state, note=None) for training in chain]
+    return [*trainings, *_evaluations(chain[-1], common)]
+
+
+def training_state(workdir: Path, epochs: int) -> State:
+    """How far the run of so many epochs in `workdir` is, by what it has written.
+
+    A run ends with an evaluation after its last epoch, and with the checkpoint of that step. Converted weights are a
+    checkpoint without an optimizer: they are to be used as they are.
+
+    Raises:
+      InputError: the run there is one of another number of epochs, such as a trial.
+    """
+    steps = [int(folder.name) for folder in (workdir / "checkpoints").glob("*") if folder.name.isdigit()]
+    if not steps:
+        return "to be run"
+    if not (workdir / "checkpoints" / str(max(steps)) / "optimizer").is_dir():
+        return "done"
+    config, metrics = workdir / "config.json", workdir / "metrics.jsonl"
+    if not (config.exists() and metrics.exists()):  # the checkpoints alone were copied here
+        return "to be resumed"
+    try:
+        there = json.loads(config.read_text())["train"]["epochs"]
+    except json.JSONDecodeError:  # a kill has cut it off; who resumes the run writes it again
+        return "to be resumed"
+    if there != epochs:
+        raise InputError(
+            f"{workdir} holds a run of {there} epoch(s), where one of {epochs} is asked for: move it away, or give "
+            "another --workdirs."
+        )
+    last = [line for line in _lines(metrics) if line["step"] == max(steps)]
+    evaluated = any("evaluation" in line for line in last)
+    return "done" if evaluated and any(line.get("epoch") == epochs for line in last) else "to be resumed"
+
+
+def show(stages: Sequence[Stage]) -> None:
+    """Print the commands, as a shell takes them."""
+    for stage in stages:
+        print(f"{stage.command}  # {stage.state}", flush=True)
+
+
+def run(stages: Sequence[Stage]) -> None:
+    """Run what is not done, in this order.
+
+    Raises:
+      InputError: a command failed.
+    """
+    for stage in stages:
+        if stage.state not in ("to be run", "to be resumed"):
+            continue
+        print(f"\n$ {stage.command}", flush=True)
+        status = subprocess.run([sys.executable, *stage.arguments]).returncode
+        if status:
+            raise InputError(
+                f"exit status {status} of\n  {stage.command}\nIts own message stands above. Once that is put right, "
+                "call this program again: it goes on from here."
+            )
+        if stage.note:
+            stage.note.write_text(_noted(stage.command, stage.note.parent))
+
+
+def main(arguments: list[str]) -> None:
+    if len(arguments) < 2:
+        raise InputError("give a config, such as configs/solad_r50_r101_1x.py; see --help.")
+    _, config, *extra = arguments
+    stages = make_stages(config, Path(FLAGS.workdirs), extra)
+    show(stages)
+    if FLAGS.run:
+        run(stages)
+
+
+def _chain(config: str, workdirs: Path, extra: Sequence[str], pupils: tuple[str, ...] = ()) -> list[_Training]:
+    """The training of a config after those of the teachers that it still needs, the first one first."""
+    if config in pupils:
+        raise InputError(
+            f"{' <- '.join((*pupils, config))}: each is taught by the next, so none can be trained first. Set "
+            "teacher.path of one of them to a run that is there, and its teacher.config to ''."
+        )
+    options = _load(config, extra, pupils)
+    teacher, policy = options.teacher, options.policy
+    common = _without_teacher_path(extra)
+    given = len(common) < len(extra)
+    name = run_name(teacher.config)
+    home = workdirs / name  # where this program trains the teacher; any other path is of one from elsewhere
+    usual = [home] if given else [Path(), Path("runs", name)]
+    ours = "teacher" in policy.networks and bool(teacher.config) and Path(teacher.path) in usual
+    path = str(home) if ours else teacher.path
+    moved = [f"{TEACHER_PATH}={path}"] if given or Path(path) != Path(teacher.path) else []
+
+    workdir = workdirs / run_name(config)
+    state = training_state(workdir, options.train.epochs)
+    training = _Training(options, workdir, ("main.py", f"--config={config}", f"--workdir={workdir}", *moved), state)
+    # A run that is resumed has the networks that learn, in CoLAD the teacher too, from its own checkpoint.
+    needed = state == "to be run" or (state == "to be resumed" and "teacher" in policy.frozen)
+    if needed and ours:
+        return [*_chain(teacher.config, workdirs, common, (*pupils, config)), training]
+    if needed and path:
+        _check_teacher(config, path)
+    return [training]
+
+
+def _check_teacher(config: str, path: str) -> None:
+    try:
+        checkpoint.find(path)
+    except InputError as error:
+        raise InputError(f"{error} It is config.teacher.path of {config}.") from None
+
+
+def _without_teacher_path(arguments: Sequence[str]) -> tuple[str, ...]:
+    """`arguments` without `--config.teacher.path=PATH`, or the same in two words."""
+    rest = iter(arguments)
+    kept = []
+    for argument in rest:
+        if argument == TEACHER_PATH:
+            next(rest, None)
+        elif not argument.startswith(f"{TEACHER_PATH}="):
+            kept.append(argument)
+    return tuple(kept)
+
+
+def _load(config: str, extra: Sequence[str], pupils: tuple[str, ...]) -> RunOptions:
+    """The options that a config file gives with further arguments, as `main.py` reads them."""
+    path, _, _ = config.partition(":")
+    if not Path(path).is_file():
+        named = f"teacher.config of {pupils[-1]} names it" if pupils else "give the path of a config file"
+        raise InputError(f"there is no config {path}: {named}. Paths are from the repository's root.")
+    values, arguments = flags.FlagValues(), ["main.py", f"--config={config}", *extra]
+    config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=arguments)
+    try:
+        values(arguments, known_only=True)
+    except flags.Error as error:  # ends with the config's own message
+        reason = str(error).splitlines()[-1].removeprefix("ValueError: ")
+        raise InputError(f"{config}: {reason}") from None
+    except (AttributeError, KeyError) as error:
+        raise InputError(f"{config}: unknown config key on the command line: {error.args[0]}") from None
+    try:
+        return from_config(RunOptions, values.config)
+    except InputError as error:
+        raise InputError(f"{config}: {error}") from None
+
+
+def _evaluations(training: _Training, extra: tuple[str, ...]) -> Iterator[Stage]:
+    """On val, and on test-dev where the config says where that is."""
+    options, workdir = training.options, training.workdir
+    program, trained = (*training.program, "--mode=eval"), training.state == "done"
+    yield _evaluation((*program, *extra), workdir / "evaluated.txt", trained)
+    annotations = options.data.test.annotations
+    if options.data.source == "coco" and annotations and options.evaluation.split == "val":
+        arguments = (*program, "--config.evaluation.split=test-dev", *extra)
+        if Path(annotations).exists():
+            yield _evaluation(arguments, workdir / "evaluated_test-dev.txt", trained)
+        else:
+            yield Stage(arguments, "needs data.test.annotations", note=None)
+
+
+def _evaluation(arguments: tuple[str, ...], note: Path, trained: bool) -> Stage:
+    """The evaluation of a run: done if the run is, and this very command was run with this very checkpoint."""
+    stage = Stage(arguments, "to be run", note)
+    done = trained and note.exists() and note.read_text() == _noted(stage.command, note.parent)
+    return Stage(arguments, "done", note) if done else stage
+
+
+def _noted(command: str, workdir: Path) -> str:
+    """What tells an evaluation from others: its command, and step and time [s] of the checkpoint that it takes."""
+    folder = checkpoint.find(workdir)
+    return f"{command}\ncheckpoint {folder.name} of {int(folder.stat().st_mtime)}\n"
+
+
+def _lines(file: Path) -> Iterator[dict[str, Any]]:
+    """The JSON lines of a file, up to one that a kill has cut off."""
+    for line in file.read_text().splitlines():
+        try:
+            yield json.loads(line)
+        except json.JSONDecodeError:
+            return

@@ -1,6 +1,0 @@
-"""Weights of other programs in and out. The command line is `python -m lad_jax.convert`."""
-
-from lad_jax.convert.files import load_arrays, save_arrays
-from lad_jax.convert.weights import load_backbone, load_networks, not_finite, to_mmdet
-
-__all__ = ["load_arrays", "load_backbone", "load_networks", "not_finite", "save_arrays", "to_mmdet"]

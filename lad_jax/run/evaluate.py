@@ -1,0 +1,70 @@
+"""Evaluate what a run has trained."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from lad_jax import hosts
+from lad_jax.data import DataSet, open_dataset, open_test
+from lad_jax.evaluation.coco import format_table, write_detections, write_metrics, write_submission
+from lad_jax.evaluation.evaluator import Evaluator
+from lad_jax.mesh import check_rows, make_mesh, replicate
+from lad_jax.models import Detector
+from lad_jax.options import RunOptions
+from lad_jax.run import checkpoint
+from lad_jax.types import Network
+
+_log = logging.getLogger(__name__)
+
+
+def evaluate(options: RunOptions, workdir: Path) -> None:
+    """Evaluate every network that the run in `workdir` trained, by its best checkpoint (else the newest).
+
+    Prints COCO's numbers, and writes `metrics.json` (by network) and, for `evaluation.network`, `detections.json`.
+    With `evaluation.split=test-dev` see `submit` instead.
+
+    Raises:
+      InputError: no checkpoint, or one of another architecture or other classes.
+    """
+    if options.evaluation.split == "test-dev":
+        return submit(options, workdir)
+    evaluator, variables = _load(options, workdir, open_dataset(options.data, "val"), options.policy.trained)
+    results = evaluator(variables)
+    if not hosts.is_writer():
+        return
+    for name, result in results.items():
+        print(f"\n{name}\n{format_table(result.metrics)}")
+    write_metrics(workdir, {name: result.metrics for name, result in results.items()})
+    write_detections(workdir, results[options.evaluation.network].detections)
+
+
+def submit(options: RunOptions, workdir: Path) -> None:
+    """Write what `evaluation.network` detects on test-dev into `workdir`, as COCO's server takes it.
+
+    Raises:
+      InputError: as `evaluate`; or the data have no test-dev.
+    """
+    network = options.evaluation.network
+    evaluator, variables = _load(options, workdir, open_test(options.data), (network,))
+    detections = evaluator.detect(network, variables[network])
+    if not hosts.is_writer():
+        return
+    archive = write_submission(workdir, detections)
+    print(f"\n{archive}\nUpload this file at https://cocodataset.org/#upload (detection, boxes, test-dev2017).")
+
+
+def _load(
+    options: RunOptions, workdir: Path, dataset: DataSet, networks: tuple[Network, ...]
+) -> tuple[Evaluator, dict[Network, Any]]:
+    """An evaluator on the data set, and variables of networks of the run in `workdir`, on the devices."""
+    mesh = make_mesh(options.mesh, {"config.evaluation.batch_size": options.evaluation.batch_size})
+    models = {name: Detector(options.model_of(name), len(dataset.class_names)) for name in networks}
+    evaluator = Evaluator(models, dataset, options.data, options.evaluation, mesh)
+    check_rows(evaluator.canvases, mesh)
+    folder = checkpoint.find(workdir)
+    _log.info("evaluating %s on %d pictures", folder, len(dataset.records))
+    variables = {
+        name: checkpoint.load_network(folder, name, models[name], dataset.class_names, options.key_of(name))
+        for name in networks
+    }
+    return evaluator, replicate(variables, mesh)

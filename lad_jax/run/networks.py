@@ -1,0 +1,142 @@
+"""From options to everything that a run needs, checked before the first step."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import numpy as np
+import optax
+from jax.sharding import Mesh
+
+from lad_jax.assign import make_assigner
+from lad_jax.data import DataSet
+from lad_jax.errors import InputError
+from lad_jax.models import Detector
+from lad_jax.options import RunOptions, TeacherOptions, run_name
+from lad_jax.run import checkpoint
+from lad_jax.train.state import Variables, init_variables
+from lad_jax.train.step import Step, make_train_step
+from lad_jax.types import Network
+from lad_jax.weights import load_arrays, load_backbone
+from lad_jax.weights.pretrained import resolve
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The networks of a run, with the variables they start from."""
+
+    models: dict[Network, Detector]
+    trained: dict[Network, Variables]
+    frozen: dict[Network, Variables]
+    teacher: dict[str, str]
+    """Path and digest of a frozen teacher, else empty."""
+    pretrained: dict[Network, dict[str, str]]
+    """Source and SHA-256 of the weights that a network's backbone starts from, where it was loaded here."""
+
+
+def make_networks(options: RunOptions, dataset: DataSet, *, resuming: bool) -> Networks:
+    """Build the method's networks; load pretrained backbones and the teacher.
+
+    Args:
+      options: the run's.
+      dataset: gives the classes.
+      resuming: the networks that learn will be restored, so their starting weights are not looked for.
+
+    Raises:
+      InputError: pretrained weights or a teacher that are missing, damaged or do not fit.
+    """
+    names = options.policy.networks
+    if options.policy.frozen and not options.teacher.path:
+        raise InputError(f"method {options.method!r} needs a trained teacher: set config.teacher.path to its workdir.")
+    models = {name: Detector(options.model_of(name), len(dataset.class_names)) for name in names}
+    start: dict[Network, Variables] = {}
+    teacher: dict[str, str] = {}
+    pretrained: dict[Network, dict[str, str]] = {}
+    # The student comes first and draws from the seed itself, whatever the method: its starting weights are the same.
+    for number, name in enumerate(names):
+        frozen = name in options.policy.frozen
+        origin = options.others.get(name, TeacherOptions())
+        if frozen or (origin.path and not resuming):
+            start[name] = checkpoint.load_network(
+                _find(origin, options.key_of(name).removesuffix("model") + "path"),
+                origin.network,
+                models[name],
+                dataset.class_names,
+                options.key_of(name),
+            )
+            if frozen:
+                teacher = {"path": options.teacher.path, "digest": checkpoint.digest(start[name])}
+        else:
+            start[name] = init_variables(models[name], options.seed + number)
+            source = models[name].options.backbone.pretrained
+            if source and not resuming:
+                file = resolve(source, f"{options.key_of(name)}.backbone.pretrained")
+                start[name] = with_backbone(start[name], load_arrays(file.path), source)
+                pretrained[name] = {"source": source, "sha256": file.sha256}
+        count = sum(x.size for x in jax.tree.leaves(start[name]["params"]))
+        _log.info("%s: %.2f M parameters%s", name, count / 1e6, " (frozen)" if frozen else "")
+    return Networks(
+        models,
+        trained={name: start[name] for name in options.policy.trained},
+        frozen={name: start[name] for name in options.policy.frozen},
+        teacher=teacher,
+        pretrained=pretrained,
+    )
+
+
+def _find(origin: TeacherOptions, key: str) -> Path:
+    """The checkpoint that a network starts from; where there is none, the message says what trains it.
+
+    `key` is the config key of its path.
+    """
+    try:
+        return checkpoint.find(origin.path)
+    except InputError as error:
+        if not origin.config:
+            raise
+        workdir = f"runs/{run_name(origin.config)}"
+        elsewhere = "" if Path(origin.path) == Path(workdir) else f" That is then in {workdir}: set {key} to it."
+        raise InputError(
+            f"{error} It is trained by {origin.config}: `python -m lad_jax recipe {origin.config} --run` does so, its "
+            f"own teachers first.{elsewhere}"
+        ) from None
+
+
+def make_run_step(
+    options: RunOptions,
+    models: Mapping[Network, Detector],
+    optimizer: optax.GradientTransformation,
+    schedule: optax.Schedule,
+    mesh: Mesh | None = None,
+) -> Step:
+    """The training step that the options ask for, on one device where no mesh is given."""
+    return make_train_step(
+        models,
+        method=options.policy,
+        assigner=make_assigner(options.assigner, options.model.n_levels),
+        optimizer=optimizer,
+        schedule=schedule,
+        ema_decay=options.optimizer.ema_decay,
+        switch=options.switch,
+        soft=options.soft,
+        normaliser_pictures=options.losses.normaliser_pictures,
+        accumulate=options.train.accumulate,
+        seed=options.seed,
+        mesh=mesh,
+        gradients_in=options.train.gradients,
+    )
+
+
+def with_backbone(variables: Variables, arrays: Mapping[str, np.ndarray], source: str) -> Variables:
+    """`variables` of a detector, with the backbone of a state dict (see `load_backbone`).
+
+    Raises:
+      InputError: it does not fit.
+    """
+    template = {collection: tree["backbone"] for collection, tree in variables.items()}
+    loaded = load_backbone(arrays, template, source)
+    return {collection: {**tree, "backbone": loaded[collection]} for collection, tree in variables.items()}

@@ -1,0 +1,187 @@
+"""Everything that a run needs, built and checked before its first step."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import jax
+import orbax.checkpoint as ocp
+from jax.sharding import Mesh
+
+from lad_jax import hosts
+from lad_jax.data import DataSet, Plan, fingerprint, make_plan, open_datasets
+from lad_jax.errors import InputError
+from lad_jax.evaluation.evaluator import Evaluator
+from lad_jax.files import write_whole
+from lad_jax.mesh import check_rows, layout_of, make_mesh, replicate
+from lad_jax.options import RunOptions
+from lad_jax.programs import Job, Programs, blank_shapes, shapes_of
+from lad_jax.run import checkpoint
+from lad_jax.run.networks import make_networks, make_run_step
+from lad_jax.run.recover import resume
+from lad_jax.train.debug import debugged
+from lad_jax.train.optimizer import make_optimizer, make_schedule, peak_learning_rate
+from lad_jax.train.state import TrainState, Variables, evaluated_variables, init_state
+from lad_jax.train.step import Step, jit_step
+from lad_jax.types import Network
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What stays the same from step to step."""
+
+    options: RunOptions
+    workdir: Path
+    mesh: Mesh
+    train_set: DataSet
+    plan: Plan
+    manager: ocp.CheckpointManager
+    meta: checkpoint.Meta
+    frozen: dict[Network, Variables]
+    programs: Programs
+    """The training step, for each canvas."""
+    step: Step
+    evaluator: Evaluator
+
+    @property
+    def total(self) -> int:
+        """Number of steps."""
+        return self.plan.steps_per_epoch * self.options.train.epochs
+
+    def jobs(self, state: TrainState) -> list[Job]:
+        """Every compilation of the run; also those of the evaluation, which else might fail an epoch later."""
+        shapes = shapes_of(state)
+        return [*self.programs.jobs(shapes, shapes_of(self.frozen)), *self.evaluator.jobs(evaluated_variables(shapes))]
+
+
+def prepare(options: RunOptions, workdir: Path, manager: ocp.CheckpointManager, mesh: Mesh) -> tuple[Run, TrainState]:
+    """A run, and the state that it begins with or goes on from.
+
+    Raises:
+      InputError: anything that the user can put right and that can be known without decoding.
+    """
+    train_set, val_set = open_datasets(options.data)
+    plan = make_plan(train_set, options.data, batch_size=options.train.batch_size, seed=options.seed)
+    check_rows(plan.canvases, mesh)
+    networks = make_networks(options, train_set, resuming=manager.latest_step() is not None)
+    schedule = make_schedule(
+        options.optimizer, batch_size=options.train.batch_size, steps_per_epoch=plan.steps_per_epoch
+    )
+    optimizer = make_optimizer(
+        options.optimizer, schedule, {name: options.model_of(name) for name in options.policy.trained}
+    )
+    state = init_state(networks.trained, optimizer, ema=options.optimizer.ema_decay > 0)
+    meta = checkpoint.Meta(
+        config=checkpoint.as_json(options),
+        class_names=train_set.class_names,
+        category_ids=train_set.category_ids,
+        data=fingerprint(train_set.records),
+        teacher=networks.teacher,
+        pretrained=networks.pretrained,
+    )
+    evaluator = Evaluator(
+        {name: networks.models[name] for name in options.policy.trained},
+        val_set,
+        options.data,
+        options.evaluation,
+        mesh,
+    )
+    check_rows(evaluator.canvases, mesh)
+    if jax.process_count() > 1:
+        hosts.check_alike(_facts(meta, networks.trained, manager.latest_step()))
+    state, meta = resume(manager, replicate(state, mesh), meta, workdir)
+    if hosts.is_writer():
+        write_whole(workdir / "config.json", json.dumps(meta.config, indent=2) + "\n")
+    run_step = make_run_step(options, networks.models, optimizer, schedule, mesh)
+    programs = Programs("training", jit_step(run_step, mesh), blank_shapes(plan, partial(layout_of, mesh=mesh)))
+    run = Run(
+        options=options,
+        workdir=workdir,
+        mesh=mesh,
+        train_set=train_set,
+        plan=plan,
+        manager=manager,
+        meta=meta,
+        frozen=replicate(networks.frozen, mesh),
+        programs=programs,
+        step=debugged(programs, networks.models, train_set, mesh) if options.debug else programs,
+        evaluator=evaluator,
+    )
+    _announce(run, int(state.step))
+    return run, state
+
+
+def check_schedule(options: RunOptions) -> None:
+    """Check that the learning rate does what it is meant to before the run ends.
+
+    Not among the checks of the options: a run that was trained with such a schedule can still be evaluated.
+
+    Raises:
+      InputError: it decays after the last epoch.
+    """
+    decays, epochs = options.optimizer.decay_epochs, options.train.epochs
+    if decays and decays[-1] >= epochs:
+        raise InputError(
+            f"config.optimizer.decay_epochs is {decays}, but the run ends after config.train.epochs = {epochs}: set "
+            "earlier epochs; or, for a learning rate that stays, as in a short trial: "
+            "--config.optimizer.decay_epochs='()'"
+        )
+
+
+def mesh_of(options: RunOptions) -> Mesh:
+    """The devices of a run.
+
+    Raises:
+      InputError: see `make_mesh`.
+    """
+    part = options.train.batch_size // options.train.accumulate
+    parted = " / config.train.accumulate" if options.train.accumulate > 1 else ""
+    sizes = {
+        f"config.train.batch_size{parted}": part,
+        "config.evaluation.batch_size": options.evaluation.batch_size,
+    }
+    return make_mesh(options.mesh, sizes)
+
+
+def _facts(meta: checkpoint.Meta, trained: Mapping[Network, Variables], newest: int | None) -> dict[str, str]:
+    """Digests of what all processes of a run must have alike, by what it is."""
+    config = {key: value for key, value in meta.config.items() if key != "hosts"}
+    facts = {
+        "configs": config,
+        "versions of jax": jax.__version__,
+        "training data": (meta.class_names, meta.category_ids, meta.data),
+        "frozen teachers": meta.teacher.get("digest"),
+        "starting weights": [checkpoint.digest(variables) for variables in trained.values()],
+        "newest checkpoints": newest,
+    }
+    return {name: hashlib.sha256(json.dumps(fact).encode()).hexdigest() for name, fact in facts.items()}
+
+
+def _announce(run: Run, start: int) -> None:
+    options, plan, devices = run.options, run.plan, run.mesh.devices
+    canvases = ", ".join(f"{height}x{width}" for height, width in plan.canvases)
+    axes = " x ".join(f"{size} ({name})" for name, size in run.mesh.shape.items())
+    _log.info("%d %s device(s): %s; jax %s", devices.size, devices.flat[0].device_kind, axes, jax.__version__)
+    _log.info("method %s: %d steps, %d an epoch", options.method, run.total, plan.steps_per_epoch)
+    train = options.train
+    _log.info("a checkpoint every %d epoch(s) and every %d steps", train.eval_every, train.checkpoint_every)
+    _log.info("will compile %d training program(s), one a canvas: %s", len(plan.canvases), canvases)
+    _log.info("and %d for evaluation", run.evaluator.n_programs)
+    _log.info("%.1f %% of the pixels of these canvases are padding", 100 * plan.padding)
+    peak = peak_learning_rate(options.optimizer, options.train.batch_size)
+    _log.info("learning rate %g for a batch of %d", peak, options.train.batch_size)
+    if options.optimizer.warmup_steps >= run.total:
+        # No error: a trial of a few steps is a use of its own, and means what a longer run's first steps mean.
+        _log.warning(
+            "config.optimizer.warmup_steps is %d, but the run has %d steps: the learning rate does not reach its peak",
+            options.optimizer.warmup_steps,
+            run.total,
+        )
+    if start:
+        _log.info("going on from step %d, epoch %.2f", start, start / plan.steps_per_epoch)

@@ -1,0 +1,113 @@
+"""Writing checkpoints; what is in them, and reading them: `checkpoint`."""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import orbax.checkpoint as ocp
+from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
+
+from lad_jax.errors import InputError, reason_of
+from lad_jax.progress import doing
+from lad_jax.run.checkpoint import Meta
+from lad_jax.train.state import TrainState, Variables
+from lad_jax.types import Network
+
+
+def make_manager(workdir: Path) -> ocp.CheckpointManager:
+    """Orbax's manager of a workdir's checkpoints, keeping the two newest and the best.
+
+    Two, so that a damaged one costs the steps since the one before. Old ones are deleted after a new one is whole.
+    """
+
+    def ap(metrics: Mapping[str, float]) -> float:
+        return metrics["AP"]
+
+    keep = AnyPreservationPolicy([LatestN(n=2), BestN(get_metric_fn=ap, n=1, keep_checkpoints_without_metrics=False)])
+    options = ocp.CheckpointManagerOptions(best_fn=ap, preservation_policy=keep)
+    return ocp.CheckpointManager((workdir / "checkpoints").absolute(), options=options)
+
+
+def save(manager: ocp.CheckpointManager, state: TrainState, meta: Meta) -> None:
+    """Save asynchronously.
+
+    Raises:
+      InputError: this checkpoint, or the one before it, could not be written.
+    """
+    items: dict[str, Any] = {
+        "variables": ocp.args.StandardSave(state.variables),
+        "optimizer": ocp.args.StandardSave(state.optimizer),
+        "meta": ocp.args.JsonSave(dataclasses.asdict(meta)),
+    }
+    if state.ema:
+        items["ema"] = ocp.args.StandardSave(state.ema)
+    step = int(state.step)
+    with _writing(manager), doing(f"saving step {step}"):
+        manager.save(step, args=ocp.args.Composite(**items))
+
+
+def finish(manager: ocp.CheckpointManager) -> None:
+    """Wait until the last checkpoint is written.
+
+    Raises:
+      InputError: it could not be.
+    """
+    with _writing(manager), doing("waiting for the last checkpoint to be written"):
+        manager.wait_until_finished()
+
+
+def check(manager: ocp.CheckpointManager) -> None:
+    """Report a save that has failed, without waiting for one that goes on.
+
+    Raises:
+      InputError: a checkpoint could not be written.
+    """
+    if not manager.is_saving_in_progress():
+        finish(manager)
+
+
+def note_ap(manager: ocp.CheckpointManager, step: int, ap: float) -> None:
+    """Add the AP to a checkpoint, which lets it be the best.
+
+    Raises:
+      InputError: the checkpoint or this could not be written.
+    """
+    finish(manager)
+    with _writing(manager):
+        with ocp.Checkpointer(ocp.JsonCheckpointHandler(filename="metrics")) as writer:
+            writer.save(Path(manager.directory) / str(step) / "metrics", args=ocp.args.JsonSave({"AP": ap}), force=True)
+        manager.reload()
+
+
+@contextlib.contextmanager
+def _writing(manager: ocp.CheckpointManager) -> Iterator[None]:
+    """Say of an error of the block, orbax's or tensorstore's, what it means for the run."""
+    try:
+        yield
+    except Exception as error:
+        folder = Path(manager.directory)
+        whole = max(ocp.utils.checkpoint_steps(folder), default=None)
+        rest = "there is none yet" if whole is None else f"the newest whole one is of step {whole}"
+        raise InputError(
+            f"a checkpoint could not be written to {folder}; {rest}. If the disk is full, free some space; then start "
+            f"the same command again. Reason: {reason_of(error)}"
+        ) from error
+
+
+def save_weights(workdir: Path, variables: Mapping[Network, Variables], meta: Meta) -> Path:
+    """Save networks that no run here has trained, as step 0 of a workdir; returns the checkpoint's folder.
+
+    Raises:
+      InputError: the workdir holds a checkpoint.
+    """
+    with make_manager(workdir) as manager:
+        if manager.latest_step() is not None:
+            raise InputError(f"{workdir} holds checkpoints: nothing is overwritten. Take another workdir.")
+        items = {
+            "variables": ocp.args.StandardSave(dict(variables)),
+            "meta": ocp.args.JsonSave(dataclasses.asdict(meta)),
+        }
+        manager.save(0, args=ocp.args.Composite(**items))
+    return workdir / "checkpoints" / "0"

@@ -1,0 +1,101 @@
+"""Files of named arrays, by suffix: `.npz`, `.safetensors`, and torch's `.pth` and `.pt`."""
+
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+import safetensors.numpy
+from safetensors import SafetensorError
+
+from lad_jax.errors import InputError, some
+from lad_jax.weights.torch_files import read_torch, write_torch
+
+Arrays = dict[str, np.ndarray]
+
+
+def load_arrays(path: str | Path) -> Arrays:
+    """The arrays of a file by name: floats as float32, names without the `module.` of a distributed run.
+
+    Args:
+      path: the file, which exists; its suffix says what it is.
+
+    Raises:
+      InputError: it is of another kind, damaged, or has something else than numbers in it.
+    """
+    arrays = _format_of(path).read(Path(path))
+    strange = [name for name, array in arrays.items() if not jnp.issubdtype(array.dtype, np.number)]
+    if strange:
+        raise InputError(f"{path} is no file of weights: these entries are no numbers: {some(strange)}.")
+    return {
+        name.removeprefix("module."): array.astype(np.float32) if jnp.issubdtype(array.dtype, np.floating) else array
+        for name, array in arrays.items()
+    }
+
+
+def save_arrays(path: str | Path, arrays: Mapping[str, np.ndarray], class_names: tuple[str, ...]) -> None:
+    """Write arrays by name into a new file, whose suffix says what it shall be.
+
+    `.pth` and `.pt` become mmdet's `{"state_dict": ..., "meta": {"CLASSES": class_names}}`.
+
+    Raises:
+      InputError: unknown suffix, or the file exists.
+    """
+    write = _format_of(path).write
+    if Path(path).exists():
+        raise InputError(f"{path} exists: nothing is overwritten. Take another name, or move the file away.")
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    write(Path(path), arrays, class_names)
+
+
+def check_suffix(path: str | Path) -> None:
+    """Raise an InputError where the name of a file says that it could not be read."""
+    _format_of(path)
+
+
+def _read_npz(path: Path) -> Arrays:
+    try:
+        if not zipfile.is_zipfile(path):
+            raise ValueError("it is no zip archive, or cut off")
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"{path} is not a readable .npz file: {error}") from None
+
+
+def _write_npz(path: Path, arrays: Mapping[str, np.ndarray], _: tuple[str, ...]) -> None:
+    np.savez(path, **dict[str, Any](arrays))  # Any: a type checker takes the names for savez's own options
+
+
+def _read_safetensors(path: Path) -> Arrays:
+    try:
+        return safetensors.numpy.load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path} is not a readable .safetensors file: {error}") from None
+
+
+def _write_safetensors(path: Path, arrays: Mapping[str, np.ndarray], _: tuple[str, ...]) -> None:
+    safetensors.numpy.save_file(dict(arrays), path, metadata={"format": "pt"})
+
+
+class _Format(NamedTuple):
+    read: Callable[[Path], Arrays]
+    write: Callable[[Path, Mapping[str, np.ndarray], tuple[str, ...]], None]
+
+
+_FORMATS = {
+    ".npz": _Format(_read_npz, _write_npz),
+    ".safetensors": _Format(_read_safetensors, _write_safetensors),
+    ".pth": _Format(read_torch, write_torch),
+    ".pt": _Format(read_torch, write_torch),
+}
+
+
+def _format_of(path: str | Path) -> _Format:
+    suffix = Path(path).suffix
+    if suffix not in _FORMATS:
+        raise InputError(f"{path} has the suffix {suffix!r}; known: {', '.join(_FORMATS)}.")
+    return _FORMATS[suffix]
