@@ -2,7 +2,7 @@
 
     pip install 'lad-jax[tpu]'
     python -m benchmarks.aot --json=runs/aot.json
-    python -m benchmarks.aot --configs=configs/paa_r50_1x.py --topologies=v5e:4x4 --pictures=4 --remat=none
+    python -m benchmarks.aot --configs=configs/paper.py:paa_r50_1x --topologies=v5e:4x4 --pictures=4 --remat=none
 
 The first finds the largest number of pictures that fits a chip, for each config, topology and `remat`; a compilation
 takes minutes, and those in the file are not repeated. The second compiles one program. Nothing is run: parameters and
@@ -45,7 +45,7 @@ os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
 
 FLAGS = flags.FLAGS
 GIB = 2**30
-CONFIGS = ["configs/paa_r50_1x.py", "configs/lad_r50_r101_1x.py", "configs/colad_r50_r101_1x.py"]
+CONFIGS = ["configs/paper.py:paa_r50_1x", "configs/paper.py:lad_r50_r101_1x", "configs/paper.py:colad_r50_r101_1x"]
 HBM = {"v5e": 15.75, "v5p": 95.74}
 """Memory that programs may use on a chip, as its compiler says [GiB]."""
 REMAT = {"none": (False, False), "towers": (False, True), "all": (True, True)}

@@ -1,7 +1,7 @@
 """Speed of a training step, and where its time goes, on random pictures and random weights.
 
     python -m benchmarks.step --config=configs/base.py --height=256 --width=256 --batch=2
-    python -m benchmarks.step --config=configs/colad_r50_r101_1x.py --height=800 --width=1344 --batch=16 \
+    python -m benchmarks.step --config=configs/paper.py:colad_r50_r101_1x --height=800 --width=1344 --batch=16 \
         --config.model.dtype=bfloat16 --config.teacher.model.dtype=bfloat16
 
 The step, its bare networks (the trained ones forward and backward, the frozen ones forward) and, where torchvision is

@@ -6,12 +6,10 @@
 Method, heads, families of backbones, optimiser and augmentation are the row's; its numbers mean nothing.
 """
 
-import importlib
-from pathlib import Path
-
 from ml_collections import ConfigDict
 
-from lad_jax.distill import METHODS
+from configs import paper
+from lad_jax.options import run_name
 
 SIZE = 96
 """Height and width of the pictures [pixels]."""
@@ -19,15 +17,12 @@ SHRINK = SIZE / 800
 
 
 def get_config(row: str = "paa_r50_1x") -> ConfigDict:
-    methods = tuple(f"{method}_" for method in METHODS)  # a row's name begins with its method's
-    if not (row.startswith(methods) and Path(__file__).with_name(f"{row}.py").exists()):
-        raise ValueError(f"{row!r} is no row of the paper: docs/paper.md lists them, such as lad_r50_r101_1x")
-    config = importlib.import_module(f"configs.{row}").get_config()
+    config = paper.get_config(row)
     for model in (config.model, config.teacher.model):
         _shrink_network(model)
     if config.teacher.config:
-        teacher = Path(config.teacher.config).stem
-        config.teacher.config, config.teacher.path = f"configs/narrow.py:{teacher}", f"runs/narrow_{teacher}"
+        config.teacher.config = config.teacher.config.replace("paper.py", "narrow.py")
+        config.teacher.path = f"runs/{run_name(config.teacher.config)}"
 
     data = config.data
     data.source = "synthetic"

@@ -1,80 +1,274 @@
-"""What the rows of the paper share: data, networks, schedules, and how a row names its teacher. No config by itself.
+"""The paper's results, a row each: how the network is trained, and what the paper says that it reaches.
 
-docs/paper.md lists the rows, and says what is common to all of them.
+    python -m lad_jax recipe configs/paper.py:lad_r50_r101_1x --run     # with its teachers, in runs/paper_ROW
+    python main.py --config=configs/paper.py:paa_r50_1x --workdir=runs/paper_paa_r50_1x
+    python -m configs.paper                                             # the tables of docs/paper.md
+
+docs/paper.md says what the paper leaves open, and what was chosen.
 """
 
+import difflib
 import os
-from dataclasses import replace
-from types import ModuleType
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
+from typing import Any
 
 from ml_collections import ConfigDict
 
 from configs import base
 from lad_jax.config import to_config
-from lad_jax.models import ResNetOptions, SwinOptions
-from lad_jax.models.swin import SWIN
+from lad_jax.models import SWIN, ModelOptions, ResNetOptions
+from lad_jax.options import run_name
 
 COCO = os.environ.get("COCO", "data/coco")
 """The folder of COCO 2017 in its official layout: annotations/, train2017/, val2017/, test2017/."""
+
+DATA = {
+    "data.train.images": f"{COCO}/train2017",
+    "data.train.annotations": f"{COCO}/annotations/instances_train2017.json",
+    "data.val.images": f"{COCO}/val2017",
+    "data.val.annotations": f"{COCO}/annotations/instances_val2017.json",
+    "data.test.images": f"{COCO}/test2017",
+    "data.test.annotations": f"{COCO}/annotations/image_info_test-dev2017.json",
+}
 
 R18, R50, R101 = (
     ResNetOptions(depth=depth, pretrained=f"hf://timm/resnet{depth}.tv_in1k/model.safetensors")
     for depth in (18, 50, 101)
 )
 X101 = replace(R101, groups=64, group_width=4, pretrained="hf://timm/resnext101_64x4d.gluon_in1k/model.safetensors")
-X101_DCN = replace(X101, deformable_stages=(3, 4))
-"""As in the original PAA, where the last convolution of each of the head's towers is deformable too."""
 SWIN_B = replace(SWIN["base"], pretrained="hf://timm/swin_base_patch4_window7_224.ms_in1k/model.safetensors")
 
-SCHEDULES = {"1x": (12, (8, 11)), "1.5x": (18, (12, 16)), "2x": (24, (16, 22)), "3x": (36, (28, 34))}
-"""Epochs, and after which of them the learning rate falls."""
+BY_BACKBONE = {
+    "R18": ModelOptions(backbone=R18),
+    "R50": ModelOptions(backbone=R50),
+    "R101": ModelOptions(backbone=R101),
+    "X101": ModelOptions(backbone=X101),
+    # As in the original PAA: stages 3 and 4, and the last convolution of each of the head's towers.
+    "X101-DCN": ModelOptions(backbone=replace(X101, deformable_stages=(3, 4)), deformable_towers=True),
+    "Swin-B": ModelOptions(backbone=SWIN_B),
+}
+HEADS: dict[str, dict[str, Any]] = {
+    "": {},
+    " IOP": {"objectness": "implicit"},
+    " COP": {"objectness": "conditional"},
+    " IOP without IoU": {"objectness": "implicit", "iou_branch": False},
+    " COP without IoU": {"objectness": "conditional", "iou_branch": False},
+}
+NETWORKS = {
+    name + head: replace(network, **options) for name, network in BY_BACKBONE.items() for head, options in HEADS.items()
+}
 
-PICTURES_A_DEVICE = {"paa": 2, "soft_label": 8, "lad": 8, "solad": 8, "dynamic_lad": 0, "colad": 4}
-"""What losses are divided by sums over, as in the released configs: mmdetection's of PAA, the authors' of the others.
-On how many devices the paper's own runs were is open. 0, the whole batch, where nothing is released."""
+TWICE = {"train.epochs": 24, "optimizer.decay_epochs": (16, 22)}
+MULTI_SCALE = {"data.short_sides": tuple(range(640, 801)), "data.canvases": 5}
+"""Section 4.3; a fifth canvas saves a quarter of the padding."""
+SCHEDULES = {
+    "1x": {"train.epochs": 12, "optimizer.decay_epochs": (8, 11)},
+    "2x": TWICE,
+    "ms 2x": TWICE | MULTI_SCALE,
+    "ms 3x": {"train.epochs": 36, "optimizer.decay_epochs": (28, 34)} | MULTI_SCALE,
+    # Of Swin's detectors, whose setting section 4.4 follows: optimiser and pictures too.
+    "Swin 3x": {
+        "train.epochs": 36,
+        "optimizer.decay_epochs": (27, 33),
+        "optimizer.kind": "adamw",
+        "optimizer.learning_rate": 1e-4,
+        "optimizer.weight_decay": 0.05,
+        "optimizer.no_decay": ("relative_position_bias_table", "norm"),
+        "data.short_sides": tuple(range(480, 801, 32)),
+        "data.crop": 0.5,
+    },
+}
+
+PAA = "paa"
+"""The method of PAA's own rows: the student learns by its own costs."""
+RELEASED = {
+    PAA: {"losses.normaliser_pictures": 2},
+    "soft_label": {"losses.normaliser_pictures": 8, "soft_label.min_iou": 0.1},
+    "lad": {"losses.normaliser_pictures": 8},
+    "solad": {"losses.normaliser_pictures": 8},
+    "dynamic_lad": {"losses.normaliser_pictures": 0},
+    "colad": {"losses.normaliser_pictures": 4},
+}
+"""What the released configs of a method say: PAA's are mmdetection's, the others the authors'. Nothing is released of
+the dynamic switch."""
+AUTHORS = {"losses.normaliser_pictures": 8}
+"""PAA that the authors' code has trained, not mmdetection."""
+ORIGINAL = {"losses.normaliser_pictures": 0}
+"""PAA whose numbers are those of its own paper."""
+FISHER = {"switch.criterion": "fisher"}
+WARM_UP = {"optimizer.warmup_steps": 3000}
+SWIN_TEACHER = "dynamic_lad_swinb_x101dcn_ms_3x"
 
 
-def row(backbone: ResNetOptions | SwinOptions, schedule: str, *, method: str = "paa") -> ConfigDict:
-    """A config with this student, by the recipe of section 4.1."""
+@dataclass(frozen=True)
+class Row:
+    """One training of the paper."""
+
+    method: str
+    student: str
+    """A name in NETWORKS."""
+    schedule: str
+    teacher: str = ""
+    """The row that trains it; or its name in NETWORKS, if it starts from ImageNet."""
+    changes: dict[str, Any] = field(default_factory=dict)
+    """What else differs, by config key."""
+    tables: str = ""
+    """The paper's tables that show it, a letter each; see TABLES."""
+    val: float | None = None
+    """AP on val."""
+    teacher_val: float | None = None
+    """The same of CoLAD's teacher, where it is given."""
+    test_dev: tuple[float, ...] = ()
+    """As TEST_DEV names them, or AP alone."""
+
+
+TEST_DEV = ("AP", "AP50", "AP75", "APS", "APM", "APL")
+TABLES = {
+    "2": "Table 2: soft labels, LAD, and both",
+    "3": "Table 3: a student larger than its teacher",
+    "4": "Table 4: the criterion of the switch",
+    "5": "Table 5: CoLAD of trained and of new networks",
+    "6": "Table 6: a small student",
+    "7": "Table 7: the best, on test-dev",
+    "8": "Table 8: Swin, on test-dev",
+    "9": "Table 9: Swin as the teacher, on test-dev",
+    "A": "Appendix: the heads",
+}
+
+ROWS = {
+    "paa_r18_1x": Row(PAA, "R18", "1x", changes=AUTHORS, tables="6A", val=35.8),
+    "paa_iop_r18_1x": Row(PAA, "R18 IOP", "1x", changes=AUTHORS, tables="A", val=36.7),
+    "paa_cop_r18_1x": Row(PAA, "R18 COP", "1x", changes=AUTHORS, tables="A", val=36.9),
+    "paa_iop_noiou_r18_1x": Row(PAA, "R18 IOP without IoU", "1x", changes=AUTHORS, tables="A", val=36.6),
+    "paa_cop_noiou_r18_1x": Row(PAA, "R18 COP without IoU", "1x", changes=AUTHORS, tables="A", val=36.9),
+    "paa_r50_1x": Row(PAA, "R50", "1x", tables="25A", val=40.4),
+    "paa_iop_r50_1x": Row(PAA, "R50 IOP", "1x", changes=AUTHORS, tables="A", val=41.6),
+    "paa_cop_r50_1x": Row(PAA, "R50 COP", "1x", changes=AUTHORS, tables="A", val=41.6),
+    "paa_iop_noiou_r50_1x": Row(PAA, "R50 IOP without IoU", "1x", changes=AUTHORS, tables="A", val=41.1),
+    "paa_cop_noiou_r50_1x": Row(PAA, "R50 COP without IoU", "1x", changes=AUTHORS, tables="A", val=41.2),
+    "paa_r50_2x": Row(PAA, "R50", "2x", tables="5", val=41.6),
+    "paa_r50_ms_3x": Row(PAA, "R50", "ms 3x", tables="7", val=43.3, test_dev=(43.8,)),
+    "paa_r101_1x": Row(PAA, "R101", "1x", tables="345", val=42.6),
+    "paa_r101_2x": Row(PAA, "R101", "2x", tables="345", val=43.5),
+    "paa_r101_ms_2x": Row(
+        PAA, "R101", "ms 2x", changes=ORIGINAL, tables="7", test_dev=(44.8, 63.3, 48.7, 26.5, 48.8, 56.3)
+    ),
+    "paa_x101_ms_2x": Row(
+        PAA, "X101", "ms 2x", changes=ORIGINAL, tables="7", test_dev=(46.6, 65.6, 50.8, 28.8, 50.4, 57.9)
+    ),
+    "paa_x101dcn_ms_2x": Row(
+        PAA, "X101-DCN", "ms 2x", changes=ORIGINAL, tables="7", test_dev=(49.0, 67.8, 53.3, 30.2, 51.3, 62.2)
+    ),
+    "soft_label_kl0_r50_r101_1x": Row(
+        "soft_label", "R50", "1x", "paa_r101_1x", {"soft_label.gamma": 0.0} | WARM_UP, tables="2", val=39.8
+    ),
+    "soft_label_kl05_r50_r101_1x": Row(
+        "soft_label", "R50", "1x", "paa_r101_1x", {"soft_label.gamma": 0.5} | WARM_UP, tables="2", val=41.3
+    ),
+    "soft_label_kl2_r50_r101_1x": Row(
+        "soft_label", "R50", "1x", "paa_r101_1x", {"soft_label.gamma": 2.0}, tables="2", val=39.6
+    ),
+    "soft_label_l1_r50_r101_1x": Row(
+        "soft_label", "R50", "1x", "paa_r101_1x", {"soft_label.divergence": "l1"} | WARM_UP, tables="2", val=40.4
+    ),
+    "soft_label_l2_r50_r101_1x": Row(
+        "soft_label", "R50", "1x", "paa_r101_1x", {"soft_label.divergence": "l2"}, tables="2", val=41.0
+    ),
+    "soft_label_r101_r50_1x": Row(
+        "soft_label", "R101", "1x", "paa_r50_1x", {"soft_label.gamma": 0.5} | WARM_UP, tables="3", val=40.4
+    ),
+    "lad_r50_r101_1x": Row("lad", "R50", "1x", "paa_r101_1x", tables="2", val=41.6),
+    "lad_r101_r50_1x": Row("lad", "R101", "1x", "paa_r50_1x", tables="34", val=43.3),
+    "lad_r18_r50_1x": Row("lad", "R18", "1x", "paa_r50_1x", tables="6", val=36.9),
+    "lad_r18_r101_1x": Row("lad", "R18", "1x", "paa_r101_1x", tables="6", val=36.8),
+    "colad_r18_r50_1x": Row("colad", "R18", "1x", "R50", tables="6", val=36.5),
+    "colad_r18_r101_1x": Row("colad", "R18", "1x", "R101", tables="6", val=36.6),
+    "colad_r50_r101_1x": Row("colad", "R50", "1x", "R101", tables="5", val=41.3, teacher_val=43.1),
+    "colad_r50_r101p1x_1x": Row("colad", "R50", "1x", "paa_r101_1x", tables="5", val=41.6, teacher_val=44.1),
+    "colad_r50_r101_2x": Row("colad", "R50", "2x", "R101", tables="5", val=42.4, teacher_val=44.1),
+    "colad_r101_r50p1x_1x": Row("colad", "R101", "1x", "paa_r50_1x", tables="45", val=43.3, teacher_val=42.6),
+    "colad_fisher_r101_r50p1x_1x": Row("colad", "R101", "1x", "paa_r50_1x", FISHER, tables="4", val=43.4),
+    "colad_r101_r50p1x_2x": Row("colad", "R101", "2x", "paa_r50_1x", tables="4", val=43.9),
+    "colad_fisher_r101_r50p1x_2x": Row("colad", "R101", "2x", "paa_r50_1x", FISHER, tables="4", val=43.9),
+    "colad_r101cop_r50p3x_ms_2x": Row(
+        "colad", "R101 COP", "ms 2x", "paa_r50_ms_3x", tables="7", test_dev=(46.0, 64.4, 50.6, 27.9, 49.9, 57.3)
+    ),
+    "colad_x101cop_r50p3x_ms_2x": Row(
+        "colad", "X101 COP", "ms 2x", "paa_r50_ms_3x", tables="7", test_dev=(47.5, 66.4, 52.1, 29.8, 51.0, 59.1)
+    ),
+    "colad_x101dcncop_r50p3x_ms_2x": Row(
+        "colad", "X101-DCN COP", "ms 2x", "paa_r50_ms_3x", tables="78", test_dev=(49.2, 68.3, 54.1, 30.6, 52.8, 61.9)
+    ),
+    "dynamic_lad_swinb_x101dcn_ms_3x": Row(
+        "dynamic_lad",
+        "Swin-B",
+        "Swin 3x",
+        "colad_x101dcncop_r50p3x_ms_2x",
+        tables="8",
+        val=51.4,
+        test_dev=(52.0, 71.3, 57.2, 33.8, 55.7, 65.1),
+    ),
+    "solad_r50_r101_1x": Row("solad", "R50", "1x", "paa_r101_1x", tables="2", val=42.4),
+    "solad_r50_swinb_1x": Row(
+        "solad", "R50", "1x", SWIN_TEACHER, tables="9", test_dev=(42.9, 62.2, 46.8, 25.1, 46.5, 54.0)
+    ),
+    "solad_r50cop_swinb_1x": Row(
+        "solad", "R50 COP", "1x", SWIN_TEACHER, tables="9", test_dev=(43.7, 63.0, 48.0, 25.8, 47.5, 54.9)
+    ),
+    "solad_r101cop_swinb_ms_2x": Row(
+        "solad", "R101 COP", "ms 2x", SWIN_TEACHER, tables="9", test_dev=(47.9, 67.1, 52.7, 29.6, 51.9, 59.6)
+    ),
+}
+
+
+def get_config(name: str = "") -> ConfigDict:
+    """The config of a row, by the recipe of the paper's section 4.1."""
+    if name not in ROWS:
+        near = difflib.get_close_matches(name, ROWS) or ["lad_r50_r101_1x"]
+        raise ValueError(f"{name!r} is no row of the paper: docs/paper.md lists them, such as {', '.join(near)}")
+    row = ROWS[name]
     config = base.get_config()
-    config.method = method
-    config.losses.normaliser_pictures = PICTURES_A_DEVICE[method]
-    set_backbone(config.model, backbone)
-    for split in ("train", "val"):
-        config.data[split].images = f"{COCO}/{split}2017"
-        config.data[split].annotations = f"{COCO}/annotations/instances_{split}2017.json"
-    config.data.test.images = f"{COCO}/test2017"
-    config.data.test.annotations = f"{COCO}/annotations/image_info_test-dev2017.json"
-    config.train.epochs, config.optimizer.decay_epochs = SCHEDULES[schedule]
+    config.method = row.method
+    config.model = to_config(NETWORKS[row.student])
+    if row.teacher in ROWS:
+        config.teacher.config = f"configs/paper.py:{row.teacher}"
+        config.teacher.path = f"runs/{run_name(config.teacher.config)}"
+        config.teacher.model = to_config(NETWORKS[ROWS[row.teacher].student])
+    elif row.teacher:
+        config.teacher.model = to_config(NETWORKS[row.teacher])
+    config.update_from_flattened_dict(DATA | RELEASED[row.method] | SCHEDULES[row.schedule] | row.changes)
     # The references report the last epoch. Of several that are evaluated the best on val would be taken.
     config.train.eval_every = config.train.epochs
     return config
 
 
-def set_backbone(model: ConfigDict, backbone: ResNetOptions | SwinOptions) -> None:
-    model.backbone = to_config(backbone)
-    model.deformable_towers = backbone == X101_DCN
+def tables() -> str:
+    """The paper's tables in Markdown, without columns that would be empty."""
+    sections = []
+    for key, title in TABLES.items():
+        rows = [_cells(name) for name, row in ROWS.items() if key in row.tables]
+        columns = [column for column in rows[0] if any(row[column] for row in rows)]
+        head, *lines = (f"| {' | '.join(cells)} |" for cells in [columns, *([row[c] for c in columns] for row in rows)])
+        sections.append("\n".join([f"## {title}", "", head, "|---" * len(columns) + "|", *lines]))
+    return "\n\n".join(sections)
 
 
-def set_teacher(config: ConfigDict, trained_by: ModuleType) -> None:
-    """The network of another row teaches, or, in CoLAD, is what the teacher starts from."""
-    name = trained_by.__name__.removeprefix("configs.")
-    config.teacher.config, config.teacher.path = f"configs/{name}.py", f"runs/{name}"
-    config.teacher.model = trained_by.get_config().model
+def _cells(name: str) -> dict[str, str]:
+    """A row by column, empty where it has nothing to say."""
+    row = ROWS[name]
+    numbers = {"val AP": row.val, "teacher's val AP": row.teacher_val}
+    numbers |= dict(zip_longest(TEST_DEV, row.test_dev))
+    return {
+        "row": f"`{name}`",
+        "method": row.method,
+        "student": row.student,
+        "teacher": f"`{row.teacher}`" if row.teacher in ROWS else row.teacher,
+        "schedule": row.schedule,
+        "besides": ", ".join(f"`{key}={value}`" for key, value in row.changes.items()),
+        **{column: "" if number is None else f"{number:.1f}" for column, number in numbers.items()},
+    }
 
 
-def set_multi_scale(config: ConfigDict) -> None:
-    """Short sides of 640 to 800 pixels (section 4.3); a fifth canvas saves a quarter of the padding."""
-    config.data.short_sides = tuple(range(640, 801))
-    config.data.canvases = 5
-
-
-def set_swin_recipe(config: ConfigDict) -> None:
-    """Optimiser, schedule and pictures of Swin's detectors, whose setting section 4.4 follows."""
-    config.optimizer.kind = "adamw"
-    config.optimizer.learning_rate = 1e-4
-    config.optimizer.weight_decay = 0.05
-    config.optimizer.no_decay = ("relative_position_bias_table", "norm")
-    config.optimizer.decay_epochs = (27, 33)
-    config.data.short_sides = tuple(range(480, 801, 32))
-    config.data.crop = 0.5
+if __name__ == "__main__":
+    print(tables())

@@ -1,7 +1,7 @@
 #!/bin/bash
 # One training run on several hosts with GPUs, by Slurm:  sbatch scripts/slurm.sh CONFIG WORKDIR [FLAGS]
 #
-#   sbatch --nodes=4 scripts/slurm.sh configs/paa_r50_1x.py /shared/runs/paa_r50 \
+#   sbatch --nodes=4 scripts/slurm.sh configs/paper.py:paa_r50_1x /shared/runs/paa_r50 \
 #     --config.train.batch_size=64 --config.evaluation.batch_size=64
 #
 # One process for each GPU: JAX learns from Slurm how many there are and where the first one listens, and gives each

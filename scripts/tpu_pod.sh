@@ -2,7 +2,7 @@
 # One training run on all hosts of a TPU pod slice, from your own machine:  scripts/tpu_pod.sh CONFIG WORKDIR [FLAGS]
 #
 #   export TPU=my-slice ZONE=europe-west4-b
-#   scripts/tpu_pod.sh configs/paa_r50_1x.py /mnt/shared/runs/paa_r50 \
+#   scripts/tpu_pod.sh configs/paper.py:paa_r50_1x /mnt/shared/runs/paa_r50 \
 #     --config.train.batch_size=128 --config.evaluation.batch_size=128
 #
 # Needs gcloud, and on every host of the slice:

@@ -59,7 +59,7 @@ EXTRA = {
     "python main.py --config=configs/your_data.py:data/cells --workdir=runs/cells-r50": YOURS,
     "python main.py --config=configs/your_data.py:data/cells --workdir=runs/cells-lad --config.method=lad "
     "--config.teacher.path=runs/cells-r50": YOURS,
-    "python -m lad_jax recipe configs/solad_r50_r101_1x.py": [],
+    "python -m lad_jax recipe configs/paper.py:solad_r50_r101_1x": [],
     "python -m benchmarks.step --config=configs/base.py --height=256 --width=256 --batch=2": [
         *(flag for flag in SMALL if "train." not in flag),
         "--height=64",

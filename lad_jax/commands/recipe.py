@@ -1,8 +1,8 @@
 """The commands that train and evaluate a config, from its first teacher on; and run them, one after the other.
 
-    python -m lad_jax recipe configs/solad_r50_r101_1x.py
-    python -m lad_jax recipe configs/solad_r50_r101_1x.py --run
-    python -m lad_jax recipe configs/solad_r50_r101_1x.py --run -- --config.data.workers=16
+    python -m lad_jax recipe configs/paper.py:solad_r50_r101_1x
+    python -m lad_jax recipe configs/paper.py:solad_r50_r101_1x --run
+    python -m lad_jax recipe configs/paper.py:solad_r50_r101_1x --run -- --config.data.workers=16
 
 Call it in the repository's root. The run of `configs/NAME.py` lies in `runs/NAME`, that of `configs/NAME.py:VARIANT` in
 `runs/NAME_VARIANT`; what is done there is not repeated, and what only a finished training needed is not run. Options
@@ -143,7 +143,7 @@ def run(stages: Sequence[Stage]) -> None:
 
 def main(arguments: list[str]) -> None:
     if len(arguments) < 2:
-        raise InputError("give a config, such as configs/solad_r50_r101_1x.py; see --help.")
+        raise InputError("give a config, such as configs/paper.py:solad_r50_r101_1x; see --help.")
     _, config, *extra = arguments
     stages = make_stages(config, Path(FLAGS.workdirs), extra)
     show(stages)

@@ -215,13 +215,16 @@ class TestBadInput:
 
     @pytest.mark.parametrize(
         ("path", "advice"),
-        [("runs/paa_r50_1x", ""), ("empty", r" That is then in runs/paa_r50_1x: set config\.teacher\.path to it\.")],
+        [
+            ("runs/paper_paa_r50_1x", ""),
+            ("empty", r" That is then in runs/paper_paa_r50_1x: set config\.teacher\.path to it\."),
+        ],
     )
     def test_teacher_that_a_config_trains(
         self, path: str, advice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(tmp_path)
-        row = "configs/paa_r50_1x.py"
+        row = "configs/paper.py:paa_r50_1x"
         message = rf"no checkpoint in {path}: .* trained by {row}: .*lad_jax recipe {row} --run.* first\.{advice}$"
         with pytest.raises(InputError, match=message):
             train(tiny(method="lad", teacher__path=path, teacher__config=row), tmp_path / "run")
