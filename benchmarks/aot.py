@@ -32,12 +32,10 @@ from jax.sharding import Mesh
 
 from lad_jax import RunOptions, from_config
 from lad_jax.mesh import DATA, SPATIAL, layout_of, replicated
-from lad_jax.models import Detector, ModelOptions
+from lad_jax.models import ModelOptions
 from lad_jax.options import run_name
-from lad_jax.run.networks import make_run_step
-from lad_jax.train.optimizer import make_optimizer, make_schedule
+from lad_jax.run.build import make_models, make_train_step
 from lad_jax.train.state import init_state, init_variables
-from lad_jax.train.step import jit_step
 from lad_jax.types import Batch, GroundTruth
 
 # A compiler shares nothing with another, so several may be loaded at once.
@@ -141,19 +139,21 @@ def lower(case: Case) -> jax.stages.Lowered:
     batch = batch_of(case, mesh)
     options = options_of(case, len(batch.images))
     policy = options.policy
-    models = {name: Detector(options.model_of(name), case.classes) for name in policy.networks}
-    schedule = make_schedule(options.optimizer, batch_size=len(batch.images), steps_per_epoch=STEPS_PER_EPOCH)
-    optimizer = make_optimizer(options.optimizer, schedule, {name: options.model_of(name) for name in policy.trained})
+    models = make_models(options, case.classes)
+    train_step = make_train_step(options, models, steps_per_epoch=STEPS_PER_EPOCH, mesh=mesh)
 
     def start() -> Any:
         variables = {name: init_variables(model, seed=0) for name, model in models.items()}
         state = init_state(
-            {name: variables[name] for name in policy.trained}, optimizer, ema=options.optimizer.ema_decay > 0
+            {name: variables[name] for name in policy.trained},
+            train_step.optimizer,
+            seed=options.seed,
+            ema=options.optimizer.ema_decay > 0,
         )
         return state, {name: variables[name] for name in policy.frozen}
 
     state, frozen = jax.tree.map(lambda x: x.update(sharding=replicated(mesh)), jax.eval_shape(start))
-    return jit_step(make_run_step(options, models, optimizer, schedule, mesh), mesh).lower(state, frozen, batch)
+    return train_step.jitted.lower(state, frozen, batch)
 
 
 def measure(case: Case) -> dict[str, Any]:

@@ -12,7 +12,6 @@ import re
 import statistics
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import jax
@@ -25,18 +24,18 @@ from lad_jax import boxes, mixture
 from lad_jax.assign.candidates import max_iou_candidates
 from lad_jax.assign.paa import PAAOptions, cheapest_of_each_object, make_paa
 from lad_jax.priors import make_priors
-from lad_jax.types import GroundTruth, Predictions, Priors
+from lad_jax.types import GroundTruth, Predictions, Scene
 from tests.reference import paa as literal
 
 STRIDES, OPTIONS = (8, 16, 32, 64, 128), PAAOptions()
-PAA = make_paa(OPTIONS, len(STRIDES))
+PAA = make_paa(OPTIONS)
 
 
 def inputs(canvas, batch, n_classes, n_objects):
     """Priors, raw outputs and objects: logits about -4.6, small deltas, sides from 8 pixels to the canvas."""
     rng = np.random.default_rng(0)
     priors = make_priors(canvas, STRIDES, 8.0)
-    n = len(priors.level)
+    n = len(priors.boxes)
     logits = rng.normal(-4.6, 0.3, (batch, n, n_classes)).astype(np.float32)
     deltas = rng.normal(0, 0.1, (batch, n, 4)).astype(np.float32)
     limit = np.array([canvas[1], canvas[0]])
@@ -53,7 +52,7 @@ def inputs(canvas, batch, n_classes, n_objects):
         boxes=boxes.decode(jnp.asarray(priors.boxes), jnp.asarray(deltas)),
         quality_logit=jnp.zeros((batch, n)),
     )
-    return Priors(*map(jnp.asarray, priors)), logits, predictions, truth
+    return jax.tree.map(jnp.asarray, priors), logits, predictions, truth
 
 
 def median_ms(function, *arguments, repeats):
@@ -71,10 +70,12 @@ def measure(canvas, batch, n_classes, n_objects, repeats):
     """Times of the whole assignment and of its parts, memory, and calls to the host."""
     priors, logits, predictions, truth = inputs(canvas, batch, n_classes, n_objects)
 
+    def scene(truth):
+        return Scene(priors, truth, jnp.array(canvas), jnp.zeros(()))
+
     @jax.jit
     def whole(predictions, truth):
-        tables = jax.vmap(partial(PAA.cost, priors))(predictions, truth)
-        return jax.vmap(lambda table, t: PAA.partition(table, priors, t))(tables, truth)
+        return jax.vmap(lambda p, t: PAA.partition(PAA.cost(scene(t), p), scene(t)))(predictions, truth)
 
     @jax.jit
     def candidates(truth):
@@ -82,30 +83,24 @@ def measure(canvas, batch, n_classes, n_objects, repeats):
 
     @jax.jit
     def costs(predictions, truth):
-        return jax.vmap(partial(PAA.cost, priors))(predictions, truth)
+        return jax.vmap(lambda p, t: PAA.cost(scene(t), p))(predictions, truth)
 
     @jax.jit
-    def cheapest(tables):
-        select = partial(
-            cheapest_of_each_object,
-            priors=priors,
-            n_objects=n_objects,
-            n_levels=len(STRIDES),
-            per_level=OPTIONS.candidates_per_level,
-        )
-        return jax.vmap(select)(tables)
+    def cheapest(tables, truth):
+        per_level = OPTIONS.candidates_per_level
+        return jax.vmap(lambda table, t: cheapest_of_each_object(table, scene(t), per_level=per_level))(tables, truth)
 
     fit = jax.jit(jax.vmap(jax.vmap(mixture.fit)))
 
     tables = costs(predictions, truth)
-    _, values, kept = cheapest(tables)
+    _, values, kept = cheapest(tables, truth)
     candidates_ms = median_ms(candidates, truth, repeats=repeats)
     compiled = whole.lower(predictions, truth).compile()
     result = {
         "objects": n_objects,
         "candidates_ms": candidates_ms,
         "costs_ms": median_ms(costs, predictions, truth, repeats=repeats) - candidates_ms,
-        "cheapest_ms": median_ms(cheapest, tables, repeats=repeats),
+        "cheapest_ms": median_ms(cheapest, tables, truth, repeats=repeats),
         "mixture_ms": median_ms(fit, values, kept, repeats=repeats),
         "whole_ms": median_ms(compiled, predictions, truth, repeats=repeats),
         "temporary_mb": compiled.memory_analysis().temp_size_in_bytes / 1e6,
@@ -121,7 +116,7 @@ def literal_assign(priors, logits, predicted, truth):
     for logit, box, objects, labels in zip(logits, predicted, truth.boxes, truth.labels, strict=True):
         candidate = literal.pre_assign(priors.boxes, priors.valid, objects)
         cost = literal.costs(candidate, logit, box, objects, labels)
-        owners.append(literal.partition(candidate, cost, priors.level, len(labels)))
+        owners.append(literal.partition(candidate, cost, priors.levels.of_prior, len(labels)))
     return np.stack(owners)
 
 

@@ -24,9 +24,8 @@ from benchmarks._measure import in_turns, machine, matrix_peak, memory_mb, print
 from benchmarks._parts import GROUPS, part_of
 from benchmarks._profile import profile
 from lad_jax import RunOptions, from_config
-from lad_jax.models import Detector
-from lad_jax.run.networks import make_run_step
-from lad_jax.train.optimizer import make_optimizer, make_schedule
+from lad_jax.mesh import MeshOptions, make_mesh
+from lad_jax.run.build import make_models, make_train_step
 from lad_jax.train.state import TrainState, init_state, init_variables, params_of, with_params
 from lad_jax.types import Batch
 
@@ -82,12 +81,12 @@ def main(_: list[str]) -> None:
     # Sums over the whole batch, whatever the config has: the batch here is as small as is asked for.
     options = replace(options, losses=replace(options.losses, normaliser_pictures=0))
     method = options.policy
-    models = {name: Detector(options.model_of(name), FLAGS.classes) for name in method.networks}
+    models = make_models(options, FLAGS.classes)
     variables = {name: init_variables(model, seed) for seed, (name, model) in enumerate(models.items())}
     trained = {name: variables[name] for name in method.trained}
     frozen = {name: variables[name] for name in method.frozen}
-    schedule = make_schedule(options.optimizer, batch_size=FLAGS.batch, steps_per_epoch=1000)
-    optimizer = make_optimizer(options.optimizer, schedule, {name: options.model_of(name) for name in trained})
+    mesh = make_mesh(MeshOptions(data=1), {})
+    train_step = make_train_step(options, models, steps_per_epoch=1000, mesh=mesh)
     canvas = (FLAGS.height, FLAGS.width)
     pictures = random_batch(canvas, n_images=FLAGS.batch, n_objects=FLAGS.objects, n_classes=FLAGS.classes)
     batch = jax.device_put(pictures)
@@ -105,9 +104,8 @@ def main(_: list[str]) -> None:
 
     # The step takes its state away, so the bare networks get copies.
     own, params = jax.tree.map(jnp.copy, (variables, params_of(trained)))
-    run_step = make_run_step(options, models, optimizer, schedule)
-    state = init_state(trained, optimizer, ema=options.optimizer.ema_decay > 0)
-    program, compile_s, flops = compiled(run_step, state, frozen, batch, donate_argnums=0)
+    state = init_state(trained, train_step.optimizer, seed=options.seed, ema=options.optimizer.ema_decay > 0)
+    program, compile_s, flops = compiled(train_step.step, state, frozen, batch, donate_argnums=0)
     step = Stepper(program, state, frozen, batch)
     networks, *_ = compiled(bare, params, own, batch)
     beside = _beside.training(FLAGS.beside, pictures, n_classes=FLAGS.classes, dtype=options.model.dtype)

@@ -17,11 +17,16 @@ from configs import base
 VARIANTS = ("teacher", "paa", "soft_label", "lad", "solad", "dynamic_lad", "colad")
 
 
+def method_of(variant: str) -> str:
+    """The method that a variant trains by."""
+    return "plain" if variant in ("teacher", "paa") else variant
+
+
 def get_config(variant: str = "paa") -> ConfigDict:
     if variant not in VARIANTS:
         raise ValueError(f"variant {variant!r}; allowed: {', '.join(VARIANTS)}")
     config = base.get_config()
-    config.method = "paa" if variant == "teacher" else variant
+    config.method = method_of(variant)
     config.model = _network(config.model, depth=18 if variant == "teacher" else 10)
     config.teacher.model = _network(config.teacher.model, depth=18)
 

@@ -80,10 +80,10 @@ SCHEDULES = {
     },
 }
 
-PAA = "paa"
+PLAIN = "plain"
 """The method of PAA's own rows: the student learns by its own costs."""
 RELEASED = {
-    PAA: {"losses.normaliser_pictures": 2},
+    PLAIN: {"losses.normaliser_pictures": 2},
     "soft_label": {"losses.normaliser_pictures": 8, "soft_label.min_iou": 0.1},
     "lad": {"losses.normaliser_pictures": 8},
     "solad": {"losses.normaliser_pictures": 8},
@@ -137,28 +137,28 @@ TABLES = {
 }
 
 ROWS = {
-    "paa_r18_1x": Row(PAA, "R18", "1x", changes=AUTHORS, tables="6A", val=35.8),
-    "paa_iop_r18_1x": Row(PAA, "R18 IOP", "1x", changes=AUTHORS, tables="A", val=36.7),
-    "paa_cop_r18_1x": Row(PAA, "R18 COP", "1x", changes=AUTHORS, tables="A", val=36.9),
-    "paa_iop_noiou_r18_1x": Row(PAA, "R18 IOP without IoU", "1x", changes=AUTHORS, tables="A", val=36.6),
-    "paa_cop_noiou_r18_1x": Row(PAA, "R18 COP without IoU", "1x", changes=AUTHORS, tables="A", val=36.9),
-    "paa_r50_1x": Row(PAA, "R50", "1x", tables="25A", val=40.4),
-    "paa_iop_r50_1x": Row(PAA, "R50 IOP", "1x", changes=AUTHORS, tables="A", val=41.6),
-    "paa_cop_r50_1x": Row(PAA, "R50 COP", "1x", changes=AUTHORS, tables="A", val=41.6),
-    "paa_iop_noiou_r50_1x": Row(PAA, "R50 IOP without IoU", "1x", changes=AUTHORS, tables="A", val=41.1),
-    "paa_cop_noiou_r50_1x": Row(PAA, "R50 COP without IoU", "1x", changes=AUTHORS, tables="A", val=41.2),
-    "paa_r50_2x": Row(PAA, "R50", "2x", tables="5", val=41.6),
-    "paa_r50_ms_3x": Row(PAA, "R50", "ms 3x", tables="7", val=43.3, test_dev=(43.8,)),
-    "paa_r101_1x": Row(PAA, "R101", "1x", tables="345", val=42.6),
-    "paa_r101_2x": Row(PAA, "R101", "2x", tables="345", val=43.5),
+    "paa_r18_1x": Row(PLAIN, "R18", "1x", changes=AUTHORS, tables="6A", val=35.8),
+    "paa_iop_r18_1x": Row(PLAIN, "R18 IOP", "1x", changes=AUTHORS, tables="A", val=36.7),
+    "paa_cop_r18_1x": Row(PLAIN, "R18 COP", "1x", changes=AUTHORS, tables="A", val=36.9),
+    "paa_iop_noiou_r18_1x": Row(PLAIN, "R18 IOP without IoU", "1x", changes=AUTHORS, tables="A", val=36.6),
+    "paa_cop_noiou_r18_1x": Row(PLAIN, "R18 COP without IoU", "1x", changes=AUTHORS, tables="A", val=36.9),
+    "paa_r50_1x": Row(PLAIN, "R50", "1x", tables="25A", val=40.4),
+    "paa_iop_r50_1x": Row(PLAIN, "R50 IOP", "1x", changes=AUTHORS, tables="A", val=41.6),
+    "paa_cop_r50_1x": Row(PLAIN, "R50 COP", "1x", changes=AUTHORS, tables="A", val=41.6),
+    "paa_iop_noiou_r50_1x": Row(PLAIN, "R50 IOP without IoU", "1x", changes=AUTHORS, tables="A", val=41.1),
+    "paa_cop_noiou_r50_1x": Row(PLAIN, "R50 COP without IoU", "1x", changes=AUTHORS, tables="A", val=41.2),
+    "paa_r50_2x": Row(PLAIN, "R50", "2x", tables="5", val=41.6),
+    "paa_r50_ms_3x": Row(PLAIN, "R50", "ms 3x", tables="7", val=43.3, test_dev=(43.8,)),
+    "paa_r101_1x": Row(PLAIN, "R101", "1x", tables="345", val=42.6),
+    "paa_r101_2x": Row(PLAIN, "R101", "2x", tables="345", val=43.5),
     "paa_r101_ms_2x": Row(
-        PAA, "R101", "ms 2x", changes=ORIGINAL, tables="7", test_dev=(44.8, 63.3, 48.7, 26.5, 48.8, 56.3)
+        PLAIN, "R101", "ms 2x", changes=ORIGINAL, tables="7", test_dev=(44.8, 63.3, 48.7, 26.5, 48.8, 56.3)
     ),
     "paa_x101_ms_2x": Row(
-        PAA, "X101", "ms 2x", changes=ORIGINAL, tables="7", test_dev=(46.6, 65.6, 50.8, 28.8, 50.4, 57.9)
+        PLAIN, "X101", "ms 2x", changes=ORIGINAL, tables="7", test_dev=(46.6, 65.6, 50.8, 28.8, 50.4, 57.9)
     ),
     "paa_x101dcn_ms_2x": Row(
-        PAA, "X101-DCN", "ms 2x", changes=ORIGINAL, tables="7", test_dev=(49.0, 67.8, 53.3, 30.2, 51.3, 62.2)
+        PLAIN, "X101-DCN", "ms 2x", changes=ORIGINAL, tables="7", test_dev=(49.0, 67.8, 53.3, 30.2, 51.3, 62.2)
     ),
     "soft_label_kl0_r50_r101_1x": Row(
         "soft_label", "R50", "1x", "paa_r101_1x", {"soft_label.gamma": 0.0} | WARM_UP, tables="2", val=39.8

@@ -84,7 +84,7 @@ class TrainOptions:
 class RunOptions:
     """A run, whole."""
 
-    method: Literal["paa", "soft_label", "lad", "solad", "dynamic_lad", "colad"] = "paa"
+    method: Literal["plain", "soft_label", "lad", "solad", "dynamic_lad", "colad"] = "plain"
     seed: int = 0
     model: ModelOptions = ModelOptions()
     """The student."""

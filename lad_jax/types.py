@@ -4,13 +4,17 @@ Each noun is a `NamedTuple` of arrays written for *one image*; the batch axis co
 always the first. Dimension letters, used in every signature:
 
     B images   A priors over all levels   L levels   G objects (padded)   C classes   D detections   H W pixels
+    *E entries of a cost table: [A] or [G, A]
 
 Boxes are `x1 y1 x2 y2` in pixels of the resized and padded canvas, float32, continuous (no "+1").
 Masks are bool and mean *keep*.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
+import jax
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
 
@@ -31,13 +35,60 @@ class GroundTruth(NamedTuple):
         return self.mask & ~self.crowd
 
 
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class Levels:
+    """The grids of a feature pyramid on one canvas: no arrays, so known while a program is traced."""
+
+    strides: tuple[int, ...]
+    """Side of a cell, level by level [pixels]."""
+    shapes: tuple[tuple[int, int], ...]
+    """Rows and columns of cells, level by level."""
+
+    def __len__(self) -> int:
+        return len(self.strides)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of cells, which is that of priors, level by level."""
+        return tuple(rows * columns for rows, columns in self.shapes)
+
+    @property
+    def of_prior(self) -> Int[np.ndarray, " A"]:
+        """The level of each prior."""
+        return np.repeat(np.arange(len(self), dtype=np.int32), self.sizes)
+
+    @property
+    def slices(self) -> tuple[slice, ...]:
+        """The priors of each level."""
+        ends = np.cumsum(self.sizes).tolist()
+        return tuple(slice(end - size, end) for end, size in zip(ends, self.sizes, strict=True))
+
+    @property
+    def corners(self) -> Int[np.ndarray, "A 2"]:
+        """x and y of the top left corner of each prior's cell [pixels]."""
+        grids = zip(self.shapes, self.strides, strict=True)
+        return np.concatenate([np.mgrid[:rows, :columns][::-1].reshape(2, -1).T * s for (rows, columns), s in grids])
+
+
 class Priors(NamedTuple):
     """Anchor boxes, level by level, row-major within a level."""
 
     boxes: Float[Array, "A 4"]
-    level: Int[Array, " A"]
     valid: Bool[Array, " A"]
     """False beyond the image's own extent (its size rounded up to the pad multiple, spec 2.2)."""
+    levels: Levels
+
+
+class Scene(NamedTuple):
+    """What an assigner or a loss sees of an image besides predictions."""
+
+    priors: Priors
+    truth: GroundTruth
+    image_hw: Int[Array, "2"]
+    """Height and width of the image's content [pixels]; 0 for a picture that could not be read."""
+    progress: Float[Array, ""]
+    """Share of the training that is over, 0…1."""
 
 
 class Predictions(NamedTuple):
@@ -57,24 +108,39 @@ class Predictions(NamedTuple):
 
 
 class CostTable(NamedTuple):
-    """What it would cost to make a prior responsible for its candidate object (compact: one candidate a prior)."""
+    """What it would cost to make a prior responsible for an object.
 
-    cost: Float[Array, " A"]
-    """Finite; `masked.WORST` where a network gave no finite cost; meaningless where `object` is -1."""
-    object: Int[Array, " A"]
-    """Index of the candidate object, -1 for none."""
+    Entries *E are [A], one candidate object a prior, or [G, A], every pair of an object and a prior. Whatever is by
+    boxes alone (`object`, `compared`) is the same for every network.
+    """
+
+    cost: Float[Array, "*E"]
+    """At least 0 and finite, without penalties; `masked.WORST` where a network gave no finite cost; meaningless where
+    `object` is -1."""
+    object: Int[Array, "*E"]
+    """The object that the entry's prior may be chosen for, -1 for none. In row g of [G, A] it is g or -1."""
+    compared: Bool[Array, "*E"]
+    """Whether the switch between networks looks at the entry; False where `object` is -1."""
+    besides: dict[str, Float[Array, "*E"]]
+    """What else the assigner's partition needs of the network that the entry's cost is from."""
 
 
 class Assignment(NamedTuple):
     """Who is responsible for what."""
 
-    object: Int[Array, " A"]
+    object: Int[Array, "*B A"]
     """Index of the object that a positive prior is responsible for, -1 for every other prior."""
-    positive: Bool[Array, " A"]
-    weight: Float[Array, " A"]
+    weight: Float[Array, "*B A"]
     """Weight in the classification loss: 0 for ignored priors."""
-    iterations: Int[Array, ""]
+    target: Float[Array, "*B A"]
+    """What the object's class is to score: 1 for a hard positive, 0 for a prior that is not positive."""
+    iterations: Int[Array, "*B"]
     """Iterations that the partition needed for its slowest object."""
+
+    @property
+    def positive(self) -> Bool[Array, "*B A"]:
+        """The priors that are responsible for an object."""
+        return self.object >= 0
 
 
 class Detections(NamedTuple):

@@ -67,9 +67,7 @@ def draw_boxes(
     return image
 
 
-def draw_priors(
-    image: Image, priors: Priors, assignment: Assignment, truth: GroundTruth, strides: Sequence[int]
-) -> Image:
+def draw_priors(image: Image, priors: Priors, assignment: Assignment, truth: GroundTruth) -> Image:
     """A row of panels, one per pyramid level: the objects, and the priors of the level that are positive.
 
     Each object's box has its own colour. A positive prior is a dot at its centre with the thin outline of its
@@ -80,7 +78,6 @@ def draw_priors(
       priors: of that canvas (numpy).
       assignment: of that picture (numpy).
       truth: its annotated boxes (numpy).
-      strides: pixels per cell, level by level.
     """
     factor = readable_factor(image)
     # A darkened picture lets colours stand out, whatever the picture's own are.
@@ -90,8 +87,8 @@ def draw_priors(
     line = _line_width(ground)
     objects = np.flatnonzero(truth.mask & ~truth.crowd)
     panels, captions = [], []
-    for level, stride in enumerate(strides):
-        positives = np.flatnonzero(assignment.positive & (np.asarray(priors.level) == level))
+    for stride, level in zip(priors.levels.strides, priors.levels.slices, strict=True):
+        positives = level.start + np.flatnonzero(assignment.object[level] >= 0)
         outlines = ground.copy()
         for a in positives:
             _rectangle(outlines, anchors[a], colour(responsible[a]), 1)

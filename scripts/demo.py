@@ -17,12 +17,13 @@ import jax
 import numpy as np
 
 import lad_jax
+from configs import demo
 from lad_jax.assign import make_assigner
 from lad_jax.data import eval_batches, make_eval_plan, open_dataset
-from lad_jax.distill import METHODS
-from lad_jax.distill.assignment import assign_batch
+from lad_jax.distill import METHODS, SwitchOptions, assign_batch
 from lad_jax.evaluation.evaluator import draw_results
 from lad_jax.priors import make_priors
+from lad_jax.types import Scene
 from lad_jax.visualize import draw_priors, stack, write_png
 
 ROOT = Path(__file__).parent.parent
@@ -76,7 +77,7 @@ def train(stage: str, output: Path, arguments: list[str]) -> float:
 
 
 def has_frozen_teacher(stage: str) -> bool:
-    return stage != "teacher" and bool(METHODS[stage].frozen)
+    return bool(METHODS[demo.method_of(stage)].frozen)
 
 
 def format_table(output: Path, seconds: dict[str, float]) -> str:
@@ -121,7 +122,7 @@ def draw_responsible(output: Path, options: lad_jax.RunOptions, dataset, positio
     batch = next(b for b in eval_batches(dataset, plan, options.data) if b.position[0] == position)
     canvas = make_priors(batch.images.shape[1:3], options.model.strides, options.model.anchor_scale)
     priors = jax.tree.map(lambda x: np.asarray(x)[None], canvas)
-    assigner = make_assigner(options.assigner, options.model.n_levels)
+    scene = Scene(priors, batch.truth, batch.image_hw, np.zeros(1, np.float32))
     sources = {
         "paa": {"student": ("paa", "student")},
         "lad": {"teacher": ("teacher", "student")},
@@ -135,14 +136,13 @@ def draw_responsible(output: Path, options: lad_jax.RunOptions, dataset, positio
             predictions[network] = jax.jit(model.apply)(variables, batch.images, batch.image_hw)
         assigned = assign_batch(
             predictions,
-            priors,
-            batch.truth,
-            method=METHODS[name],
-            assigner=assigner,
-            n_levels=options.model.n_levels,
+            scene,
+            method=METHODS[demo.method_of(name)],
+            assigner=make_assigner(options.assigner),
+            switch=SwitchOptions(),
         )
         one = jax.tree.map(lambda x: np.asarray(x)[0], (assigned.assignment, batch.truth))
-        rows.append(draw_priors(batch.images[0], canvas, *one, options.model.strides))
+        rows.append(draw_priors(batch.images[0], canvas, *one))
     captions = ["PAA: by the student's own costs", "LAD: by its teacher's costs", "CoLAD: by the better of the two"]
     return stack(rows, captions)
 

@@ -8,18 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lad_jax import losses
 from lad_jax.assign import AssignerOptions, make_assigner
-from lad_jax.distill import METHODS, Method, SwitchOptions, policy
-from lad_jax.distill.assignment import assign_batch
-from lad_jax.losses import SoftOptions
+from lad_jax.distill import METHODS, Method, SwitchOptions, assign_batch, policy
+from lad_jax.losses import LossSetting, SoftOptions, make_losses
 from lad_jax.mesh import MeshOptions, make_mesh, replicate, split_batch
 from lad_jax.models import Detector, ModelOptions, ResNetOptions
 from lad_jax.train.optimizer import OptimizerOptions, make_optimizer
 from lad_jax.train.state import init_state, init_variables
-from lad_jax.train.step import make_train_step
+from lad_jax.train.step import TrainStep
 from lad_jax.types import Batch, CostTable
-from tests.reference.example import predictions_of, priors_of, truth_of
+from tests.reference.example import loss_terms, predictions_of, priors_of, scene_of, truth_of
 
 OPTIONS = ModelOptions(
     backbone=ResNetOptions(depth=10, width=8, frozen_stages=-1),
@@ -31,10 +29,10 @@ OPTIONS = ModelOptions(
     norm_groups=4,
 )
 MODEL, CANVAS, N_CLASSES = Detector(OPTIONS, 3), (64, 96), 3
-ASSIGNER = make_assigner(AssignerOptions(), OPTIONS.n_levels)
+ASSIGNER = make_assigner(AssignerOptions())
 RATE = 0.01
 VARIANTS = {
-    "paa": METHODS["paa"],
+    "plain": METHODS["plain"],
     "lad_iou": dataclasses.replace(METHODS["lad"], box_weighting="iou"),
     "colad_iou": dataclasses.replace(METHODS["colad"], box_weighting="iou"),
     "solad_iou": dataclasses.replace(METHODS["solad"], box_weighting="iou"),
@@ -46,22 +44,29 @@ VARIANTS = {
 SOFT = SoftOptions()
 
 
+ONE_DEVICE = make_mesh(MeshOptions(data=1), {})
+
+
 @functools.cache
-def parts(variant, ema_decay=0.0, soft=SOFT, mesh=None, **changes):
+def step_of(variant, soft=SOFT, mesh=ONE_DEVICE, **changes):
     method = VARIANTS[variant]
-    optimizer = make_optimizer(OptimizerOptions(), lambda _: RATE, dict.fromkeys(method.trained, OPTIONS))
-    step = make_train_step(
-        dict.fromkeys(method.networks, MODEL),
+    return TrainStep(
         method=method,
+        models=dict.fromkeys(method.networks, MODEL),
         assigner=ASSIGNER,
-        optimizer=optimizer,
+        switch=changes.pop("switch", SwitchOptions()),
+        losses=dict.fromkeys(method.trained, make_losses(method.losses, LossSetting(method.box_weighting, soft))),
+        optimizer=make_optimizer(OptimizerOptions(), lambda _: RATE, dict.fromkeys(method.trained, OPTIONS)),
         schedule=lambda _: RATE,
-        ema_decay=ema_decay,
-        soft=soft,
         mesh=mesh,
+        total_steps=10,
         **changes,
     )
-    return method, optimizer, jax.jit(step)
+
+
+@functools.cache
+def compiled(variant, **changes):
+    return jax.jit(step_of(variant, **changes).step)
 
 
 @functools.cache
@@ -91,13 +96,15 @@ def make_batch(n=4, size=8):
 
 def run(variant, student, teacher, batch, *, mesh=None, **changes):
     """New variables and output of one step; the teacher is trained or frozen as the method says."""
-    method, optimizer, step = parts(variant, mesh=mesh, **changes)
+    if mesh:
+        changes |= {"mesh": mesh}
+    step, method = step_of(variant, **changes), VARIANTS[variant]
     networks = {"student": student, "teacher": teacher}
-    state = init_state({n: networks[n] for n in method.trained}, optimizer, ema=False)
+    state = init_state({n: networks[n] for n in method.trained}, step.optimizer, seed=0, ema=False)
     frozen = {n: networks[n] for n in method.frozen}
     if mesh:
         state, frozen, batch = replicate(state, mesh), replicate(frozen, mesh), split_batch(batch, mesh)
-    state, output = step(state, frozen, batch)
+    state, output = compiled(variant, **changes)(state, frozen, batch)
     return state.variables, output
 
 
@@ -107,7 +114,7 @@ def assert_same(a, b, rtol=1e-5, atol=1e-7):
 
 @pytest.fixture(scope="module")
 def paa():
-    return run("paa", variables(0), None, make_batch())
+    return run("plain", variables(0), None, make_batch())
 
 
 @pytest.mark.parametrize("variant", ["lad_iou", "colad_iou"])
@@ -153,9 +160,10 @@ def test_solad_without_its_soft_term_is_lad():
 
 def test_moving_average():
     """After a step: 0.9 times the weights before, and 0.1 times those after."""
-    _, optimizer, step = parts("paa", 0.9)
+    step = step_of("plain", ema_decay=0.9)
     before = {"student": variables(0)}
-    state, _ = step(init_state(before, optimizer, ema=True), {}, make_batch())
+    start = init_state(before, step.optimizer, seed=0, ema=True)
+    state, _ = jax.jit(step.step)(start, {}, make_batch())
     expected = jax.tree.map(lambda a, b: 0.9 * a + 0.1 * b, before["student"], state.variables["student"])
     assert_same(state.ema["student"], expected["params"], rtol=1e-6)
 
@@ -170,7 +178,7 @@ def padded(batch, extra):
 
 
 def test_padding_the_batch_and_the_objects_changes_nothing(paa):
-    new, output = run("paa", variables(0), None, padded(make_batch(), 4))
+    new, output = run("plain", variables(0), None, padded(make_batch(), 4))
     assert_same(new, paa[0], rtol=1e-4, atol=1e-6)
     for term in ("class", "box", "quality"):
         key = f"student/loss_{term}"
@@ -179,7 +187,7 @@ def test_padding_the_batch_and_the_objects_changes_nothing(paa):
 
 @pytest.mark.parametrize(
     ("variant", "changes", "n_devices"),
-    [("paa", {}, 1), ("all", {"switch": SwitchOptions(scope="batch"), "normaliser_pictures": 2}, 2)],
+    [("plain", {}, 1), ("all", {"switch": SwitchOptions(scope="batch"), "normaliser_pictures": 2}, 2)],
 )
 def test_a_batch_in_parts_is_the_batch(variant, changes, n_devices):
     """Also where parts differ in positives, a picture could not be read, and the switch looks at the whole batch."""
@@ -203,6 +211,7 @@ def test_a_batch_in_parts_is_the_batch(variant, changes, n_devices):
 # Laws of the assignment alone, on random predictions.
 BATCH = make_batch()
 PRIORS = priors_of(CANVAS, BATCH.image_hw, OPTIONS.strides, OPTIONS.anchor_scale)
+SCENE = scene_of(PRIORS, BATCH.truth, BATCH.image_hw)
 
 
 def predictions(seed):
@@ -213,15 +222,13 @@ def predictions(seed):
 
 @functools.partial(jax.jit, static_argnames="method")
 def assign(networks, *, method):
-    return assign_batch(
-        networks, PRIORS, BATCH.truth, method=METHODS[method], assigner=ASSIGNER, n_levels=OPTIONS.n_levels
-    )
+    return assign_batch(networks, SCENE, method=METHODS[method], assigner=ASSIGNER, switch=SwitchOptions())
 
 
 @pytest.mark.parametrize("method", ["lad", "dynamic_lad", "colad"])
 def test_a_teacher_equal_to_the_student_gives_paas_assignment_bit_by_bit(method):
     p = predictions(0)
-    expected = assign({"student": p}, method="paa").assignment
+    expected = assign({"student": p}, method="plain").assignment
     assigned = assign({"student": p, "teacher": p}, method=method).assignment
     jax.tree.map(np.testing.assert_array_equal, assigned, expected)
     assert expected.positive.any()
@@ -229,30 +236,27 @@ def test_a_teacher_equal_to_the_student_gives_paas_assignment_bit_by_bit(method)
 
 def test_a_switch_that_always_takes_the_teacher_is_lad():
     """Cubes of costs below 1 have a larger std/mean, and lone ones are smaller: the teacher teaches everywhere."""
-    candidates = assign({"student": predictions(0)}, method="paa").candidates
+    candidates = assign({"student": predictions(0)}, method="plain").table.object
     cost = jnp.asarray(np.random.default_rng(1).uniform(0.1, 0.9, candidates.shape).astype(np.float32))
-    tables = {"student": CostTable(cost, candidates), "teacher": CostTable(cost**3, candidates)}
-    decide = functools.partial(policy, n_levels=OPTIONS.n_levels, options=SwitchOptions())
-    switched, teaches = decide(tables, PRIORS, BATCH.truth)
-    lad, _ = decide({"teacher": tables["teacher"]}, PRIORS, BATCH.truth)
+    student, teacher = (CostTable(c, candidates, candidates >= 0, {}) for c in (cost, cost**3))
+    decide = jax.vmap(functools.partial(policy, options=SwitchOptions()))
+    switched, teaches = decide((student, teacher), SCENE)
+    lad, _ = decide((teacher,), SCENE)
     np.testing.assert_array_equal(teaches, np.where(candidates >= 0, 1, -1))
     partition = jax.jit(jax.vmap(ASSIGNER.partition))
-    ours, expected = (partition(table, PRIORS, BATCH.truth) for table in (switched, lad))
+    ours, expected = (partition(table, SCENE) for table in (switched, lad))
     jax.tree.map(np.testing.assert_array_equal, ours, expected)
 
 
-@pytest.mark.parametrize("method", ["paa", "colad"])
+@pytest.mark.parametrize("method", ["plain", "colad"])
 def test_no_gradient_flows_through_the_assignment(method):
     """The loss moves each network by the assignment as a constant: the gradient is that with a given assignment."""
     networks = {n: predictions(seed) for seed, n in enumerate(["student", "teacher"])}
 
     def loss(networks, assignment=None):
         assignment = assignment or assign(networks, method=method).assignment
-        return sum(
-            losses.detection_terms(
-                networks["student"], assignment, BATCH.truth, BATCH.valid, box_weighting="iou"
-            ).values()
-        )
+        terms = loss_terms(["detection"], networks["student"], assignment, SCENE, box_weighting="iou")
+        return sum(terms.values())
 
     through = jax.grad(loss)(networks)
     fixed = jax.grad(loss)(networks, assign(networks, method=method).assignment)
@@ -272,5 +276,5 @@ def test_a_broken_picture_is_named_and_leaves_the_others_alone():
             np.testing.assert_array_equal(np.asarray(a)[others], np.asarray(b)[others])
         # The network that still works teaches that picture.
         teaches = int(name == "student")
-        np.testing.assert_array_equal(assigned.teaches[2], np.where(assigned.candidates[2] >= 0, teaches, -1))
+        np.testing.assert_array_equal(assigned.source[2], np.where(assigned.table.object[2] >= 0, teaches, -1))
         assert assigned.assignment.positive[2].any()

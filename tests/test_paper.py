@@ -26,7 +26,7 @@ def test_row_builds(name: str) -> None:
     teacher = ROWS[row.teacher].student if row.teacher in ROWS else row.teacher
     backbones = [network.lower().replace("-", "").split()[0] for network in (row.student, teacher) if network]
     assert re.search(".*_".join(backbones), name) and name.endswith(row.schedule.split()[-1])
-    assert name.startswith(row.method) or row.method == paper.PAA
+    assert name.startswith(row.method) or row.method == paper.PLAIN
     assert ("ms" in name.split("_")) == bool(options.data.short_sides)
     assert options.train.eval_every == options.train.epochs
 

@@ -4,15 +4,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lad_jax.priors import level_shapes, level_sizes, make_priors, within
+from lad_jax.priors import make_levels, make_priors, within
 
 STRIDES = (8, 16, 32, 64, 128)
 
 
 def test_published_canvases():
-    assert level_shapes((800, 1344), STRIDES) == ((100, 168), (50, 84), (25, 42), (13, 21), (7, 11))
-    assert sum(level_sizes((800, 1344), STRIDES)) == 22_400
-    assert sum(level_sizes((800, 1088), STRIDES)) == 18_134
+    assert make_levels((800, 1344), STRIDES).shapes == ((100, 168), (50, 84), (25, 42), (13, 21), (7, 11))
+    assert sum(make_levels((800, 1344), STRIDES).sizes) == 22_400
+    assert sum(make_levels((800, 1088), STRIDES).sizes) == 18_134
 
 
 def test_every_anchor():
@@ -26,7 +26,8 @@ def test_every_anchor():
                 levels.append(level)
     priors = make_priors((96, 160), STRIDES, 8.0)
     np.testing.assert_array_equal(priors.boxes, expected)
-    np.testing.assert_array_equal(priors.level, levels)
+    np.testing.assert_array_equal(priors.levels.of_prior, levels)
+    assert [levels.index(level) for level in range(5)] == [part.start for part in priors.levels.slices]
     assert priors.valid.all()
     assert priors.boxes[:2].tolist() == [[-32, -32, 32, 32], [-24, -32, 40, 32]]
 
@@ -39,7 +40,7 @@ def test_anchor_scale():
 @pytest.mark.parametrize(("hw", "expected"), [((90, 125), (192, 48, 12, 4, 1)), ((128, 160), (320, 80, 20, 6, 2))])
 def test_valid_priors_of_the_worked_example(hw, expected):
     priors = within(make_priors((128, 160), STRIDES, 8.0), jnp.array(hw))
-    assert tuple(np.bincount(priors.level, weights=priors.valid).astype(int)) == expected
+    assert tuple(np.bincount(priors.levels.of_prior, weights=priors.valid).astype(int)) == expected
 
 
 def test_valid_rows_and_columns():
@@ -47,7 +48,7 @@ def test_valid_rows_and_columns():
     hw, canvas = (65, 129), (160, 256)
     priors = within(make_priors(canvas, STRIDES, 8.0), jnp.array(hw))
     expected = []
-    for (rows, columns), stride in zip(level_shapes(canvas, STRIDES), STRIDES, strict=True):
+    for (rows, columns), stride in zip(priors.levels.shapes, STRIDES, strict=True):
         inside = np.zeros((rows, columns), bool)
         inside[: -(-96 // stride), : -(-160 // stride)] = True
         expected.append(inside.ravel())

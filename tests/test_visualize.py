@@ -81,16 +81,16 @@ def test_small_pictures_are_enlarged_by_an_integer():
 
 
 def test_positives_are_dots_on_their_level_in_their_objects_colour():
-    strides = (8, 16)
-    priors = make_priors((64, 64), strides, 4.0)  # 64 and 16 priors
+    priors = make_priors((64, 64), (8, 16), 4.0)  # 64 and 16 priors
     boxes = np.array([[8, 8, 30, 30], [2, 40, 60, 60], [40, 2, 60, 20], [0, 0, 0, 0]], np.float32)
     truth = GroundTruth(boxes, np.zeros(4, np.int32), np.array([1, 1, 1, 0], bool), np.array([0, 0, 1, 0], bool))
     responsible = np.full(80, -1)
     fine, coarse = 3 * 8 + 2, 64 + 3 * 4 + 2  # centres (16, 24) and (32, 48)
     responsible[fine], responsible[coarse] = 0, 1
-    assignment = Assignment(responsible, responsible >= 0, np.ones(80, np.float32), np.array(1))
+    target = (responsible >= 0).astype(np.float32)
+    assignment = Assignment(responsible, np.ones(80, np.float32), target, np.array(1))
     image = np.full((64, 64, 3), 90, np.uint8)
-    picture = draw_priors(image, priors, assignment, truth, strides)
+    picture = draw_priors(image, priors, assignment, truth)
 
     factor = readable_factor(image)
     gap = (picture.shape[1] - 2 * 64 * factor) // 3

@@ -21,9 +21,9 @@ class AssignerOptions:
     paa: PAAOptions = PAAOptions()
 
 
-def make_assigner(options: AssignerOptions, n_levels: int) -> Assigner:
-    """The assigner that the options name, for a pyramid of `n_levels`."""
-    return ASSIGNERS[options.name](getattr(options, options.name), n_levels)
+def make_assigner(options: AssignerOptions) -> Assigner:
+    """The assigner that the options name."""
+    return ASSIGNERS[options.name](getattr(options, options.name))
 
 
 __all__ = ["ASSIGNERS", "Assigner", "AssignerOptions", "PAAOptions", "make_assigner"]

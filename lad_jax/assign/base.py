@@ -2,19 +2,19 @@
 
 from typing import NamedTuple, Protocol
 
-from lad_jax.types import Assignment, CostTable, GroundTruth, Predictions, Priors
+from lad_jax.types import Assignment, CostTable, Predictions, Scene
 
 
 class CostFunction(Protocol):
     """What it would cost one image's priors to be responsible for its objects, by one network's predictions."""
 
-    def __call__(self, priors: Priors, predictions: Predictions, truth: GroundTruth) -> CostTable: ...
+    def __call__(self, scene: Scene, predictions: Predictions) -> CostTable: ...
 
 
 class PartitionFunction(Protocol):
     """From costs to positives and negatives. Sees no network: the costs may come from another one."""
 
-    def __call__(self, table: CostTable, priors: Priors, truth: GroundTruth) -> Assignment: ...
+    def __call__(self, table: CostTable, scene: Scene) -> Assignment: ...
 
 
 class Assigner(NamedTuple):

@@ -31,7 +31,7 @@ def max_iou_candidates(priors: Priors, truth: GroundTruth, *, min_iou: float) ->
         return (jnp.maximum(largest, overlap), nearest, claimant), None
 
     # One object after the other: a few rows of A numbers stay in the cache, tables of [G, A] would not.
-    nobody = jnp.full(len(priors.level), -1)
+    nobody = jnp.full(len(priors.boxes), -1)
     start = (jnp.full(nobody.shape, -1.0), nobody, nobody)
     objects = (jnp.arange(len(truth.labels)), truth.boxes, truth.objects)
     (largest, nearest, claimant), _ = jax.lax.scan(visit, start, objects)

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 from lad_jax import boxes, losses, masked, mixture
 from lad_jax.assign.base import Assigner
 from lad_jax.assign.candidates import max_iou_candidates
-from lad_jax.types import Assignment, CostTable, GroundTruth, Predictions, Priors
+from lad_jax.types import Assignment, CostTable, Predictions, Scene
 
 
 @dataclass(frozen=True)
@@ -45,43 +45,41 @@ class PAAOptions:
             raise ValueError(f"box_cost_weight is {self.box_cost_weight}; it must not be negative")
 
 
-def make_paa(options: PAAOptions, n_levels: int) -> Assigner:
-    """PAA's two functions, closed over the options and the number of pyramid levels."""
-    return Assigner(partial(cost, options=options), partial(partition, options=options, n_levels=n_levels))
+def make_paa(options: PAAOptions) -> Assigner:
+    """PAA's two functions, closed over the options."""
+    return Assigner(partial(cost, options=options), partial(partition, options=options))
 
 
-def cost(priors: Priors, predictions: Predictions, truth: GroundTruth, *, options: PAAOptions) -> CostTable:
+def cost(scene: Scene, predictions: Predictions, *, options: PAAOptions) -> CostTable:
     """Every candidate's loss, were it responsible for its object (spec 4, eq. 2 of the paper).
 
     cost = Σ_c focal_c + box_cost_weight · (1 - GIoU)         (or IoU: `box_cost`)
 
     summed over all classes, the object's being the positive one. The quality branch has no part in it.
     """
-    candidate = max_iou_candidates(priors, truth, min_iou=options.min_iou)
+    truth = scene.truth
+    candidate = max_iou_candidates(scene.priors, truth, min_iou=options.min_iou)
     object_of = jnp.maximum(candidate, 0)
     # Never an [A, G, C] tensor: each prior's sum over the classes as background, then one entry exchanged.
     as_background = jnp.sum(losses.focal_negative(predictions.class_log_p, predictions.class_log_not_p), axis=1)
-    own = truth.labels[object_of][:, None]
-    log_p = jnp.take_along_axis(predictions.class_log_p, own, axis=1)[:, 0]
-    log_not_p = jnp.take_along_axis(predictions.class_log_not_p, own, axis=1)[:, 0]
+    label = truth.labels[object_of][:, None]
+    log_p = jnp.take_along_axis(predictions.class_log_p, label, axis=1)[:, 0]
+    log_not_p = jnp.take_along_axis(predictions.class_log_not_p, label, axis=1)[:, 0]
     classification = as_background - losses.focal_negative(log_p, log_not_p) + losses.focal_positive(log_p, log_not_p)
     overlap = {"giou": boxes.giou, "iou": boxes.iou}[options.box_cost]
     localisation = 1 - overlap(predictions.boxes, truth.boxes[object_of])
-    return CostTable(masked.finite(classification + options.box_cost_weight * localisation), candidate)
+    total = masked.finite(classification + options.box_cost_weight * localisation)
+    return CostTable(total, candidate, compared=candidate >= 0, besides={})
 
 
-def partition(
-    table: CostTable, priors: Priors, truth: GroundTruth, *, options: PAAOptions, n_levels: int
-) -> Assignment:
+def partition(table: CostTable, scene: Scene, *, options: PAAOptions) -> Assignment:
     """Split each object's candidates by a mixture of two Gaussians over their costs (spec 5.1).
 
     The cheapest candidates of every level enter. Positive are those of the cheaper component, in order of cost, up
     to the one where the mixture is densest; an object with a single candidate gets none. So the released code;
     `options` has what others do. All other valid priors are negative.
     """
-    index, costs, kept = cheapest_of_each_object(
-        table, priors, n_objects=len(truth.labels), n_levels=n_levels, per_level=options.candidates_per_level
-    )
+    index, costs, kept = cheapest_of_each_object(table, scene, per_level=options.candidates_per_level)
     fitted = jax.vmap(mixture.fit)(costs, kept)
     chosen = kept & THRESHOLDS[options.threshold](fitted, costs)
     if options.empty_component == "all":
@@ -93,8 +91,8 @@ def partition(
     positive = jnp.zeros(n_priors, bool).at[jnp.where(chosen, index, n_priors)].set(True, mode="drop")
     return Assignment(
         object=jnp.where(positive, table.object, -1),
-        positive=positive,
-        weight=priors.valid.astype(jnp.float32),
+        weight=scene.priors.valid.astype(jnp.float32),
+        target=positive.astype(jnp.float32),
         iterations=jnp.max(jnp.where(several, fitted.iterations, 0)),
     )
 
@@ -120,9 +118,9 @@ THRESHOLDS = {"densest_foreground": densest_foreground, "densest_any": densest_a
 
 
 def cheapest_of_each_object(
-    table: CostTable, priors: Priors, *, n_objects: int, n_levels: int, per_level: int
+    table: CostTable, scene: Scene, *, per_level: int
 ) -> tuple[Int[Array, "G S"], Float[Array, "G S"], Bool[Array, "G S"]]:
-    """For each object its cheapest candidates of every level, by rising cost: S = n_levels · per_level.
+    """For each object its cheapest candidates of every level, by rising cost: S = levels · per_level.
 
     All cells (object and level) give up their cheapest candidate at once, `per_level` times: much faster than
     sorting the priors, and the work does not grow with the number of objects. Of equal costs the first prior wins.
@@ -131,7 +129,8 @@ def cheapest_of_each_object(
       Indices of priors, their costs, and a mask: an object may have fewer than S. Where the mask is False, the other
       two are meaningless.
     """
-    n_cells = n_objects * n_levels
+    levels, n_objects = scene.priors.levels, len(scene.truth.labels)
+    n_cells = n_objects * len(levels)
     prior = jnp.arange(len(table.cost))
 
     def pick(cell: Int[Array, " A"], _: None):
@@ -140,8 +139,8 @@ def cheapest_of_each_object(
         return jnp.where(prior == first[cell], n_cells, cell), (first[:-1], cheapest[:-1])
 
     is_candidate = (table.object >= 0) & masked.is_finite(table.cost)
-    cell = jnp.where(is_candidate, table.object * n_levels + priors.level, n_cells)
+    cell = jnp.where(is_candidate, table.object * len(levels) + levels.of_prior, n_cells)
     _, picked = jax.lax.scan(pick, cell, length=per_level)
-    index, costs = (x.T.reshape(n_objects, n_levels * per_level) for x in picked)
+    index, costs = (x.T.reshape(n_objects, len(levels) * per_level) for x in picked)
     costs, index = jax.lax.sort((costs, index), num_keys=1, is_stable=True)
     return index, costs, jnp.isfinite(costs)

@@ -1,7 +1,8 @@
 """Distillation: whose costs decide, and what else a student takes from its teacher (design 1)."""
 
+from lad_jax.distill.assignment import Assigned, assign_batch, assignment_figures
 from lad_jax.distill.methods import METHODS, Method
 from lad_jax.distill.policy import policy
 from lad_jax.distill.switch import SwitchOptions
 
-__all__ = ["METHODS", "Method", "SwitchOptions", "policy"]
+__all__ = ["METHODS", "Assigned", "Method", "SwitchOptions", "assign_batch", "assignment_figures", "policy"]

@@ -10,33 +10,34 @@ from jaxtyping import Array, Bool, Float, Int
 
 from lad_jax import masked
 from lad_jax.assign import Assigner
-from lad_jax.distill import Method, SwitchOptions, policy
-from lad_jax.types import Assignment, GroundTruth, Network, Predictions, Priors
-
-OBJECT_LEVEL = SwitchOptions()
+from lad_jax.distill.cells import PICTURES
+from lad_jax.distill.methods import Method
+from lad_jax.distill.policy import policy
+from lad_jax.distill.switch import SwitchOptions
+from lad_jax.types import Assignment, CostTable, Network, Predictions, Scene
 
 
 class Assigned(NamedTuple):
     """The assignment of a batch, and what there is to say about it. Every array has a leading batch axis."""
 
     assignment: Assignment
-    candidates: Int[Array, "B A"]
-    teaches: Int[Array, "B A"]
-    """Which network a candidate's cost is from: its index in `Method.costs_from`; -1 for no candidate."""
+    table: CostTable
+    """The costs that decided."""
+    source: Int[Array, "B *E"]
+    """Which network an entry's cost is from: its index in `Method.costs_from`; -1 where the entry has no object."""
     broken: Bool[Array, " B"]
+    """Images for which a network gave a cost that is not finite."""
 
 
 @jax.named_scope("assignment")
 def assign_batch(
     predictions: Mapping[Network, Predictions],
-    priors: Priors,
-    truth: GroundTruth,
+    scene: Scene,
     *,
     method: Method,
     assigner: Assigner,
-    n_levels: int,
-    switch: SwitchOptions = OBJECT_LEVEL,
-    apart: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda function: function,
+    switch: SwitchOptions,
+    per_shard: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda function: function,
 ) -> Assigned:
     """Costs of each network that supplies them, the policy's choice, one partition.
 
@@ -44,44 +45,43 @@ def assign_batch(
 
     Args:
       predictions: by network, batched.
-      priors: batched.
-      truth: batched.
+      scene: batched.
       method: whose costs count.
       assigner: what costs are, and how they part the priors.
-      n_levels: number of pyramid levels.
       switch: how networks are compared, where several supply costs.
-      apart: what runs a function of batches whose pictures need nothing of each other: all but a switch of scope
-        `batch` (see `sharding.apart`).
+      per_shard: what runs a function of batches on each device's pictures alone: all but a switch of scope `batch`
+        needs nothing of other pictures (see `mesh.per_shard`).
     """
     predictions = jax.lax.stop_gradient(predictions)
-    cost, partition = apart(jax.vmap(assigner.cost)), apart(jax.vmap(assigner.partition))
-    decide = partial(policy, n_levels=n_levels, options=switch)
-    tables = {name: cost(priors, predictions[name], truth) for name in method.costs_from}
-    table, teaches = (decide if switch.scope == "batch" else apart(decide))(tables, priors, truth)
-    assignment = partition(table, priors, truth)
-    not_finite = [jnp.any((t.object >= 0) & ~masked.is_finite(t.cost), axis=1) for t in tables.values()]
-    return Assigned(assignment, table.object, teaches, jnp.any(jnp.stack(not_finite), axis=0))
+    cost, partition = per_shard(jax.vmap(assigner.cost)), per_shard(jax.vmap(assigner.partition))
+    decide = jax.vmap(partial(policy, options=switch), axis_name=PICTURES)
+    tables = tuple(cost(scene, predictions[name]) for name in method.costs_from)
+    table, source = (decide if switch.scope == "batch" else per_shard(decide))(tables, scene)
+    assignment = partition(table, scene)
+    not_finite = [(t.object >= 0) & ~masked.is_finite(t.cost) for t in tables]
+    broken = jnp.stack(not_finite).any(axis=(0, *range(2, not_finite[0].ndim + 1)))
+    return Assigned(assignment, table, source, broken)
 
 
 @jax.named_scope("metrics")
-def describe(
-    assigned: Assigned, priors: Priors, truth: GroundTruth, n_levels: int, costs_from: tuple[Network, ...]
+def assignment_figures(
+    assigned: Assigned, scene: Scene, costs_from: tuple[Network, ...]
 ) -> dict[str, Float[Array, ""]]:
     """Figures about an assignment that tell whether it is healthy."""
     assignment, positive = assigned.assignment, assigned.assignment.positive
-    objects = truth.objects
+    objects, levels = scene.truth.objects, scene.priors.levels
     n_objects = jnp.maximum(jnp.sum(objects), 1)
     owner = jnp.where(positive, assignment.object, objects.shape[1])
     has_positive = jax.vmap(lambda o, kept: jnp.zeros_like(kept).at[o].set(True, mode="drop") & kept)(owner, objects)
-    n_candidates = jnp.maximum(jnp.sum(assigned.candidates >= 0), 1)
+    n_candidates = jnp.maximum(jnp.sum(assigned.table.object >= 0), 1)
     scalars = {
         "objects": jnp.sum(objects),
         "positives_per_object": jnp.sum(positive) / n_objects,
         "objects_without_positives": jnp.sum(objects & ~has_positive) / n_objects,
-        "mixture_iterations": jnp.max(assignment.iterations),
+        "partition_iterations": jnp.max(assignment.iterations),
     }
     for index, name in enumerate(costs_from):
-        scalars[f"teaches/{name}"] = jnp.sum(assigned.teaches == index) / n_candidates
-    for level in range(n_levels):
-        scalars[f"positives/level_{level}"] = jnp.sum(positive & (priors.level == level))
+        scalars[f"teaches/{name}"] = jnp.sum(assigned.source == index) / n_candidates
+    for number, level in enumerate(levels.slices):
+        scalars[f"positives/level_{number}"] = jnp.sum(positive[:, level])
     return {name: jnp.asarray(value, jnp.float32) for name, value in scalars.items()}

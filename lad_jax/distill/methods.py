@@ -1,4 +1,4 @@
-"""Every method of the paper as a row of one table."""
+"""Every method as a row of one table: whose networks learn, whose costs count, which losses."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -31,7 +31,7 @@ class Method:
 
 
 METHODS = {
-    "paa": Method(("student",), ("student",), ("detection",), "iou"),
+    "plain": Method(("student",), ("student",), ("detection",), "iou"),
     "soft_label": Method(("student",), ("student",), ("soft",), "iou"),
     "lad": Method(("student",), ("teacher",), ("detection",), "uniform"),
     "solad": Method(("student",), ("teacher",), ("detection", "soft"), "uniform"),

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 from lad_jax.evaluation.postprocess import PostprocessOptions, postprocess
-from lad_jax.priors import level_sizes, make_priors, within
+from lad_jax.priors import make_priors, within
 from lad_jax.types import Batch, Detections, Predictions
 
 Apply = Callable[..., Any]
@@ -42,7 +42,7 @@ def make_detector(
         canvas = (batch.images.shape[1], batch.images.shape[2])
         priors = make_priors(canvas, strides, anchor_scale)
         valid = jax.vmap(lambda hw: within(priors, hw).valid)(batch.image_hw)
-        finish = functools.partial(postprocess, level_sizes=level_sizes(canvas, strides), options=options)
+        finish = functools.partial(postprocess, level_sizes=priors.levels.sizes, options=options)
         return jax.vmap(finish)(predictions, valid, batch.image_hw, batch.scale)
 
     return jax.jit(spread(detector))

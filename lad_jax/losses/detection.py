@@ -1,5 +1,6 @@
 """The detection loss of one network, given an assignment (spec 6)."""
 
+from functools import partial
 from typing import Literal
 
 import jax
@@ -8,8 +9,8 @@ from jaxtyping import Array, Int
 
 from lad_jax import boxes, masked
 from lad_jax.losses.focal import focal_negative, focal_positive
-from lad_jax.losses.sums import Scalars, Sums
-from lad_jax.types import Assignment, GroundTruth, Predictions
+from lad_jax.losses.sums import Loss, Scalars, Sums
+from lad_jax.types import Assignment, Predictions, Scene
 
 CLASS_WEIGHT, BOX_WEIGHT, QUALITY_WEIGHT = 1.0, 1.3, 0.5
 
@@ -17,8 +18,18 @@ BoxWeighting = Literal["iou", "uniform"]
 """`iou`: a positive's box loss counts by its own IoU with the object (PAA). `uniform`: all alike (the LAD family)."""
 
 
+def make_detection(box_weighting: BoxWeighting) -> Loss:
+    """The loss on the assignment."""
+    return Loss(partial(detection_sums, box_weighting=box_weighting), detection_divisors)
+
+
 def detection_sums(
-    predictions: Predictions, assignment: Assignment, truth: GroundTruth, *, box_weighting: BoxWeighting
+    predictions: Predictions,
+    teacher: Predictions | None,
+    assignment: Assignment,
+    scene: Scene,
+    *,
+    box_weighting: BoxWeighting,
 ) -> Sums:
     """Focal loss of all priors; GIoU loss and quality (IoU prediction) loss of the positives (spec 6.1 and 6.3).
 
@@ -26,8 +37,9 @@ def detection_sums(
     `box_weight`, the sum of the weights that the box losses were given.
 
     The quality's target, and PAA's weight of a box, is the IoU of the predicted box with the object, without
-    gradient. Source: paper section 3, spec 6.
+    gradient. A teacher has no part in it but for the assignment. Source: paper section 3, spec 6.
     """
+    truth = scene.truth
     object_of = jnp.maximum(assignment.object, 0)
     target = truth.boxes[object_of]
     log_p, log_not_p = predictions.class_log_p, predictions.class_log_not_p

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from lad_jax import boxes, masked
-from lad_jax.losses.sums import Scalars, Sums
-from lad_jax.types import GroundTruth, Predictions, Priors
+from lad_jax.losses.sums import Loss, Scalars, Sums
+from lad_jax.types import Assignment, Predictions, Scene
 
 BOUNDS = (1e-4, 0.9999)
 """Between these the probabilities of a head without logits, and its targets, are kept."""
@@ -71,12 +71,16 @@ def squared(student: LogPair, teacher: LogPair) -> Float[Array, "*S"]:
     return (jnp.exp(teacher[0]) - jnp.exp(student[0])) ** 2
 
 
+def make_soft(options: SoftOptions, *, bounded: bool) -> Loss:
+    """The loss on a teacher's predictions; see `soft_sums`."""
+    return Loss(partial(soft_sums, options=options, bounded=bounded), soft_divisors)
+
+
 def soft_sums(
     student: Predictions,
     teacher: Predictions,
-    priors: Priors,
-    truth: GroundTruth,
-    image_hw: Int[Array, "2"],
+    assignment: Assignment,
+    scene: Scene,
     *,
     options: SoftOptions,
     bounded: bool,
@@ -90,13 +94,12 @@ def soft_sums(
 
     Args:
       student, teacher: on the same priors. No gradient reaches the teacher.
-      priors: of the image.
-      truth: its objects.
-      image_hw: height and width of its content [pixels].
+      assignment: has no part in it.
+      scene: of the image.
       options: see `SoftOptions`.
       bounded: keep class probabilities within `BOUNDS`: for a student whose head has no logits.
     """
-    teacher = jax.lax.stop_gradient(teacher)
+    teacher, (priors, truth, image_hw, _) = jax.lax.stop_gradient(teacher), scene
     ours, theirs = ((p.class_log_p, p.class_log_not_p) for p in (student, teacher))
     if bounded:
         ours, theirs = _bounded(ours), _bounded(theirs)

@@ -1,15 +1,17 @@
-"""From the sums of single images to the losses of a batch.
+"""What a loss is, and from the sums of single images to the losses of a batch.
 
 A loss is a sum over a batch, divided by another sum over it (of positives, or of IoUs). The divisor carries no
 gradient, so it may be found first and the sums be taken later, a part of the batch at a time.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
+
+from lad_jax.types import Assignment, Predictions, Scene
 
 Scalars = dict[str, Float[Array, ""]]
 PerImage = dict[str, Float[Array, " B"]]
@@ -24,25 +26,49 @@ class Sums(NamedTuple):
     """What the divisors are made of; without gradient."""
 
 
+class Loss(NamedTuple):
+    """One kind of loss of a trained network."""
+
+    sums: Callable[[Predictions, Predictions | None, Assignment, Scene], Sums]
+    """Of one image: from the network's predictions, its teacher's, the assignment and the scene."""
+    divisors: Callable[[Scalars, Int[Array, ""]], Scalars]
+    """What each term of several images is divided by: from their summed measures, and how many of them are real."""
+
+
 @jax.named_scope("losses")
-def divisors_by_image(
-    divisors: Callable[[Scalars, Int[Array, ""]], Scalars], sums: Sums, valid: Bool[Array, " B"], pictures: int
+def batch_sums(
+    losses: Mapping[str, Loss],
+    predictions: Predictions,
+    teacher: Predictions | None,
+    assignment: Assignment,
+    scene: Scene,
+) -> dict[str, Sums]:
+    """The sums of each kind of loss, image by image. Every argument has a leading batch axis."""
+    return {kind: jax.vmap(loss.sums)(predictions, teacher, assignment, scene) for kind, loss in losses.items()}
+
+
+@jax.named_scope("losses")
+def batch_divisors(
+    losses: Mapping[str, Loss], sums: Mapping[str, Sums], valid: Bool[Array, " B"], pictures: int
 ) -> PerImage:
     """What the terms of each image of a batch are divided by, before they are summed.
 
     Args:
-      divisors: from the measures of some images, and the number of real ones, to what each term is divided by.
-      sums: with a leading batch axis.
+      losses: by kind.
+      sums: of `batch_sums`.
       valid: which images are real.
       pictures: `LossOptions.normaliser_pictures`; the terms are averaged over the groups of that many.
     """
     size = pictures or len(valid)
-    measures, real = jax.tree.map(lambda x: x.reshape(-1, size), (sums.measures, valid))
-    of_groups = jax.vmap(divisors)({name: jnp.sum(x, axis=1) for name, x in measures.items()}, jnp.sum(real, axis=1))
-    return {name: jnp.repeat(len(x) * x, size) for name, x in of_groups.items()}
+    divisors: PerImage = {}
+    for kind, loss in losses.items():
+        measures, real = jax.tree.map(lambda x: x.reshape(-1, size).sum(axis=1), (sums[kind].measures, valid))
+        of_groups = jax.vmap(loss.divisors)(measures, real)
+        divisors |= {name: jnp.repeat(len(x) * x, size) for name, x in of_groups.items()}
+    return divisors
 
 
 @jax.named_scope("losses")
-def total(sums: Sums, divisors: PerImage) -> Scalars:
-    """The terms of a batch, or of a part of it."""
-    return {name: jnp.sum(x / divisors[name]) for name, x in sums.terms.items()}
+def batch_terms(sums: Mapping[str, Sums], divisors: PerImage) -> Scalars:
+    """The weighted terms of a batch, or of a part of it; the loss is their sum."""
+    return {name: jnp.sum(x / divisors[name]) for of_kind in sums.values() for name, x in of_kind.terms.items()}

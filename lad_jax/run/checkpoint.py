@@ -95,7 +95,12 @@ def restore(folder: Path, template: TrainState) -> TrainState:
     restored = _read(folder, {name: ocp.args.StandardRestore(item) for name, item in items.items()})
     step = np.int32(int(folder.name))
     placed = jax.make_array_from_callback((), template.step.sharding, lambda _: step)
-    return TrainState(placed, restored["variables"], restored["optimizer"], restored.get("ema") or {})
+    return template._replace(
+        step=placed,
+        variables=restored["variables"],
+        optimizer=restored["optimizer"],
+        ema=restored.get("ema") or {},
+    )
 
 
 def find(path: str | Path) -> Path:

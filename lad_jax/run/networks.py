@@ -1,4 +1,4 @@
-"""From options to everything that a run needs, checked before the first step."""
+"""The networks of a run, with the weights that they start from."""
 
 import logging
 from collections.abc import Mapping
@@ -7,17 +7,14 @@ from pathlib import Path
 
 import jax
 import numpy as np
-import optax
-from jax.sharding import Mesh
 
-from lad_jax.assign import make_assigner
 from lad_jax.data import DataSet
 from lad_jax.errors import InputError
 from lad_jax.models import Detector
 from lad_jax.options import RunOptions, TeacherOptions, run_name
 from lad_jax.run import checkpoint
+from lad_jax.run.build import make_models
 from lad_jax.train.state import Variables, init_variables
-from lad_jax.train.step import Step, make_train_step
 from lad_jax.types import Network
 from lad_jax.weights import load_arrays, load_backbone
 from lad_jax.weights.pretrained import resolve
@@ -52,7 +49,7 @@ def make_networks(options: RunOptions, dataset: DataSet, *, resuming: bool) -> N
     names = options.policy.networks
     if options.policy.frozen and not options.teacher.path:
         raise InputError(f"method {options.method!r} needs a trained teacher: set config.teacher.path to its workdir.")
-    models = {name: Detector(options.model_of(name), len(dataset.class_names)) for name in names}
+    models = make_models(options, len(dataset.class_names))
     start: dict[Network, Variables] = {}
     teacher: dict[str, str] = {}
     pretrained: dict[Network, dict[str, str]] = {}
@@ -104,31 +101,6 @@ def _find(origin: TeacherOptions, key: str) -> Path:
             f"{error} It is trained by {origin.config}: `python -m lad_jax recipe {origin.config} --run` does so, its "
             f"own teachers first.{elsewhere}"
         ) from None
-
-
-def make_run_step(
-    options: RunOptions,
-    models: Mapping[Network, Detector],
-    optimizer: optax.GradientTransformation,
-    schedule: optax.Schedule,
-    mesh: Mesh | None = None,
-) -> Step:
-    """The training step that the options ask for, on one device where no mesh is given."""
-    return make_train_step(
-        models,
-        method=options.policy,
-        assigner=make_assigner(options.assigner, options.model.n_levels),
-        optimizer=optimizer,
-        schedule=schedule,
-        ema_decay=options.optimizer.ema_decay,
-        switch=options.switch,
-        soft=options.soft,
-        normaliser_pictures=options.losses.normaliser_pictures,
-        accumulate=options.train.accumulate,
-        seed=options.seed,
-        mesh=mesh,
-        gradients_in=options.train.gradients,
-    )
 
 
 def with_backbone(variables: Variables, arrays: Mapping[str, np.ndarray], source: str) -> Variables:

@@ -21,12 +21,13 @@ from lad_jax.mesh import check_rows, layout_of, make_mesh, replicate
 from lad_jax.options import RunOptions
 from lad_jax.programs import Job, Programs, blank_shapes, shapes_of
 from lad_jax.run import checkpoint
-from lad_jax.run.networks import make_networks, make_run_step
+from lad_jax.run.build import make_train_step
+from lad_jax.run.networks import make_networks
 from lad_jax.run.recover import resume
 from lad_jax.train.debug import debugged
-from lad_jax.train.optimizer import make_optimizer, make_schedule, peak_learning_rate
+from lad_jax.train.optimizer import peak_learning_rate
 from lad_jax.train.state import TrainState, Variables, evaluated_variables, init_state
-from lad_jax.train.step import Step, jit_step
+from lad_jax.train.step import StepFunction
 from lad_jax.types import Network
 
 _log = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ class Run:
     frozen: dict[Network, Variables]
     programs: Programs
     """The training step, for each canvas."""
-    step: Step
+    step: StepFunction
     evaluator: Evaluator
 
     @property
@@ -70,13 +71,8 @@ def prepare(options: RunOptions, workdir: Path, manager: ocp.CheckpointManager, 
     plan = make_plan(train_set, options.data, batch_size=options.train.batch_size, seed=options.seed)
     check_rows(plan.canvases, mesh)
     networks = make_networks(options, train_set, resuming=manager.latest_step() is not None)
-    schedule = make_schedule(
-        options.optimizer, batch_size=options.train.batch_size, steps_per_epoch=plan.steps_per_epoch
-    )
-    optimizer = make_optimizer(
-        options.optimizer, schedule, {name: options.model_of(name) for name in options.policy.trained}
-    )
-    state = init_state(networks.trained, optimizer, ema=options.optimizer.ema_decay > 0)
+    train_step = make_train_step(options, networks.models, steps_per_epoch=plan.steps_per_epoch, mesh=mesh)
+    state = init_state(networks.trained, train_step.optimizer, seed=options.seed, ema=options.optimizer.ema_decay > 0)
     meta = checkpoint.Meta(
         config=checkpoint.as_json(options),
         class_names=train_set.class_names,
@@ -98,8 +94,7 @@ def prepare(options: RunOptions, workdir: Path, manager: ocp.CheckpointManager, 
     state, meta = resume(manager, replicate(state, mesh), meta, workdir)
     if hosts.is_writer():
         write_whole(workdir / "config.json", json.dumps(meta.config, indent=2) + "\n")
-    run_step = make_run_step(options, networks.models, optimizer, schedule, mesh)
-    programs = Programs("training", jit_step(run_step, mesh), blank_shapes(plan, partial(layout_of, mesh=mesh)))
+    programs = Programs("training", train_step.jitted, blank_shapes(plan, partial(layout_of, mesh=mesh)))
     run = Run(
         options=options,
         workdir=workdir,

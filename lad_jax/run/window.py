@@ -8,8 +8,8 @@ import numpy as np
 from lad_jax.data import DataSet
 from lad_jax.errors import InputError
 from lad_jax.options import TrainOptions
-from lad_jax.train.finite import describe
-from lad_jax.train.step import StepOutput
+from lad_jax.train.finite import explain
+from lad_jax.train.nouns import StepOutput
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Window:
                 _log.warning("step %d: left out unreadable picture %s (%d so far)", number, name, len(self._unreadable))
             self.skipped_in_a_row = 0 if output.applied else self.skipped_in_a_row + 1
             if not output.applied:
-                self._left_out(number, describe(output.finite, ids[-1]))
+                self._left_out(number, explain(output.finite, ids[-1]))
         applied = [output.scalars for output in outputs if output.applied]
         scalars = {name: float(np.mean([step[name] for step in applied])) for name in (applied[0] if applied else ())}
         counts = {"skipped_steps": len(outputs) - len(applied), "unreadable_pictures": len(self._unreadable)}

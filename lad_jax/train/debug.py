@@ -18,13 +18,14 @@ from lad_jax.data import DataSet
 from lad_jax.errors import InputError
 from lad_jax.mesh import share
 from lad_jax.models import Detector
-from lad_jax.train.finite import describe
+from lad_jax.train.finite import explain
+from lad_jax.train.nouns import StepOutput
 from lad_jax.train.state import TrainState, Variables
-from lad_jax.train.step import Step, StepOutput
+from lad_jax.train.step import StepFunction
 from lad_jax.types import Batch, Network
 
 
-def debugged(step: Step, models: Mapping[Network, Detector], dataset: DataSet, mesh: Mesh) -> Step:
+def debugged(step: StepFunction, models: Mapping[Network, Detector], dataset: DataSet, mesh: Mesh) -> StepFunction:
     """`step`, which ends the run where it is not applied.
 
     Waits for each step, which costs what host and device would else do at the same time.
@@ -46,7 +47,7 @@ def debugged(step: Step, models: Mapping[Network, Detector], dataset: DataSet, m
             origin = f"It comes from {layer}" if layer else "Every layer's output is finite: it comes after them"
             ids = [dataset.records[i].id for i in jax.device_get(output.position).tolist()]
             raise InputError(
-                f"step {jax.device_get(state.step)}: {describe(jax.device_get(output.finite), ids)}. {origin}."
+                f"step {jax.device_get(state.step)}: {explain(jax.device_get(output.finite), ids)}. {origin}."
             )
         return state, output
 

@@ -1,4 +1,4 @@
-"""What of a step is not finite: found on the device, named on the host."""
+"""Numbers of a step that are not finite: found on the device, named on the host."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -31,7 +31,7 @@ def parts_finite(gradients: Mapping[Network, Mapping[str, Any]]) -> dict[str, Bo
     }
 
 
-def describe(finite: Finite, image_ids: Sequence[int]) -> str:
+def explain(finite: Finite, image_ids: Sequence[int]) -> str:
     """What was the first that is not finite, and for which images.
 
     A loss names the images whose own it is. What comes later is of the batch as a whole, and names them all.

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Int
+from jaxtyping import Array, Int, UInt32
 
 from lad_jax.models import Detector
 from lad_jax.types import Network
@@ -23,6 +23,8 @@ class TrainState(NamedTuple):
     optimizer: optax.OptState
     ema: dict[Network, Any]
     """Moving average of the params; empty when there is none."""
+    key: UInt32[Array, "2"]
+    """Data of the run's random key: by its seed alone, so no checkpoint has it."""
 
 
 def init_variables(model: Detector, seed: int) -> Variables:
@@ -43,12 +45,20 @@ def with_params(variables: Mapping[Network, Variables], params: Mapping[Network,
 
 
 def init_state(
-    variables: dict[Network, Variables], optimizer: optax.GradientTransformation, *, ema: bool
+    variables: dict[Network, Variables], optimizer: optax.GradientTransformation, *, seed: int, ema: bool
 ) -> TrainState:
-    """The state before the first step."""
+    """The state before the first step.
+
+    Args:
+      variables: of the networks that are trained.
+      optimizer: their optimiser.
+      seed: of what the networks draw in training (drop path).
+      ema: whether there is a moving average.
+    """
     params = params_of(variables)
     average = jax.tree.map(jnp.copy, params) if ema else {}
-    return TrainState(jnp.zeros((), jnp.int32), variables, optimizer.init(params), average)
+    key = jax.random.key_data(jax.random.key(seed))
+    return TrainState(jnp.zeros((), jnp.int32), variables, optimizer.init(params), average, key)
 
 
 def evaluated_variables(state: TrainState) -> dict[Network, Variables]:

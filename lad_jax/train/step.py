@@ -1,238 +1,198 @@
 """One training step for every method (design 4)."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
-from lad_jax import losses
 from lad_jax.assign import Assigner
-from lad_jax.distill import Method, SwitchOptions
-from lad_jax.distill.assignment import OBJECT_LEVEL, Assigned, assign_batch, describe
-from lad_jax.mesh import (
-    DATA,
-    MeshOptions,
-    apart,
-    make_mesh,
-    own_copies,
-    replicated,
-    sum_copies,
-    with_own_copy,
-)
-from lad_jax.models import Detector, ModelOptions
+from lad_jax.distill import Assigned, Method, SwitchOptions, assign_batch, assignment_figures
+from lad_jax.losses import Loss, Scalars, Sums, batch_divisors, batch_sums, batch_terms
+from lad_jax.mesh import DATA, apart, own_copies, replicated, sum_copies, with_own_copy
+from lad_jax.models import Detector
 from lad_jax.priors import make_priors, within
+from lad_jax.train import parts
 from lad_jax.train.finite import ByImage, Finite, parts_finite
+from lad_jax.train.nouns import ByNetwork, Measured, Moment, StepOutput, Targets
 from lad_jax.train.optimizer import at_step
 from lad_jax.train.state import TrainState, Variables, params_of, with_params
-from lad_jax.types import Batch, Network, Predictions, Priors
+from lad_jax.types import Batch, Network, Predictions, Scene
 
-T = TypeVar("T")
-Scalars = dict[str, Float[Array, ""]]
-ByNetwork = Mapping[Network, Predictions]
-SOLAD = losses.SoftOptions()
-
-
-class StepOutput(NamedTuple):
-    """What a step tells besides the new state."""
-
-    scalars: Scalars
-    applied: Bool[Array, ""]
-    """False where something was not finite: the state is then the one before, but for its step."""
-    finite: Finite
-    broken: Bool[Array, " B"]
-    """Images for which a network gave a cost that is not finite."""
-    position: Int[Array, " B"]
-    valid: Bool[Array, " B"]
-
-
-class Targets(NamedTuple):
-    """What the losses of a batch are measured against: constants, found from its predictions as a whole."""
-
-    assigned: Assigned
-    divisors: dict[Network, dict[str, losses.PerImage]]
-    """Of each trained network and kind of loss."""
-
-
-Step = Callable[[TrainState, Mapping[Network, Variables], Batch], tuple[TrainState, StepOutput]]
+StepFunction = Callable[[TrainState, Mapping[Network, Variables], Batch], tuple[TrainState, StepOutput]]
 """`(state, variables of frozen networks, batch) -> (new state, output)`"""
 
 
-def make_train_step(
-    models: Mapping[Network, Detector],
-    *,
-    method: Method,
-    assigner: Assigner,
-    optimizer: optax.GradientTransformation,
-    schedule: optax.Schedule,
-    ema_decay: float = 0.0,
-    switch: SwitchOptions = OBJECT_LEVEL,
-    soft: losses.SoftOptions = SOLAD,
-    normaliser_pictures: int = 0,
-    accumulate: int = 1,
-    seed: int = 0,
-    mesh: Mesh | None = None,
-    gradients_in: str = "float32",
-) -> Step:
-    """The step `(state, frozen variables, batch) -> (state, output)`, to be jitted.
+@dataclass(frozen=True)
+class TrainStep:
+    """What stays the same from step to step, and a method for each thing that a step does.
 
-    Each device applies the networks to its own pictures and assigns them alone. Losses, their divisors and a switch
-    over the batch are written for the whole batch, wherever it lies. Where the loss or a gradient is not finite nothing
-    is learned: of the state only `step` moves on. Scopes name the parts for a profile (`benchmarks/step.py`).
-
-    Args:
-      models: every network of the method.
-      method, assigner, optimizer, schedule, ema_decay, switch, soft, normaliser_pictures: the run's.
-      accumulate: in how many parts the batch is taken, one after the other. The result is that of the whole batch: what
-        the losses are divided by, and the assignment, are found from all parts before the first gradient is.
-      seed: of what the networks draw in training (drop path), each part of the batch for itself.
-      mesh: the devices; default: one.
-      gradients_in: in what dtype the devices' gradients are summed.
+    `step` is the whole; `jitted` is what runs compile. Each device applies the networks to its own pictures and assigns
+    them alone. Losses, their divisors and a switch over the batch are written for the whole batch, wherever it lies.
+    Scopes name the parts for a profile (`benchmarks/step.py`).
     """
-    geometry, mesh = models["student"].options, mesh or make_mesh(MeshOptions(data=1), {})
 
-    def predict(name: Network, variables: Variables, batch: Batch, key: Any) -> Any:
-        """`variables` are `own_copies`."""
+    method: Method
+    models: Mapping[Network, Detector]
+    """Every network of the method."""
+    assigner: Assigner
+    switch: SwitchOptions
+    losses: Mapping[Network, Mapping[str, Loss]]
+    """Of each trained network, by kind."""
+    optimizer: optax.GradientTransformation
+    schedule: optax.Schedule
+    mesh: Mesh
+    total_steps: int
+    """Steps of the whole training."""
+    ema_decay: float = 0.0
+    """Of the moving average of the weights; 0: none."""
+    normaliser_pictures: int = 0
+    """See `LossOptions`."""
+    accumulate: int = 1
+    """In how many parts the batch is taken, one after the other (`parts.gradients`)."""
+    gradients_in: str = "float32"
+    """In what dtype the devices' gradients are summed."""
+
+    def step(
+        self, state: TrainState, frozen: Mapping[Network, Variables], batch: Batch
+    ) -> tuple[TrainState, StepOutput]:
+        """Train on a batch. Where the loss or a gradient is not finite, of the state only `step` moves on."""
+        variables = own_copies({**state.variables, **frozen}, self.mesh)
+        key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
+        moment = Moment(key, state.step / self.total_steps)
+        find = self.gradients if self.accumulate == 1 else partial(parts.gradients, self)
+        gradients, measured = find(variables, batch, moment)
+        gradients = sum_copies(gradients, self.mesh, self.gradients_in)
+        norm = optax.global_norm(gradients)
+        applied = jnp.isfinite(measured.scalars["loss"]) & jnp.isfinite(norm)
+        # A branch costs nothing; a choice for each element takes twice the time of the update on a CPU.
+        new = jax.lax.cond(applied, lambda: self.update(state, gradients), lambda: state)
+        scalars = {"gradient_norm": norm, "learning_rate": jnp.asarray(self.schedule(state.step))}
+        return new._replace(step=state.step + 1), self.report(measured, gradients, batch, moment, scalars, applied)
+
+    def predict(self, name: Network, variables: Variables, batch: Batch, key: Any) -> Predictions:
+        """One network's predictions; each device by its own copy of the variables."""
+        trained = name in self.method.trained
 
         def apply(variables: Variables, images: Any, image_hw: Any, keys: Any) -> Any:
-            rngs = {"drop_path": keys[0]} if name in method.trained else {}
-            return models[name].apply(variables, images, image_hw, rngs=rngs)
+            rngs = {"drop_path": keys[0]} if trained else {}
+            return self.models[name].apply(variables, images, image_hw, rngs=rngs)
 
-        keys = jax.random.split(jax.random.fold_in(key, list(models).index(name)), mesh.shape[DATA])
+        keys = jax.random.split(jax.random.fold_in(key, list(self.models).index(name)), self.mesh.shape[DATA])
         with jax.named_scope(name):
-            return with_own_copy(apply, mesh)(variables, batch.images, batch.image_hw, keys)
+            predictions = with_own_copy(apply, self.mesh)(variables, batch.images, batch.image_hw, keys)
+        return predictions if trained else jax.lax.stop_gradient(predictions)
 
-    @jax.named_scope("losses")
-    def sums_of(name: Network, predictions: ByNetwork, assigned: Assigned, batch: Batch) -> dict[str, losses.Sums]:
-        """Of one trained network, by kind of loss; with a leading batch axis."""
-        sums = {}
-        if "detection" in method.losses:
-            detection = partial(losses.detection_sums, box_weighting=method.box_weighting)
-            sums["detection"] = jax.vmap(detection)(predictions[name], assigned.assignment, batch.truth)
-        if "soft" in method.losses:
-            compare = partial(losses.soft_sums, options=soft, bounded=models[name].options.objectness != "none")
-            teacher, priors = predictions["teacher"], _priors_of(batch, geometry)
-            image_hw = _readable_hw(batch)
-            sums["soft"] = jax.vmap(compare)(predictions[name], teacher, priors, batch.truth, image_hw)
-        return sums
+    def predict_frozen(self, variables: Mapping[Network, Variables], batch: Batch, key: Any) -> ByNetwork:
+        """Predictions of the networks that only teach."""
+        return {name: self.predict(name, variables[name], batch, key) for name in self.method.frozen}
 
-    def targets_of(predictions: ByNetwork, batch: Batch) -> Targets:
+    def predict_trained(self, variables: Mapping[Network, Variables], batch: Batch, key: Any) -> ByNetwork:
+        """Predictions of the networks that are trained."""
+        return {name: self.predict(name, variables[name], batch, key) for name in self.method.trained}
+
+    def scene(self, batch: Batch, progress: Float[Array, ""]) -> Scene:
+        """What assigner and losses see of each picture; one that could not be read has no size, and so no weight."""
+        geometry = self.models["student"].options
+        canvas = make_priors((batch.images.shape[1], batch.images.shape[2]), geometry.strides, geometry.anchor_scale)
+        image_hw = jnp.where(batch.valid[:, None], batch.image_hw, 0)
+        priors = jax.vmap(lambda hw: jax.tree.map(jnp.asarray, within(canvas, hw)))(image_hw)
+        return Scene(priors, batch.truth, image_hw, jnp.broadcast_to(progress, batch.valid.shape))
+
+    def sums(self, name: Network, predictions: ByNetwork, assigned: Assigned, scene: Scene) -> dict[str, Sums]:
+        """The sums of one trained network's losses, by kind and image."""
+        teacher = predictions.get("teacher")
+        return batch_sums(self.losses[name], predictions[name], teacher, assigned.assignment, scene)
+
+    def targets(self, predictions: ByNetwork, batch: Batch, moment: Moment) -> Targets:
+        """One assignment for all trained networks, and what their losses are divided by."""
+        scene = self.scene(batch, moment.progress)
         assigned = assign_batch(
             predictions,
-            _priors_of(batch, geometry),
-            batch.truth,
-            method=method,
-            assigner=assigner,
-            n_levels=geometry.n_levels,
-            switch=switch,
-            apart=partial(apart, mesh=mesh),
+            scene,
+            method=self.method,
+            assigner=self.assigner,
+            switch=self.switch,
+            per_shard=partial(apart, mesh=self.mesh),
         )
-        divisors = {
-            name: {
-                kind: losses.divisors_by_image(losses.DIVISORS[kind], sums, batch.valid, normaliser_pictures)
-                for kind, sums in sums_of(name, predictions, assigned, batch).items()
-            }
-            for name in method.trained
-        }
+        divisors = {}
+        for name in self.method.trained:
+            sums = self.sums(name, predictions, assigned, scene)
+            divisors[name] = batch_divisors(self.losses[name], sums, batch.valid, self.normaliser_pictures)
         return jax.lax.stop_gradient(Targets(assigned, divisors))
 
-    def step(state: TrainState, frozen: Mapping[Network, Variables], batch: Batch) -> tuple[TrainState, StepOutput]:
+    def loss(
+        self, predictions: ByNetwork, batch: Batch, moment: Moment, targets: Targets | None = None
+    ) -> tuple[Float[Array, ""], Measured]:
+        """The loss of all trained networks.
+
+        Args:
+          predictions: of every network.
+          batch: the pictures, or a part of them.
+          moment: where in the training this is.
+          targets: those of the part; by default those that the predictions themselves give.
+        """
+        targets = self.targets(predictions, batch, moment) if targets is None else targets
+        scene = self.scene(batch, moment.progress)
+        scalars: Scalars = {}
+        finite: ByImage = {}
+        for name in self.method.trained:
+            sums = self.sums(name, predictions, targets.assigned, scene)
+            terms = batch_terms(sums, targets.divisors[name])
+            scalars |= {f"{name}/loss_{term}": value for term, value in terms.items()}
+            of_images = [item for of_kind in sums.values() for item in of_kind.terms.items()]
+            finite |= {f"{name}/loss_{term}": jnp.isfinite(value) for term, value in of_images}
+        total = sum(scalars.values(), jnp.zeros(()))
+        return total, Measured(scalars | {"loss": total}, finite, targets)
+
+    def gradients(
+        self, variables: Mapping[Network, Variables], batch: Batch, moment: Moment
+    ) -> tuple[dict[Network, Any], Measured]:
+        """Gradients of the whole batch at once, still one for each device, and what its loss is made of."""
+        frozen = self.predict_frozen(variables, batch, moment.key)
+
+        def loss(params: Mapping[Network, Any]) -> tuple[Float[Array, ""], Measured]:
+            trained = self.predict_trained(with_params(variables, params), batch, moment.key)
+            return self.loss({**frozen, **trained}, batch, moment)
+
+        return jax.grad(loss, has_aux=True)(self.trained_params(variables))
+
+    def trained_params(self, variables: Mapping[Network, Variables]) -> dict[Network, Any]:
+        """The parameters that are trained, of all variables."""
+        return {name: variables[name]["params"] for name in self.method.trained}
+
+    @jax.named_scope("optimiser")
+    def update(self, state: TrainState, gradients: Mapping[Network, Any]) -> TrainState:
+        """The state after the gradients are applied, but for its step."""
         params = params_of(state.variables)
-        variables = own_copies({**state.variables, **frozen}, mesh)
-        copies = {name: variables[name]["params"] for name in method.trained}
-        key = jax.random.fold_in(jax.random.key(seed), state.step)
+        updates, optimizer = self.optimizer.update(gradients, at_step(state.optimizer, state.step), params)
+        new = optax.apply_updates(params, updates)
+        ema = optax.incremental_update(new, state.ema, 1 - self.ema_decay) if state.ema else state.ema
+        return state._replace(variables=with_params(state.variables, new), optimizer=optimizer, ema=ema)
 
-        def teach(batch: Batch) -> dict[Network, Predictions]:
-            """Predictions of the frozen networks."""
-            return {name: jax.lax.stop_gradient(predict(name, variables[name], batch, key)) for name in method.frozen}
+    def report(
+        self,
+        measured: Measured,
+        gradients: Mapping[Network, Any],
+        batch: Batch,
+        moment: Moment,
+        scalars: Scalars,
+        applied: Bool[Array, ""],
+    ) -> StepOutput:
+        """What the log shows of a step; `scalars`: those that are neither of the losses nor of the assignment."""
+        assigned = measured.targets.assigned
+        figures = assignment_figures(assigned, self.scene(batch, moment.progress), self.method.costs_from)
+        finite = Finite(measured.finite, parts_finite(gradients))
+        scalars = measured.scalars | figures | scalars
+        return StepOutput(scalars, applied, finite, assigned.broken, batch.position, batch.valid)
 
-        def loss(
-            copies: dict[Network, Any], taught: ByNetwork, batch: Batch, key: Any, targets: Targets | None = None
-        ) -> tuple[Float[Array, ""], tuple[Scalars, ByImage, Targets]]:
-            """Of a batch; or of a part of one, whose targets are given."""
-            learning = with_params(variables, copies)
-            predictions = {**taught, **{name: predict(name, learning[name], batch, key) for name in method.trained}}
-            targets = targets_of(predictions, batch) if targets is None else targets
-            scalars, finite = Scalars(), ByImage()
-            for name in method.trained:
-                for kind, sums in sums_of(name, predictions, targets.assigned, batch).items():
-                    terms = losses.total(sums, targets.divisors[name][kind])
-                    scalars |= {f"{name}/loss_{term}": value for term, value in terms.items()}
-                    finite |= {f"{name}/loss_{term}": jnp.isfinite(value) for term, value in sums.terms.items()}
-            total = sum(scalars.values(), jnp.zeros(()))
-            return total, (scalars | {"loss": total}, finite, targets)
-
-        def in_parts() -> tuple[dict[Network, Any], Scalars, ByImage, Targets]:
-            """Gradients, losses, whose are finite, and targets, by two passes over the parts: the first finds the
-            targets."""
-            parts, keys = _part(batch, accumulate), jax.random.split(key, accumulate)
-
-            def look(part: Batch, key: Any) -> ByNetwork:
-                return teach(part) | {n: predict(n, variables[n], part, key) for n in method.trained}
-
-            def learn(total: Any, part: tuple[Any, ...]) -> tuple[Any, tuple[Scalars, Any]]:
-                gradients, (scalars, finite, _) = jax.grad(loss, has_aux=True)(copies, *part)
-                return jax.tree.map(jnp.add, total, gradients), (scalars, finite)
-
-            _, predictions = jax.lax.scan(lambda _, part: (None, look(*part)), None, (parts, keys))
-            targets = targets_of(_whole(predictions), batch)
-            taught = {name: predictions[name] for name in method.frozen}
-            zeros = jax.tree.map(jnp.zeros_like, copies)
-            given = (taught, parts, keys, _part(targets, accumulate))
-            gradients, (scalars, finite) = jax.lax.scan(learn, zeros, given)
-            return gradients, jax.tree.map(jnp.sum, scalars), _whole(finite), targets
-
-        if accumulate == 1:
-            gradients, (scalars, finite, targets) = jax.grad(loss, has_aux=True)(copies, teach(batch), batch, key)
-        else:
-            gradients, scalars, finite, targets = in_parts()
-        gradients = sum_copies(gradients, mesh, gradients_in)
-
-        @jax.named_scope("optimiser")
-        def learned() -> TrainState:
-            updates, optimizer_state = optimizer.update(gradients, at_step(state.optimizer, state.step), params)
-            new = optax.apply_updates(params, updates)
-            ema = optax.incremental_update(new, state.ema, 1 - ema_decay) if state.ema else state.ema
-            return TrainState(state.step, with_params(state.variables, new), optimizer_state, ema)
-
-        priors, assigned = _priors_of(batch, geometry), targets.assigned
-        scalars |= describe(assigned, priors, batch.truth, geometry.n_levels, method.costs_from)
-        scalars |= {"gradient_norm": optax.global_norm(gradients), "learning_rate": jnp.asarray(schedule(state.step))}
-        applied = jnp.isfinite(scalars["loss"]) & jnp.isfinite(scalars["gradient_norm"])
-        # A branch costs nothing; a choice for each element takes twice the time of the update on a CPU.
-        new_state = jax.lax.cond(applied, learned, lambda: state)._replace(step=state.step + 1)
-        told = Finite(finite, parts_finite(gradients))
-        return new_state, StepOutput(scalars, applied, told, assigned.broken, batch.position, batch.valid)
-
-    return step
-
-
-def _priors_of(batch: Batch, geometry: ModelOptions) -> Priors:
-    """Of each picture of a batch."""
-    canvas = make_priors((batch.images.shape[1], batch.images.shape[2]), geometry.strides, geometry.anchor_scale)
-    return jax.vmap(lambda hw: jax.tree.map(jnp.asarray, within(canvas, hw)))(_readable_hw(batch))
-
-
-def _readable_hw(batch: Batch) -> Int[Array, "B 2"]:
-    """Height and width of each picture; 0 for one that could not be read, which so weighs nothing."""
-    return jnp.where(batch.valid[:, None], batch.image_hw, 0)
-
-
-def _part(tree: T, n: int) -> T:
-    """Arrays of a batch as arrays of `n` parts. Every n-th picture, so that each device keeps the pictures it has."""
-    return jax.tree.map(lambda x: jnp.swapaxes(x.reshape(-1, n, *x.shape[1:]), 0, 1), tree)
-
-
-def _whole(tree: T) -> T:
-    """Arrays of parts as arrays of the batch again."""
-    return jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1).reshape(-1, *x.shape[2:]), tree)
-
-
-def jit_step(step: Callable[..., Any], mesh: Mesh) -> Any:
-    """The step, to be compiled for a mesh, with donated state."""
-    # The state stays where it is: it passes from one canvas's program to another's. Every process reads the output.
-    return jax.jit(step, donate_argnums=0, out_shardings=replicated(mesh))
+    @property
+    def jitted(self) -> Any:
+        """`step`, to be compiled once a canvas, with donated state."""
+        # The state stays where it is: it passes from one canvas's program to another's. Every process reads the output.
+        return jax.jit(self.step, donate_argnums=0, out_shardings=replicated(self.mesh))

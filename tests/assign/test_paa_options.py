@@ -14,44 +14,43 @@ from tests.reference import paa as twin
 from tests.reference.example import (
     CANVAS,
     IMAGE_HW,
-    N_LEVELS,
     OBJECTS,
     numpy_objects,
     outputs,
     predictions_of,
     priors_of,
+    scene_of,
     truth_of,
 )
 
 PRIORS, TRUTH = priors_of(CANVAS, IMAGE_HW), truth_of(OBJECTS)
 PAA = PAAOptions().threshold
-FIRST = jax.tree.map(lambda x: x[0], (PRIORS, TRUTH))
+SCENE, LEVEL = scene_of(PRIORS, TRUTH), PRIORS.levels.of_prior
 
 
 def partition(options, objects, costs):
     """Positives of hand-made candidates: the first priors, all of level 0."""
-    n = len(PRIORS.level[0])
-    table = CostTable(
-        jnp.zeros(n).at[: len(costs)].set(jnp.array(costs, jnp.float32)),
-        jnp.full(n, -1).at[: len(objects)].set(jnp.array(objects)),
-    )
-    return np.flatnonzero(make_paa(options, N_LEVELS).partition(table, *FIRST).positive).tolist()
+    n = len(LEVEL)
+    owner = jnp.full(n, -1).at[: len(objects)].set(jnp.array(objects))
+    table = CostTable(jnp.zeros(n).at[: len(costs)].set(jnp.array(costs, jnp.float32)), owner, owner >= 0, {})
+    first = jax.tree.map(lambda x: x[0], SCENE)
+    return np.flatnonzero(make_paa(options).partition(table, first).positive).tolist()
 
 
 @pytest.mark.parametrize("threshold", ["densest_foreground", "densest_any", "lower_mean"])
 def test_threshold_equals_the_twin(threshold):
-    assigner = make_paa(PAAOptions(threshold=threshold), N_LEVELS)
+    assigner = make_paa(PAAOptions(threshold=threshold))
     partition = jax.jit(jax.vmap(assigner.partition))
-    table = jax.vmap(assigner.cost)(PRIORS, predictions_of(*outputs(0.0), PRIORS.boxes), TRUTH)
-    candidate, level = np.asarray(table.object), np.asarray(PRIORS.level)
+    table = jax.vmap(assigner.cost)(SCENE, predictions_of(*outputs(0.0), PRIORS.boxes))
+    candidate = np.asarray(table.object)
     rng, same, usual = np.random.default_rng(0), [], []
     for _ in range(20):
         cheap = rng.random(candidate.shape) < 0.5
         cost = np.where(cheap, rng.normal(1.0, 0.05, cheap.shape), rng.normal(1.2, 0.4, cheap.shape)).clip(0.1)
-        found = np.asarray(partition(table._replace(cost=jnp.asarray(cost, jnp.float32)), PRIORS, TRUTH).object)
+        found = np.asarray(partition(table._replace(cost=jnp.asarray(cost, jnp.float32)), SCENE).object)
         for i in range(2):
             n = len(numpy_objects(TRUTH, i)[1])
-            expected, default = (twin.partition(candidate[i], cost[i], level[i], n, t) for t in (threshold, PAA))
+            expected, default = (twin.partition(candidate[i], cost[i], LEVEL, n, t) for t in (threshold, PAA))
             same += [((found[i] == g) == (expected == g)).all() for g in range(n)]
             usual += [((found[i] == g) == (default == g)).all() for g in range(n)]
     assert np.mean(same) >= 0.97  # rounding decides the rest (spec 5.4)
@@ -97,7 +96,7 @@ def test_empty_component(monkeypatch):
 def test_box_cost(box_cost, overlap, weight):
     predictions = predictions_of(*outputs(0.0), PRIORS.boxes)
     with_boxes, without = (
-        jax.vmap(make_paa(options, N_LEVELS).cost)(PRIORS, predictions, TRUTH)
+        jax.vmap(make_paa(options).cost)(SCENE, predictions)
         for options in (PAAOptions(box_cost=box_cost, box_cost_weight=weight), PAAOptions(box_cost_weight=0.0))
     )
     for i in range(2):

@@ -7,7 +7,7 @@ import pytest
 
 from lad_jax.assign import ASSIGNERS, AssignerOptions, make_assigner
 from tests.reference import paa as twin
-from tests.reference.example import STRIDES, numpy_objects, predictions_of, priors_of, truth_of
+from tests.reference.example import numpy_objects, predictions_of, priors_of, scene_of, truth_of
 
 CANVAS, IMAGE_HW = (128, 160), np.array([[128, 160], [90, 125]])
 PRIORS = priors_of(CANVAS, IMAGE_HW)
@@ -19,11 +19,12 @@ SPREAD = [[4, 4, 36, 30], [60, 8, 118, 40], [128, 10, 150, 50], [8, 50, 50, 118]
 @pytest.fixture(scope="module", params=sorted(ASSIGNERS))
 def assign(request):
     """Both functions of an assigner, in one jitted call on a batch."""
-    assigner = make_assigner(AssignerOptions(name=request.param), len(STRIDES))
+    assigner = make_assigner(AssignerOptions(name=request.param))
 
     def run(predictions, truth):
-        tables = jax.vmap(assigner.cost)(PRIORS, predictions, truth)
-        return tables, jax.vmap(assigner.partition)(tables, PRIORS, truth)
+        scene = scene_of(PRIORS, truth)
+        tables = jax.vmap(assigner.cost)(scene, predictions)
+        return tables, jax.vmap(assigner.partition)(tables, scene)
 
     return jax.jit(run)
 

@@ -12,7 +12,7 @@ import pytest
 
 from lad_jax.assign.paa import PAAOptions, cheapest_of_each_object, make_paa
 from tests.reference import paa as twin
-from tests.reference.example import N_LEVELS, predictions_of, priors_of, truth_of
+from tests.reference.example import predictions_of, priors_of, scene_of, truth_of
 
 CANVAS, N_OBJECTS, N_CLASSES = (800, 1088), 120, 80
 
@@ -52,30 +52,28 @@ def plain_float32(x):
 def test_positives_are_those_of_float64(logit_noise, delta_noise):
     rng = np.random.default_rng(0)
     priors = priors_of(CANVAS, np.array([CANVAS]))
-    n_priors = priors.level.shape[1]
+    n_priors = priors.valid.shape[1]
     truth = truth_of([objects(rng)])
     raw = (
         -4.59511985 + rng.normal(0, logit_noise, (1, n_priors, N_CLASSES)),
         rng.normal(0, delta_noise, (1, n_priors, 4)),
         np.zeros((1, n_priors)),
     )
-    assigner = make_paa(PAAOptions(), N_LEVELS)
+    assigner = make_paa(PAAOptions())
 
     @jax.jit
-    def assign(predictions, priors, truth):
-        table = assigner.cost(priors, predictions, truth)
-        picked = cheapest_of_each_object(table, priors, n_objects=N_OBJECTS, n_levels=N_LEVELS, per_level=9)
-        return assigner.partition(table, priors, truth), picked
+    def assign(predictions, scene):
+        table = assigner.cost(scene, predictions)
+        return assigner.partition(table, scene), cheapest_of_each_object(table, scene, per_level=9)
 
     predictions = predictions_of(*(x.astype(np.float32) for x in raw), priors.boxes)
-    assignment, (index, costs, kept) = jax.tree.map(
-        np.asarray, assign(*jax.tree.map(lambda x: x[0], (predictions, priors, truth)))
-    )
+    one = jax.tree.map(lambda x: x[0], (predictions, scene_of(priors, truth, CANVAS)))
+    assignment, (index, costs, kept) = jax.tree.map(np.asarray, assign(*one))
     same, plain = [], []
     for g in range(N_OBJECTS):
         x = costs[g][kept[g]]
         expected = twin.positives_of(x.astype(np.float64)).tolist()
-        ours = np.flatnonzero(assignment.positive[index[g][kept[g]]]).tolist()
+        ours = np.flatnonzero(assignment.object[index[g][kept[g]]] >= 0).tolist()
         same.append(ours == expected)
         plain.append(plain_float32(x) == expected)
     assert np.mean(same) >= 0.99

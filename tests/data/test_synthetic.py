@@ -47,7 +47,7 @@ def test_every_object_has_candidates_on_two_levels(size):
     boxes = np.concatenate([record.boxes[~record.crowd] for record in dataset.records])
     priors = make_priors((size, size), strides=(4, 8, 16, 32, 64), scale=4.0)
     overlaps = pairwise_iou(boxes, priors.boxes)
-    best = np.stack([overlaps[:, np.asarray(priors.level) == level].max(axis=1) for level in range(5)], axis=1)
+    best = np.stack([overlaps[:, priors.levels.of_prior == level].max(axis=1) for level in range(5)], axis=1)
     assert len(boxes) > 800
     assert ((best >= 0.1).sum(axis=1) >= 2).all()
 

@@ -7,24 +7,27 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lad_jax import losses
 from lad_jax.assign import AssignerOptions, make_assigner
 from lad_jax.distill import METHODS, SwitchOptions, policy
+from lad_jax.distill.cells import PICTURES
+from lad_jax.types import CostTable
 from tests.reference import paa as twin
 from tests.reference.example import (
     CANVAS,
     IMAGE_HW,
-    N_LEVELS,
     NO_OBJECTS,
     OBJECTS,
+    loss_terms,
     outputs,
     predictions_of,
     priors_of,
+    scene_of,
     truth_of,
 )
 
 PRIORS = priors_of(CANVAS, IMAGE_HW)
-ASSIGNER, OBJECT_LEVEL = make_assigner(AssignerOptions(), N_LEVELS), SwitchOptions()
+LEVEL = PRIORS.levels.of_prior
+ASSIGNER, OBJECT_LEVEL = make_assigner(AssignerOptions()), SwitchOptions()
 PREDICTIONS = {
     name: predictions_of(*outputs(phase), PRIORS.boxes) for name, phase in [("student", 0.0), ("teacher", 0.8)]
 }
@@ -32,14 +35,20 @@ PREDICTIONS = {
 
 @partial(jax.jit, static_argnames=("method", "switch"))
 def assign(predictions, truth, *, method, switch=OBJECT_LEVEL):
-    tables = {n: jax.vmap(ASSIGNER.cost)(PRIORS, predictions[n], truth) for n in METHODS[method].costs_from}
-    table, teaches = policy(tables, PRIORS, truth, n_levels=N_LEVELS, options=switch)
-    return tables, table, teaches, jax.vmap(ASSIGNER.partition)(table, PRIORS, truth)
+    scene = scene_of(PRIORS, truth)
+    tables = {n: jax.vmap(ASSIGNER.cost)(scene, predictions[n]) for n in METHODS[method].costs_from}
+    table, source = decide(tables, scene, switch)
+    return tables, table, source, jax.vmap(ASSIGNER.partition)(table, scene)
+
+
+def decide(tables, scene, switch):
+    return jax.vmap(partial(policy, options=switch), axis_name=PICTURES)(tuple(tables.values()), scene)
 
 
 @partial(jax.jit, static_argnames="weighting")
 def loss(predictions, assignment, truth, *, weighting="uniform"):
-    return losses.detection_terms(predictions, assignment, truth, jnp.ones(2, bool), box_weighting=weighting)
+    scene = scene_of(PRIORS, truth)
+    return loss_terms(["detection"], predictions, assignment, scene, box_weighting=weighting)
 
 
 def positives(assignment):
@@ -82,7 +91,7 @@ def test_colad_worked():
     tables, table, teaches, assignment = assign(PREDICTIONS, truth, method="colad")
     seen = 0
     for image, g, level, count, student, teacher, choice in SWITCH:
-        cell = np.asarray((table.object[image] == g) & (PRIORS.level[image] == level))
+        cell = np.asarray((table.object[image] == g) & (level == LEVEL))
         assert cell.sum() == count
         for name, expected in (("student", student), ("teacher", teacher)):
             cost = np.asarray(tables[name].cost[image])[cell]
@@ -122,7 +131,7 @@ def test_a_picture_without_objects_has_nothing_to_decide(method, scope):
 def test_no_objects_in_one_picture_worked():
     """N₊ and the number of pictures are of the whole batch."""
     truth = truth_of([NO_OBJECTS, OBJECTS[1]])
-    *_, assignment = assign(PREDICTIONS, truth, method="paa")
+    *_, assignment = assign(PREDICTIONS, truth, method="plain")
     assert not assignment.positive[0].any()
     expected = [0.46912950, 0.77050525, 0.35061774]
     np.testing.assert_allclose(terms(PREDICTIONS["student"], assignment, truth, "iou"), expected, rtol=1e-5)
@@ -135,7 +144,8 @@ def test_scopes(scope, criterion):
     truth = truth_of(OBJECTS)
     options = SwitchOptions(criterion=criterion, scope=scope)
     tables, table, teaches, _ = assign(PREDICTIONS, truth, method="colad", switch=options)
-    candidate, level = np.asarray(table.object), np.asarray(PRIORS.level)
+    candidate = np.asarray(table.object)
+    level = np.broadcast_to(LEVEL, candidate.shape)
     image = np.broadcast_to(np.arange(2)[:, None], candidate.shape)
     keys = {"object_level": (image, candidate, level), "object": (image, candidate), "image": (image,), "batch": ()}
     cell = np.zeros(candidate.shape, np.int64)
@@ -157,23 +167,67 @@ def test_a_cohort_of_three_takes_the_best_of_each_cell():
     truth = truth_of(OBJECTS)
     tables, _, of_two, _ = assign(PREDICTIONS, truth, method="colad")
     third = tables["teacher"]._replace(cost=tables["teacher"].cost.at[0].power(6.0).at[1].set(1.0))
-    table, of_three = policy({**tables, "peer_1": third}, PRIORS, truth, n_levels=N_LEVELS, options=SwitchOptions())
+    table, of_three = decide({**tables, "peer_1": third}, scene_of(PRIORS, truth), SwitchOptions())
     is_candidate = np.asarray(table.object) >= 0
     np.testing.assert_array_equal(of_three[0], np.where(is_candidate[0], 2, -1))  # the most spread costs
     np.testing.assert_array_equal(of_three[1], of_two[1])  # costs without spread
     np.testing.assert_array_equal(np.asarray(table.cost[0])[is_candidate[0]], third.cost[0][is_candidate[0]])
 
 
-def test_methods():
-    """The table of design 1."""
-    soft = {name for name, m in METHODS.items() if "soft" in m.losses}
-    assert {name: (m.trained, m.costs_from, m.frozen) for name, m in METHODS.items()} == {
-        "paa": (("student",), ("student",), ()),
-        "soft_label": (("student",), ("student",), ("teacher",)),
-        "lad": (("student",), ("teacher",), ("teacher",)),
-        "solad": (("student",), ("teacher",), ("teacher",)),
-        "dynamic_lad": (("student",), ("student", "teacher"), ("teacher",)),
-        "colad": (("student", "teacher"), ("student", "teacher"), ()),
+def dense(table, n_objects):
+    """The same entries as pairs of object and prior: [B, A] as [B, G, A]."""
+    objects = jnp.arange(n_objects)[None, :, None]
+    there = table.object[:, None] == objects
+    cost = jnp.where(there, table.cost[:, None], 7.0)
+    return CostTable(cost, jnp.where(there, objects, -1), there, {"double": 2 * cost})
+
+
+@pytest.mark.parametrize("scope", ["object_level", "object", "image", "batch"])
+@pytest.mark.parametrize("criterion", ["std_over_mean", "fisher"])
+def test_a_dense_table_decides_as_the_compact_one(scope, criterion):
+    """And what travels beside a cost is of the network that the cost is from."""
+    truth, switch = truth_of(OBJECTS), SwitchOptions(criterion=criterion, scope=scope)
+    tables, table, source, _ = assign(PREDICTIONS, truth, method="colad", switch=switch)
+    pairs, source_of_pairs = decide(
+        {name: dense(t, truth.labels.shape[1]) for name, t in tables.items()}, scene_of(PRIORS, truth), switch
+    )
+    there = np.asarray(pairs.object) >= 0
+    np.testing.assert_array_equal(np.where(there, source_of_pairs, -1).max(axis=1), source)
+    cost, beside = np.asarray(pairs.cost), np.asarray(pairs.besides["double"])
+    np.testing.assert_array_equal(np.where(there, cost, 0).sum(axis=1), np.where(table.object >= 0, table.cost, 0))
+    np.testing.assert_array_equal(beside[there], 2 * cost[there])
+    assert (source_of_pairs == 0).any() or scope == "batch"
+
+
+@pytest.mark.parametrize("layout", ["compact", "dense"])
+def test_an_entry_that_is_not_compared_follows_its_cell(layout):
+    """It has no part in the score; a cell of which nothing is compared follows the last network."""
+    truth = truth_of(OBJECTS)
+    tables, _, source, _ = assign(PREDICTIONS, truth, method="colad")
+    candidate = np.asarray(tables["student"].object)
+    left_out = (candidate == 0) & (LEVEL == 1)
+    left_out |= (candidate == 1) & (np.arange(candidate.shape[1]) % 2 == 0)
+
+    def without(table):
+        return table._replace(compared=jnp.asarray(~left_out & (candidate >= 0)))
+
+    changed = {name: without(t) for name, t in tables.items()}
+    spoilt = {
+        **changed,
+        "student": changed["student"]._replace(
+            cost=jnp.where(left_out, 1e3 * jnp.arange(candidate.shape[1]), changed["student"].cost)
+        ),
     }
-    assert soft == {"soft_label", "solad"} and METHODS["soft_label"].losses == ("soft",)
-    assert {name for name, m in METHODS.items() if m.box_weighting == "iou"} == {"paa", "soft_label"}
+    layouts = {
+        "compact": lambda t: t,
+        "dense": lambda t: dense(t, 8)._replace(compared=dense(t, 8).compared & t.compared[:, None]),
+    }
+    answers = []
+    for networks in (changed, spoilt):
+        _, answer = decide(
+            {n: layouts[layout](t) for n, t in networks.items()}, scene_of(PRIORS, truth_of(OBJECTS, 8)), OBJECT_LEVEL
+        )
+        answers.append(np.asarray(answer).max(axis=1) if layout == "dense" else np.asarray(answer))
+    np.testing.assert_array_equal(*answers)
+    first = left_out & (candidate == 0)
+    assert first.any() and (answers[0][first] == 1).all() and (np.asarray(source)[first] == 0).all()

@@ -9,11 +9,11 @@ from lad_jax.boxes import decode
 from lad_jax.config import from_config
 from lad_jax.errors import InputError
 from lad_jax.evaluation.postprocess import PostprocessOptions, postprocess
-from lad_jax.priors import level_sizes, make_priors
+from lad_jax.priors import make_levels, make_priors
 from lad_jax.types import Predictions
 
 CANVAS, STRIDES = (128, 160), (8, 16, 32, 64, 128)
-SIZES = level_sizes(CANVAS, STRIDES)
+SIZES = make_levels(CANVAS, STRIDES).sizes
 ONE = jnp.ones(2)
 compiled = jax.jit(postprocess, static_argnames=("level_sizes", "options"))
 
@@ -120,7 +120,7 @@ def test_no_detection_is_all_zero():
 
 def test_untrained_network_gives_finite_boxes_in_the_image():
     """All priors pass the threshold, some boxes are clipped to nothing: the full number, and no NaN from voting."""
-    sizes = level_sizes((256, 256), STRIDES)
+    sizes = make_levels((256, 256), STRIDES).sizes
     count = sum(sizes)
     log_p = jnp.full((count, 80), jnp.log(0.01)) + 1e-3 * jax.random.normal(jax.random.key(0), (count, 80))
     priors = jnp.asarray(make_priors((256, 256), STRIDES, 8.0).boxes)

@@ -28,14 +28,14 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from lad_jax import losses
 from lad_jax.assign import AssignerOptions, make_assigner
 from lad_jax.models import Detector, ModelOptions, ResNetOptions
 from lad_jax.models.detector import IMAGENET_MEAN, IMAGENET_STD, normalise
 from lad_jax.models.resnet import STAGES
-from lad_jax.types import Assignment, Batch
+from lad_jax.types import Assignment, Batch, CostTable, Scene
 from lad_jax.weights.names import reference_name
-from tests.reference.example import priors_of, truth_of
+from tests.reference import example
+from tests.reference.example import loss_terms, priors_of, scene_of, truth_of
 
 OPTIMISED = {"xla_backend_optimization_level": 3}
 """Where rounding matters programs are compiled as they are for users, not as cheaply as those of other tests."""
@@ -133,18 +133,22 @@ def priors(model: Detector, batch: Batch):
 
 
 def assigner(model: Detector):
-    return make_assigner(AssignerOptions(), model.options.n_levels)
+    return make_assigner(AssignerOptions())
+
+
+def scene(model: Detector, batch: Batch) -> Scene:
+    return scene_of(priors(model, batch), batch.truth, batch.image_hw)
 
 
 def assignment_of(labels, candidate, valid, n_classes) -> Assignment:
     """The reference's assignment: its labels (`n_classes` = background) and the candidates' objects."""
-    positive = labels < n_classes
-    return Assignment(
-        object=jnp.where(positive, candidate, -1).astype(jnp.int32),
-        positive=jnp.asarray(positive),
-        weight=jnp.asarray(valid, jnp.float32),
-        iterations=jnp.zeros(len(labels), jnp.int32),
-    )
+    return example.assignment_of(np.where(labels < n_classes, candidate, -1), valid)
+
+
+def table_of(cost, candidate) -> CostTable:
+    """The reference's costs, NaN where a prior is no candidate."""
+    candidate = jnp.asarray(candidate, jnp.int32)
+    return CostTable(jnp.nan_to_num(jnp.asarray(cost)), candidate, candidate >= 0, {})
 
 
 def labels_of(assignment: Assignment, truth, n_classes) -> np.ndarray:
@@ -194,7 +198,7 @@ def run(model: Detector, variables, batch: Batch, assignment: Assignment, box_we
             batch.image_hw,
             capture_intermediates=lambda module, _: module.name in ("backbone", "neck", "bbox_head"),
         )
-        terms = losses.detection_terms(predictions, assignment, batch.truth, batch.valid, box_weighting=box_weighting)
+        terms = loss_terms(["detection"], predictions, assignment, scene(model, batch), box_weighting=box_weighting)
         features = {name: value["__call__"][0] for name, value in state["intermediates"].items() if name != "__call__"}
         return sum(terms.values()), (features, predictions, terms)
 

@@ -1,13 +1,13 @@
 """LAD and CoLAD against the reference implementation: teacher's costs, switch, losses and gradients."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lad_jax.distill import METHODS, SwitchOptions, policy
-from lad_jax.distill.assignment import assign_batch
-from lad_jax.types import CostTable
+from lad_jax.distill import METHODS, SwitchOptions, assign_batch, policy
 from tests.golden import network
 from tests.golden.network import assert_close
 from tests.reference.example import predictions_of
@@ -23,17 +23,16 @@ def case(request, golden):
     batch = network.batch_of(arrays)
     models = {n: network.detector(arrays, f"{n}_weights") for n in NAMES}
     labels = arrays["teacher_labels" if name == "lad" else "colad_labels"]
-    priors = network.priors(models["student"][0], batch)
+    scene = network.scene(models["student"][0], batch)
     n_classes = models["student"][0].n_classes
-    assignment = network.assignment_of(labels, arrays["teacher_candidate_gt"], priors.valid, n_classes)
+    assignment = network.assignment_of(labels, arrays["teacher_candidate_gt"], scene.priors.valid, n_classes)
     runs = {n: network.run(*models[n], batch, assignment, METHODS[name].box_weighting) for n in NAMES}
-    return name, arrays, {n: model for n, (model, _) in models.items()}, batch, priors, labels, runs
+    return name, arrays, {n: model for n, (model, _) in models.items()}, batch, scene, labels, runs
 
 
 def tables_of(arrays):
     """The two networks' golden cost tables."""
-    candidate = jnp.asarray(arrays["teacher_candidate_gt"], jnp.int32)
-    return {n: CostTable(jnp.nan_to_num(jnp.asarray(arrays[f"{n}_cost"])), candidate) for n in NAMES}
+    return {n: network.table_of(arrays[f"{n}_cost"], arrays["teacher_candidate_gt"]) for n in NAMES}
 
 
 def test_outputs(case):
@@ -46,38 +45,37 @@ def test_outputs(case):
 
 
 def test_costs_of_the_references_outputs(case):
-    _, arrays, models, batch, priors, _, _ = case
+    _, arrays, models, _, scene, _, _ = case
     cost = jax.jit(jax.vmap(network.assigner(models["student"]).cost))
     is_candidate = arrays["teacher_candidate_gt"] >= 0
     for n in NAMES:
         raw = (arrays[f"{n}_{k}"] for k in ("cls_logits", "box_deltas", "iou_logits"))
-        table = cost(priors, predictions_of(*raw, priors.boxes), batch.truth)
+        table = cost(scene, predictions_of(*raw, scene.priors.boxes))
         np.testing.assert_array_equal(table.object, arrays["teacher_candidate_gt"])
         assert_close(np.asarray(table.cost)[is_candidate], arrays[f"{n}_cost"][is_candidate], n)
 
 
 def test_partition_of_the_references_costs(case):
-    name, arrays, models, batch, priors, labels, _ = case
+    name, arrays, models, batch, scene, labels, _ = case
     table = tables_of(arrays)["teacher"]
     if name == "colad":
         table = table._replace(cost=jnp.nan_to_num(jnp.asarray(arrays["colad_cost"])))
     model = models["student"]
-    assigned = jax.jit(jax.vmap(network.assigner(model).partition))(table, priors, batch.truth)
+    assigned = jax.jit(jax.vmap(network.assigner(model).partition))(table, scene)
     np.testing.assert_array_equal(network.labels_of(assigned, batch.truth, model.n_classes), labels)
     assert assigned.positive.sum() == arrays["teacher_num_pos" if name == "lad" else "colad_num_pos"]
 
 
 def test_switch_of_the_references_costs(case):
-    name, arrays, models, batch, priors, _, _ = case
+    name, arrays, _, _, scene, _, _ = case
     if name != "colad":
         pytest.skip("LAD has no switch")
-    n_levels = models["student"].options.n_levels
-    table, teaches = policy(tables_of(arrays), priors, batch.truth, n_levels=n_levels, options=SwitchOptions())
+    table, teaches = jax.vmap(partial(policy, options=SwitchOptions()))(tuple(tables_of(arrays).values()), scene)
     seen = np.zeros(teaches.shape, bool)
     for image, g, level, count, _, _, _, _, chosen in arrays["colad_switch"]:
         cell = np.zeros_like(seen)
         image = int(image)
-        cell[image] = (arrays["colad_candidate_gt"][image] == g) & (np.asarray(priors.level[image]) == level)
+        cell[image] = (arrays["colad_candidate_gt"][image] == g) & (scene.priors.levels.of_prior == level)
         assert cell.sum() == count
         assert (np.asarray(teaches)[cell] == chosen).all()
         seen |= cell
@@ -87,17 +85,16 @@ def test_switch_of_the_references_costs(case):
 
 
 def test_assignment_from_the_pixels(case):
-    name, arrays, models, batch, priors, labels, runs = case
+    name, arrays, models, _, scene, labels, runs = case
     model = models["student"]
     assigned = assign_batch(
         {n: runs[n].predictions for n in NAMES},
-        priors,
-        batch.truth,
+        scene,
         method=METHODS[name],
         assigner=network.assigner(model),
-        n_levels=model.options.n_levels,
+        switch=SwitchOptions(),
     )
-    np.testing.assert_array_equal(assigned.candidates, arrays["teacher_candidate_gt"])
+    np.testing.assert_array_equal(assigned.table.object, arrays["teacher_candidate_gt"])
     network.assert_positives(assigned.assignment, labels, arrays["teacher_candidate_gt"], model.n_classes)
 
 

@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lad_jax import boxes, losses
+from lad_jax import boxes
 from lad_jax.assign import AssignerOptions, make_assigner
 from lad_jax.models.heads import PAAHead
-from lad_jax.types import CostTable, Predictions
+from lad_jax.types import Predictions
 from tests.golden import network
 from tests.golden.network import assert_close
-from tests.reference.example import STRIDES, priors_of, truth_of
+from tests.reference.example import STRIDES, loss_terms, priors_of, scene_of, truth_of
 
 KINDS = {"cop": "conditional", "iop": "implicit"}
 
@@ -52,7 +52,7 @@ def case(request, golden):
         outputs = head.apply(variables, features, regions)
         return Predictions(*outputs[:3], boxes.decode(priors.boxes, outputs.box_deltas), outputs.quality_logit)
 
-    return arrays, kind, variables, predict, priors, truth, n_classes
+    return arrays, kind, variables, predict, scene_of(priors, truth, arrays["image_hw"]), n_classes
 
 
 def candidates(case):
@@ -71,39 +71,38 @@ def test_outputs(case):
 
 def test_costs(case):
     """Of our own outputs: the reference keeps no logit to start from."""
-    arrays, kind, variables, predict, priors, truth, _ = case
-    assigner = make_assigner(AssignerOptions(), int(priors.level.max()) + 1)
-    table = jax.jit(jax.vmap(assigner.cost))(priors, predict(variables), truth)
+    arrays, kind, variables, predict, scene, _ = case
+    assigner = make_assigner(AssignerOptions())
+    table = jax.jit(jax.vmap(assigner.cost))(scene, predict(variables))
     np.testing.assert_array_equal(table.object, arrays[f"{kind}_candidate_gt"])
     is_candidate = arrays[f"{kind}_candidate_gt"] >= 0
     assert_close(np.asarray(table.cost)[is_candidate], arrays[f"{kind}_cost"][is_candidate])
 
 
 def test_assignment_from_the_features(case):
-    arrays, kind, variables, predict, priors, truth, n_classes = case
-    assigner = make_assigner(AssignerOptions(), int(priors.level.max()) + 1)
-    table = jax.vmap(assigner.cost)(priors, predict(variables), truth)
-    assigned = jax.jit(jax.vmap(assigner.partition))(table, priors, truth)
+    arrays, kind, variables, predict, scene, n_classes = case
+    assigner = make_assigner(AssignerOptions())
+    table = jax.vmap(assigner.cost)(scene, predict(variables))
+    assigned = jax.jit(jax.vmap(assigner.partition))(table, scene)
     network.assert_positives(assigned, arrays[f"{kind}_labels"], arrays[f"{kind}_candidate_gt"], n_classes)
 
 
 def test_partition_of_the_references_costs(case):
-    arrays, kind, _, _, priors, truth, n_classes = case
-    assigner = make_assigner(AssignerOptions(), int(priors.level.max()) + 1)
-    table = CostTable(jnp.nan_to_num(jnp.asarray(arrays[f"{kind}_cost"])), candidates(case))
-    assigned = jax.jit(jax.vmap(assigner.partition))(table, priors, truth)
-    np.testing.assert_array_equal(network.labels_of(assigned, truth, n_classes), arrays[f"{kind}_labels"])
+    arrays, kind, _, _, scene, n_classes = case
+    assigner = make_assigner(AssignerOptions())
+    table = network.table_of(arrays[f"{kind}_cost"], candidates(case))
+    assigned = jax.jit(jax.vmap(assigner.partition))(table, scene)
+    np.testing.assert_array_equal(network.labels_of(assigned, scene.truth, n_classes), arrays[f"{kind}_labels"])
     assert assigned.positive.sum() == arrays[f"{kind}_num_pos"]
 
 
 @pytest.mark.parametrize(("method", "weighting"), [("paa", "iou"), ("lad", "uniform")])
 def test_losses_and_gradients(case, method, weighting):
-    arrays, kind, variables, predict, priors, truth, n_classes = case
-    assignment = network.assignment_of(arrays[f"{kind}_labels"], candidates(case), priors.valid, n_classes)
-    valid = jnp.ones(len(priors.valid), bool)
+    arrays, kind, variables, predict, scene, n_classes = case
+    assignment = network.assignment_of(arrays[f"{kind}_labels"], candidates(case), scene.priors.valid, n_classes)
 
     def loss(params):
-        terms = losses.detection_terms(predict({"params": params}), assignment, truth, valid, box_weighting=weighting)
+        terms = loss_terms(["detection"], predict({"params": params}), assignment, scene, box_weighting=weighting)
         return sum(terms.values()), terms
 
     compiled = jax.jit(jax.grad(loss, has_aux=True))

@@ -1,17 +1,15 @@
 """PAA, stage by stage and from end to end, against the reference implementation."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lad_jax.distill import METHODS
-from lad_jax.distill.assignment import assign_batch
+from lad_jax.distill import METHODS, SwitchOptions, assign_batch
+from lad_jax.losses import LossSetting, make_losses
 from lad_jax.mesh import MeshOptions, make_mesh, replicate
 from lad_jax.train.optimizer import OptimizerOptions, make_optimizer
 from lad_jax.train.state import init_state
-from lad_jax.train.step import make_train_step
-from lad_jax.types import CostTable
+from lad_jax.train.step import TrainStep
 from tests.golden import network
 from tests.golden.network import assert_close
 from tests.reference.example import predictions_of
@@ -52,9 +50,9 @@ def test_features_and_outputs(case):
 
 def test_costs_of_the_references_outputs(case):
     arrays, model, _, batch, _ = case
-    priors = network.priors(model, batch)
+    scene = network.scene(model, batch)
     predictions = predictions_of(*(arrays[k] for k in ("cls_logits", "box_deltas", "iou_logits")), arrays["anchors"])
-    table = jax.jit(jax.vmap(network.assigner(model).cost))(priors, predictions, batch.truth)
+    table = jax.jit(jax.vmap(network.assigner(model).cost))(scene, predictions)
     np.testing.assert_array_equal(table.object, arrays["paa_candidate_gt"])
     is_candidate = arrays["paa_candidate_gt"] >= 0
     assert_close(np.asarray(table.cost)[is_candidate], arrays["paa_cost"][is_candidate])
@@ -62,11 +60,10 @@ def test_costs_of_the_references_outputs(case):
 
 def test_partition_of_the_references_costs(case):
     arrays, model, _, batch, _ = case
-    candidate = jnp.asarray(arrays["paa_candidate_gt"], jnp.int32)
-    table = CostTable(jnp.nan_to_num(jnp.asarray(arrays["paa_cost"])), candidate)
-    assigned = jax.jit(jax.vmap(network.assigner(model).partition))(table, network.priors(model, batch), batch.truth)
+    table = network.table_of(arrays["paa_cost"], arrays["paa_candidate_gt"])
+    assigned = jax.jit(jax.vmap(network.assigner(model).partition))(table, network.scene(model, batch))
     np.testing.assert_array_equal(network.labels_of(assigned, batch.truth, model.n_classes), arrays["paa_labels"])
-    np.testing.assert_array_equal(assigned.object, np.where(assigned.positive, candidate, -1))
+    np.testing.assert_array_equal(assigned.object, np.where(assigned.positive, table.object, -1))
     assert assigned.positive.sum() == arrays["paa_num_pos"]
 
 
@@ -74,13 +71,12 @@ def test_assignment_from_the_pixels(case):
     arrays, model, _, batch, result = case
     assigned = assign_batch(
         {"student": result.predictions},
-        network.priors(model, batch),
-        batch.truth,
-        method=METHODS["paa"],
+        network.scene(model, batch),
+        method=METHODS["plain"],
         assigner=network.assigner(model),
-        n_levels=model.options.n_levels,
+        switch=SwitchOptions(),
     )
-    np.testing.assert_array_equal(assigned.candidates, arrays["paa_candidate_gt"])
+    np.testing.assert_array_equal(assigned.table.object, arrays["paa_candidate_gt"])
     network.assert_positives(assigned.assignment, arrays["paa_labels"], arrays["paa_candidate_gt"], model.n_classes)
 
 
@@ -93,26 +89,26 @@ def test_losses_and_gradients(case):
 def test_three_steps_of_sgd(case):
     arrays, model, variables, batch, _ = case
     schedule = lambda step: 0.002  # noqa: E731
-    optimizer = make_optimizer(OptimizerOptions(), schedule, {"student": model.options})
-    mesh = make_mesh(MeshOptions(data=1), {})
-    step = jax.jit(
-        make_train_step(
-            {"student": model},
-            method=METHODS["paa"],
-            assigner=network.assigner(model),
-            optimizer=optimizer,
-            schedule=schedule,
-            mesh=mesh,
-        ),
-        compiler_options=network.OPTIMISED,
+    mesh, method = make_mesh(MeshOptions(data=1), {}), METHODS["plain"]
+    training = TrainStep(
+        method=method,
+        models={"student": model},
+        assigner=network.assigner(model),
+        switch=SwitchOptions(),
+        losses={"student": make_losses(method.losses, LossSetting(method.box_weighting))},
+        optimizer=make_optimizer(OptimizerOptions(), schedule, {"student": model.options}),
+        schedule=schedule,
+        mesh=mesh,
+        total_steps=10,
     )
+    step = jax.jit(training.step, compiler_options=network.OPTIMISED)
     # As with the gradients, a rounding may tip a ReLU, or in the third step a prior from one side of the partition to
     # the other; so the reference's losses have to be among those of starts that differ by about a rounding.
     reference, errors = arrays["paa_sgd_losses"], []
     for seed in range(30):
         start = {**variables, "params": network.beside(variables["params"], seed)}
         # Laid out as the step leaves it: one program, not one for the first step and one for the others.
-        state, losses = replicate(init_state({"student": start}, optimizer, ema=False), mesh), []
+        state, losses = replicate(init_state({"student": start}, training.optimizer, seed=0, ema=False), mesh), []
         for _ in reference:
             state, output = step(state, {}, batch)
             losses.append([output.scalars[f"student/loss_{term}"] for term in ("class", "box", "quality")])

@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lad_jax.losses import SoftOptions, soft_terms
+from lad_jax.losses import SoftOptions
 from tests.golden import network
 from tests.golden.network import assert_close
-from tests.reference.example import STRIDES, predictions_of, priors_of
+from tests.reference.example import STRIDES, loss_terms, predictions_of, priors_of, scene_of
 
 PLAIN = SoftOptions(class_weight=1.0, quality_weight=1.0, box_weight=1.0, priors="all")
 
@@ -36,15 +36,8 @@ def case(golden):
 
     @partial(jax.jit, static_argnames="options")
     def terms(raw, options):
-        return soft_terms(
-            predictions(raw),
-            predictions(teacher),
-            priors,
-            batch.truth,
-            batch.image_hw,
-            batch.valid,
-            options=options,
-        )
+        scene = scene_of(priors, batch.truth, batch.image_hw)
+        return loss_terms(["soft"], predictions(raw), None, scene, teacher=predictions(teacher), soft=options)
 
     return arrays, batch, priors, student, teacher, terms
 

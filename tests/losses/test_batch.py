@@ -1,18 +1,27 @@
 """Over which pictures the losses of a batch are normalised."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lad_jax.losses import LossOptions, SoftOptions, detection_terms, soft_terms
-from lad_jax.types import Assignment
-from tests.reference.example import CANVAS, IMAGE_HW, OBJECTS, outputs, predictions_of, priors_of, truth_of
+from lad_jax.losses import LossOptions, SoftOptions
+from tests.reference.example import (
+    CANVAS,
+    IMAGE_HW,
+    OBJECTS,
+    assignment_of,
+    loss_terms,
+    outputs,
+    predictions_of,
+    priors_of,
+    scene_of,
+    truth_of,
+)
 
 N = 4
 PRIORS = priors_of(CANVAS, np.tile(IMAGE_HW, (2, 1)))
 TRUTH = truth_of([*OBJECTS, OBJECTS[1], OBJECTS[0]])
-VALID = jnp.ones(N, bool)
+SCENE = scene_of(PRIORS, TRUTH, np.tile(IMAGE_HW, (2, 1)))
 
 
 def predictions(phase):
@@ -25,20 +34,18 @@ def assignment():
     share = np.array([0.02, 0.1, 0.3, 0.01])[:, None]  # so that it matters whose positives are counted
     positive = (rng.random(PRIORS.valid.shape) < share) & np.asarray(PRIORS.valid)
     owner = np.where(positive, rng.integers(0, 2, positive.shape), -1)
-    return Assignment(
-        jnp.asarray(owner, jnp.int32), jnp.asarray(positive), PRIORS.valid.astype(jnp.float32), jnp.zeros(N, jnp.int32)
-    )
+    return assignment_of(owner, PRIORS.valid)
 
 
 def of_detection(pictures, rows=slice(None)):
-    args = jax.tree.map(lambda x: x[rows], (predictions(0.0), assignment(), TRUTH, VALID))
-    return detection_terms(*args, box_weighting="iou", pictures=pictures)
+    args = jax.tree.map(lambda x: x[rows], (predictions(0.0), assignment(), SCENE))
+    return loss_terms(["detection"], *args, box_weighting="iou", pictures=pictures)
 
 
 def of_soft(pictures, rows=slice(None)):
-    hw = jnp.asarray(np.tile(IMAGE_HW, (2, 1)))
-    args = jax.tree.map(lambda x: x[rows], (predictions(0.0), predictions(0.8), PRIORS, TRUTH, hw, VALID))
-    return soft_terms(*args, options=SoftOptions(min_iou=0.1), pictures=pictures)
+    student, teacher, scene = jax.tree.map(lambda x: x[rows], (predictions(0.0), predictions(0.8), SCENE))
+    soft = SoftOptions(min_iou=0.1)
+    return loss_terms(["soft"], student, None, scene, teacher=teacher, soft=soft, pictures=pictures)
 
 
 @pytest.mark.parametrize("terms", [of_detection, of_soft])

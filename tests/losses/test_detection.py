@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from lad_jax import losses
-from lad_jax.types import Assignment
 from tests.reference import objectness
 from tests.reference import paa as twin
 from tests.reference.example import (
@@ -14,10 +13,13 @@ from tests.reference.example import (
     IMAGE_HW,
     NO_OBJECTS,
     OBJECTS,
+    assignment_of,
+    loss_terms,
     numpy_objects,
     outputs,
     predictions_of,
     priors_of,
+    scene_of,
     truth_of,
 )
 
@@ -55,7 +57,8 @@ def test_focal_at_extreme_logits():
 def of_one(predictions, assignment, truth, weighting):
     """Terms of a batch of one picture; `truth` is batched already."""
     predictions, assignment = jax.tree.map(lambda x: x[None], (predictions, assignment))
-    return losses.detection_terms(predictions, assignment, truth, jnp.ones(1, bool), box_weighting=weighting)
+    scene = scene_of(jax.tree.map(lambda x: x[:1], PRIORS), truth, IMAGE_HW[0])
+    return loss_terms(["detection"], predictions, assignment, scene, box_weighting=weighting)
 
 
 def test_quality_worked():
@@ -65,7 +68,7 @@ def test_quality_worked():
     truth = truth_of([(targets[:1], [0])])
     logits = jnp.zeros((2, 1))
     predictions = predictions_of(logits, jnp.zeros((2, 4)), jnp.array([0.3, -1.2]), targets)._replace(boxes=predicted)
-    assignment = Assignment(jnp.zeros(2, jnp.int32), jnp.ones(2, bool), jnp.ones(2), jnp.array(0))
+    assignment = assignment_of(np.zeros(2), np.ones(2))
     terms = of_one(predictions, assignment, truth, "uniform")
     np.testing.assert_allclose(terms["quality"], 0.2869094, rtol=1e-5)
 
@@ -76,7 +79,7 @@ def test_box_worked():
     for box, expected in [([0, 0, 10, 10], 0.7604575), ([2, 2, 12, 12], 0.0)]:
         predictions = predictions_of(jnp.zeros((1, 1)), jnp.zeros((1, 4)), jnp.zeros(1), jnp.zeros((1, 4)))
         predictions = predictions._replace(boxes=jnp.array([box], jnp.float32))
-        assignment = Assignment(jnp.zeros(1, jnp.int32), jnp.ones(1, bool), jnp.ones(1), jnp.array(0))
+        assignment = assignment_of(np.zeros(1), np.ones(1))
         for weighting in ("iou", "uniform"):
             terms = of_one(predictions, assignment, truth, weighting)
             np.testing.assert_allclose(terms["box"], expected, atol=1e-6)
@@ -88,7 +91,7 @@ def random_assignment(seed, share):
     positive = (rng.random(PRIORS.valid.shape) < share) & np.asarray(PRIORS.valid)
     counts = np.array([len(labels) for _, labels in OBJECTS])[:, None]
     owner = np.where(positive, rng.integers(0, counts, positive.shape), -1).astype(np.int32)
-    return Assignment(*map(jnp.asarray, (owner, positive, PRIORS.valid.astype(jnp.float32), np.zeros(2, np.int32))))
+    return assignment_of(owner, PRIORS.valid)
 
 
 @jax.jit
@@ -97,7 +100,7 @@ def both(logits, deltas, quality, assignment, truth):
     predictions = predictions_of(logits, deltas, quality, PRIORS.boxes)
 
     return tuple(
-        losses.detection_terms(predictions, assignment, truth, jnp.ones(2, bool), box_weighting=weighting)
+        loss_terms(["detection"], predictions, assignment, scene_of(PRIORS, truth), box_weighting=weighting)
         for weighting in ("iou", "uniform")
     )
 
@@ -130,7 +133,7 @@ def test_without_an_iou_branch_equal_the_twin(extreme):
     predictions = predictions._replace(
         class_log_p=jnp.asarray(logs[0]), class_log_not_p=jnp.asarray(logs[1]), quality_logit=None
     )
-    terms = losses.detection_terms(predictions, assignment, truth, jnp.ones(2, bool), box_weighting="uniform")
+    terms = loss_terms(["detection"], predictions, assignment, scene_of(PRIORS, truth), box_weighting="uniform")
     pictures = [
         (
             p[i].astype(np.float64),
@@ -183,7 +186,7 @@ def test_weights_of_no_overlap():
     truth = truth_of([([[50, 50, 60, 60]], [0])])
     predictions = predictions_of(jnp.zeros((2, 1)), jnp.zeros((2, 4)), jnp.zeros(2), jnp.zeros((2, 4)))
     predictions = predictions._replace(boxes=jnp.array([[0.0, 0, 10, 10], [0, 0, 20, 20]]))
-    assignment = Assignment(jnp.zeros(2, jnp.int32), jnp.ones(2, bool), jnp.ones(2), jnp.array(0))
+    assignment = assignment_of(np.zeros(2), np.ones(2))
     box = of_one(predictions, assignment, truth, "iou")["box"]
     expected = 1.3 * np.mean(1 - twin.giou(np.asarray(predictions.boxes), np.array([[50.0, 50, 60, 60]])))
     np.testing.assert_allclose(box, expected, rtol=1e-5)

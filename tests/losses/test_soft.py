@@ -7,10 +7,21 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lad_jax.losses import SoftOptions, soft_terms
+from lad_jax.losses import SoftOptions
 from lad_jax.losses.soft import BOUNDS, _bounded, focal_kl
 from tests.reference import objectness as twin
-from tests.reference.example import CANVAS, IMAGE_HW, NO_OBJECTS, OBJECTS, outputs, predictions_of, priors_of, truth_of
+from tests.reference.example import (
+    CANVAS,
+    IMAGE_HW,
+    NO_OBJECTS,
+    OBJECTS,
+    loss_terms,
+    outputs,
+    predictions_of,
+    priors_of,
+    scene_of,
+    truth_of,
+)
 from tests.reference.paa import decode, sigmoid
 
 PRIORS = priors_of(CANVAS, IMAGE_HW)
@@ -56,9 +67,9 @@ def raw(phase):
 
 @partial(jax.jit, static_argnames=("options", "bounded"))
 def terms(student, teacher, truth, *, options, bounded=False):
-    networks = (predictions_of(*r, PRIORS.boxes) for r in (student, teacher))
-    hw, valid = jnp.asarray(IMAGE_HW), jnp.ones(2, bool)
-    return soft_terms(*networks, PRIORS, truth, hw, valid, options=options, bounded=bounded)
+    student, teacher = (predictions_of(*r, PRIORS.boxes) for r in (student, teacher))
+    scene = scene_of(PRIORS, truth)
+    return loss_terms(["soft"], student, None, scene, teacher=teacher, soft=options, bounded=bounded)
 
 
 @pytest.mark.parametrize(
@@ -104,8 +115,8 @@ def test_a_teacher_without_logits_is_taken_at_its_word():
     student, teacher = (predictions_of(*raw(phase), PRIORS.boxes) for phase in (0.0, 0.8))
     teacher = teacher._replace(class_log_p=jnp.log(p), class_log_not_p=jnp.log1p(-p))
     options = SoftOptions(class_weight=1.0)
-    hw, valid = jnp.asarray(IMAGE_HW), jnp.ones(2, bool)
-    found = soft_terms(student, teacher, PRIORS, truth_of(OBJECTS), hw, valid, options=options)
+    scene = scene_of(PRIORS, truth_of(OBJECTS))
+    found = loss_terms(["soft"], student, None, scene, teacher=teacher, soft=options)
     pictures = [
         (ours, (p[i].astype(np.float64), *theirs[1:]), *rest)
         for i, (ours, theirs, *rest) in enumerate(numpy_pictures(OBJECTS))

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from lad_jax import boxes
+from lad_jax.losses import LossSetting, batch_divisors, batch_sums, batch_terms, make_losses
 from lad_jax.priors import make_priors, within
-from lad_jax.types import GroundTruth, Predictions, Priors
+from lad_jax.types import Assignment, GroundTruth, Predictions, Scene
 
 STRIDES = (8, 16, 32, 64, 128)
 N_LEVELS = len(STRIDES)
@@ -54,7 +55,30 @@ def truth_of(objects, size=None):
 def priors_of(canvas, image_hw, strides=STRIDES, scale=8.0):
     """Batched priors of pictures on a canvas, sizes rounded up to 32."""
     priors = make_priors(canvas, strides, scale)
-    return jax.vmap(lambda hw: Priors(*map(jnp.asarray, within(priors, hw))))(jnp.asarray(image_hw))
+    return jax.vmap(lambda hw: jax.tree.map(jnp.asarray, within(priors, hw)))(jnp.asarray(image_hw))
+
+
+def scene_of(priors, truth, image_hw=IMAGE_HW, progress=0.0):
+    """Batched `Scene`."""
+    batch = len(truth.labels)
+    return Scene(priors, truth, jnp.broadcast_to(jnp.asarray(image_hw), (batch, 2)), jnp.full(batch, progress))
+
+
+def assignment_of(owner, weight):
+    """`Assignment` of hard positives, with any leading axes: `owner` is -1 for a prior that is not positive."""
+    owner = jnp.asarray(owner, jnp.int32)
+    iterations = jnp.zeros(owner.shape[:-1], jnp.int32)
+    return Assignment(owner, jnp.asarray(weight, jnp.float32), (owner >= 0).astype(jnp.float32), iterations)
+
+
+def loss_terms(kinds, predictions, assignment, scene, valid=None, *, teacher=None, pictures=0, **setting):
+    """The terms of a batch by the project's own composition: what a training step sums."""
+    losses = make_losses(kinds, LossSetting(**setting))
+    if assignment is None:
+        assignment = assignment_of(np.full(scene.priors.valid.shape, -1), scene.priors.valid)
+    valid = jnp.ones(len(scene.truth.labels), bool) if valid is None else valid
+    sums = batch_sums(losses, predictions, teacher, assignment, scene)
+    return batch_terms(sums, batch_divisors(losses, sums, valid, pictures))
 
 
 def numpy_objects(truth, i):

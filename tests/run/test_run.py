@@ -68,7 +68,7 @@ def test_run_writes_what_it_says(paa_workdir: Path) -> None:
     parts = ("student/loss_class", "student/loss_box", "student/loss_quality")
     for line in steps:
         assert line["loss"] == pytest.approx(sum(line[part] for part in parts), rel=1e-5)
-        assert min(line["positives_per_object"], line["gradient_norm"]) > 0 and line["mixture_iterations"] >= 2
+        assert min(line["positives_per_object"], line["gradient_norm"]) > 0 and line["partition_iterations"] >= 2
         per_level = sum(line[f"positives/level_{level}"] for level in range(2))
         assert per_level == pytest.approx(line["positives_per_object"] * max(line["objects"], 1), rel=1e-5)
         assert line["teaches/student"] == 1

@@ -10,15 +10,16 @@ import pytest
 from lad_jax.assign import AssignerOptions, make_assigner
 from lad_jax.data import SyntheticOptions
 from lad_jax.data.synthetic import SyntheticShapes
-from lad_jax.distill import METHODS
+from lad_jax.distill import METHODS, SwitchOptions
 from lad_jax.errors import InputError
+from lad_jax.losses import LossSetting, make_losses
 from lad_jax.mesh import MeshOptions, make_mesh, replicate
 from lad_jax.models import Detector, ModelOptions, ResNetOptions
 from lad_jax.train.debug import debugged, first_not_finite
-from lad_jax.train.finite import describe
+from lad_jax.train.finite import explain
 from lad_jax.train.optimizer import OptimizerOptions, make_optimizer
 from lad_jax.train.state import init_state, init_variables
-from lad_jax.train.step import make_train_step
+from lad_jax.train.step import TrainStep
 from lad_jax.types import Batch
 from tests.reference.example import truth_of
 
@@ -70,18 +71,21 @@ OPTIMIZER = make_optimizer(OptimizerOptions(kind="adamw"), rate, {"student": OPT
 @pytest.fixture(scope="module")
 def step():
     mesh = make_mesh(MeshOptions(data=1), {})
-    compiled = jax.jit(
-        make_train_step(
-            {"student": MODEL},
-            method=METHODS["paa"],
-            assigner=make_assigner(AssignerOptions(), OPTIONS.n_levels),
-            optimizer=OPTIMIZER,
-            schedule=rate,
-            ema_decay=0.5,
-            accumulate=2,  # in the harder case: flags of parts become those of the batch
-            mesh=mesh,
-        )
+    method = METHODS["plain"]
+    training = TrainStep(
+        method=method,
+        models={"student": MODEL},
+        assigner=make_assigner(AssignerOptions()),
+        switch=SwitchOptions(),
+        losses={"student": make_losses(method.losses, LossSetting(method.box_weighting))},
+        optimizer=OPTIMIZER,
+        schedule=rate,
+        mesh=mesh,
+        total_steps=10,
+        ema_decay=0.5,
+        accumulate=2,  # in the harder case: flags of parts become those of the batch
     )
+    compiled = jax.jit(training.step)
     # The state laid out as the step leaves it, whatever a test made of it: one program.
     return lambda state, frozen, batch: compiled(replicate(state, mesh), frozen, batch)
 
@@ -90,7 +94,7 @@ def step():
 def start(step):
     """The state after a sound step: neither the optimiser's nor the moving average's is that of the beginning."""
     state, output = step(
-        init_state({"student": init_variables(MODEL, 0)}, OPTIMIZER, ema=True), {}, batch_of(0, 0, 0, 0)
+        init_state({"student": init_variables(MODEL, 0)}, OPTIMIZER, seed=0, ema=True), {}, batch_of(0, 0, 0, 0)
     )
     assert output.applied and jax.tree.all(jax.tree.map(np.all, output.finite))
     return state
@@ -119,7 +123,7 @@ def test_a_step_that_is_not_finite_moves_nothing_but_the_step(marks, said, step,
     after, output = step(start, {}, batch_of(*marks))
     assert not output.applied and after.step == start.step + 1
     assert_same(after._replace(step=start.step), start)
-    assert describe(jax.device_get(output.finite), IDS) == said
+    assert explain(jax.device_get(output.finite), IDS) == said
     np.testing.assert_array_equal(output.broken, np.array(marks) == NO_LOSS)
 
 
