@@ -140,17 +140,17 @@ def lower(case: Case) -> jax.stages.Lowered:
     mesh = mesh_of(case)
     batch = batch_of(case, mesh)
     options = options_of(case, len(batch.images))
-    policy = options.policy
-    models = {name: Detector(options.model_of(name), case.classes) for name in policy.networks}
+    roles = options.roles
+    models = {name: Detector(options.model_of(name), case.classes) for name in roles.networks}
     schedule = make_schedule(options.optimizer, batch_size=len(batch.images), steps_per_epoch=STEPS_PER_EPOCH)
-    optimizer = make_optimizer(options.optimizer, schedule, {name: options.model_of(name) for name in policy.trained})
+    optimizer = make_optimizer(options.optimizer, schedule, {name: options.model_of(name) for name in roles.trained})
 
     def start() -> Any:
         variables = {name: init_variables(model, seed=0) for name, model in models.items()}
         state = init_state(
-            {name: variables[name] for name in policy.trained}, optimizer, ema=options.optimizer.ema_decay > 0
+            {name: variables[name] for name in roles.trained}, optimizer, ema=options.optimizer.ema_decay > 0
         )
-        return state, {name: variables[name] for name in policy.frozen}
+        return state, {name: variables[name] for name in roles.frozen}
 
     state, frozen = jax.tree.map(lambda x: x.update(sharding=replicated(mesh)), jax.eval_shape(start))
     return jit_step(make_run_step(options, models, optimizer, schedule, mesh), mesh).lower(state, frozen, batch)

@@ -72,7 +72,7 @@ def test_schedules() -> None:
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.table}: {row.title}")
 def test_row_and_config_agree(row: Row) -> None:
     options = options_of(row.config)
-    assert row.network in options.policy.trained
+    assert row.network in options.roles.trained
     assert row.teachers == tuple(teachers(row.config))
     assert parameters(options.model_of(row.network)) == row.parameters
     docstring = ast.get_docstring(ast.parse((ROOT / f"configs/{row.config}.py").read_text())).splitlines()
@@ -182,7 +182,7 @@ def test_narrow_row_is_the_row_but_small(name: str) -> None:
         row.solad,
         row.losses,
     )
-    for network in row.policy.networks:
+    for network in row.roles.networks:
         wide, slim = row.model_of(network), narrow.model_of(network)
         for key in ("objectness", "iou_branch", "deformable_towers", "extra_levels"):
             assert getattr(slim, key) == getattr(wide, key)

@@ -7,6 +7,7 @@ from typing import Literal
 import jax
 from jaxtyping import Array, Bool, Int
 
+from lad_jax.fields import check_range
 from lad_jax.losses.detection import BoxWeighting, detection_divisors, detection_sums
 from lad_jax.losses.soft import SoftOptions, soft_divisors, soft_sums
 from lad_jax.losses.sums import Scalars, divisors_by_image, total
@@ -25,8 +26,7 @@ class LossOptions:
     device normalises for itself; 0: by sums over the whole batch."""
 
     def __post_init__(self) -> None:
-        if self.normaliser_pictures < 0:
-            raise ValueError(f"normaliser_pictures is {self.normaliser_pictures}; it must not be negative")
+        check_range(self, "normaliser_pictures", least=0)
 
 
 def detection_terms(
