@@ -138,19 +138,19 @@ def lower(case: Case) -> jax.stages.Lowered:
     mesh = mesh_of(case)
     batch = batch_of(case, mesh)
     options = options_of(case, len(batch.images))
-    policy = options.policy
+    roles = options.roles
     models = make_models(options, case.classes)
     train_step = make_train_step(options, models, steps_per_epoch=STEPS_PER_EPOCH, mesh=mesh)
 
     def start() -> Any:
         variables = {name: init_variables(model, seed=0) for name, model in models.items()}
         state = init_state(
-            {name: variables[name] for name in policy.trained},
+            {name: variables[name] for name in roles.trained},
             train_step.optimizer,
             seed=options.seed,
             ema=options.optimizer.ema_decay > 0,
         )
-        return state, {name: variables[name] for name in policy.frozen}
+        return state, {name: variables[name] for name in roles.frozen}
 
     state, frozen = jax.tree.map(lambda x: x.update(sharding=replicated(mesh)), jax.eval_shape(start))
     return train_step.jitted.lower(state, frozen, batch)

@@ -80,7 +80,7 @@ def main(_: list[str]) -> None:
     options = from_config(RunOptions, FLAGS.config)
     # Sums over the whole batch, whatever the config has: the batch here is as small as is asked for.
     options = replace(options, losses=replace(options.losses, normaliser_pictures=0))
-    method = options.policy
+    method = options.roles
     models = make_models(options, FLAGS.classes)
     variables = {name: init_variables(model, seed) for seed, (name, model) in enumerate(models.items())}
     trained = {name: variables[name] for name in method.trained}

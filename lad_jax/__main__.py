@@ -8,6 +8,7 @@
     import-yolo  write COCO's JSON for a folder in YOLO's format
     convert      weights of other programs in and out
     recipe       train a config with its teachers, from the first on
+    options      list what a config can say
 
 `python -m lad_jax COMMAND --help` tells more.
 """
@@ -20,7 +21,7 @@ from absl import flags
 
 from lad_jax import cli
 
-COMMANDS = ("train", "eval", "predict", "check", "import-voc", "import-yolo", "convert", "recipe")
+COMMANDS = ("train", "eval", "predict", "check", "import-voc", "import-yolo", "convert", "recipe", "options")
 
 
 def main(arguments: list[str]) -> None:

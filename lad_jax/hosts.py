@@ -1,4 +1,8 @@
-"""A run on several hosts: one process each (or several), joined by JAX's own runtime."""
+"""A run on several hosts: one process each (or several), joined by JAX's own runtime.
+
+The environment says how they find each other: Slurm, Open MPI and TPU pods do, and else the `VARIABLES`. Where it says
+nothing, a process is alone.
+"""
 
 import atexit
 import contextlib
@@ -9,7 +13,6 @@ import secrets
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,42 +26,13 @@ from lad_jax.errors import InputError
 _log = logging.getLogger(__name__)
 LOST_S = 60
 """A process that was not heard of for so long is taken for dead, and the others end [seconds]."""
+JOIN_S = 300
+"""How long a process waits for the others when it starts [seconds]."""
 VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
+"""`HOST:PORT` of process 0, how many there are, and the number of this one, from 0."""
 
 
-@dataclass(frozen=True)
-class HostOptions:
-    """How the processes of a run find each other."""
-
-    coordinator: str = ""
-    """`HOST:PORT` of process 0. Empty: what the environment says (Slurm, Open MPI and TPU pods do, and the variables
-    JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID); where it says nothing, a single process."""
-    processes: int = 0
-    """How many there are; for `coordinator`."""
-    process: int = -1
-    """The number of this one, from 0; for `coordinator`."""
-    timeout_s: int = 300
-    """How long a process waits for the others when it starts [seconds]."""
-
-    def __post_init__(self) -> None:
-        if self.timeout_s < 1:
-            raise ValueError(f"timeout_s is {self.timeout_s}; it must be at least 1")
-        if not self.coordinator:
-            if self.processes or self.process != -1:
-                raise ValueError("processes and process are for a coordinator, but coordinator is empty")
-            return
-        if not self.coordinator.rpartition(":")[2].isdecimal() or self.coordinator.startswith(":"):
-            raise ValueError(f"coordinator is {self.coordinator!r}; it must be HOST:PORT")
-        if self.processes < 1:
-            raise ValueError(f"processes is {self.processes}; with a coordinator it must be at least 1")
-        if not 0 <= self.process < self.processes:
-            raise ValueError(
-                f"process is {self.process}; with a coordinator it must be one of 0 … {self.processes - 1}, "
-                "another for each process"
-            )
-
-
-def join(options: HostOptions) -> None:
+def join() -> None:
     """Join the other processes of the run, where there are any; before anything opens a device.
 
     Should they not come in time, the process ends with a message: JAX leaves no error to raise, but aborts.
@@ -66,23 +40,23 @@ def join(options: HostOptions) -> None:
     Raises:
       InputError: half of what is needed is given.
     """
-    arguments = find(options, os.environ)
+    arguments = find(os.environ)
     if arguments is None:
         return
     coordinator = arguments.get("coordinator_address", "the one that the environment names")
     _log.info("joining the other processes; coordinator: %s", coordinator)
     message = (
-        f"this process could not join the others within config.hosts.timeout_s = {options.timeout_s} s (coordinator: "
-        f"{coordinator}). Start all processes, with the same coordinator and a number of their own. Process 0 listens "
-        "at the coordinator's address: it must be that host's, and its port free, and open to the others."
+        f"this process could not join the others within {JOIN_S} s (coordinator: {coordinator}). "
+        "Start all processes, with the same coordinator and a number of their own. Process 0 listens at the "
+        "coordinator's address: it must be that host's, and its port free, and open to the others."
     )
-    patience = threading.Timer(options.timeout_s, lambda: _end(message))
+    patience = threading.Timer(JOIN_S, lambda: _end(message))
     patience.daemon = True
     patience.start()
     try:
         jax.distributed.initialize(
             **arguments,
-            initialization_timeout=2 * options.timeout_s,
+            initialization_timeout=2 * JOIN_S,
             heartbeat_timeout_seconds=LOST_S,
         )
     except (ValueError, RuntimeError) as error:
@@ -95,12 +69,12 @@ def join(options: HostOptions) -> None:
 
 
 @contextlib.contextmanager
-def joined(options: HostOptions) -> Iterator[None]:
+def joined() -> Iterator[None]:
     """`join`; where an error ends the block, this process ends without waiting for the others, which so learn of it.
 
     JAX's own way to leave, which every other end takes, is to wait until all do.
     """
-    join(options)
+    join()
     try:
         yield
     except (Exception, KeyboardInterrupt):
@@ -117,37 +91,38 @@ def _end(message: str = "") -> None:
     os._exit(2)
 
 
-def find(options: HostOptions, environ: Mapping[str, str]) -> dict[str, Any] | None:
+def find(environ: Mapping[str, str]) -> dict[str, Any] | None:
     """What `jax.distributed.initialize` needs to be told; None: this process is alone.
 
     JAX itself would take any Slurm job for one of several processes, and then show it a single GPU.
 
     Raises:
-      InputError: only some of the `VARIABLES` are set.
+      InputError: only some of the `VARIABLES` are set, or they do not fit together.
     """
-    if options.coordinator:
-        return {
-            "coordinator_address": options.coordinator,
-            "num_processes": options.processes,
-            "process_id": options.process,
-        }
-    given = [name for name in VARIABLES if environ.get(name)]
-    if given and given != [VARIABLES[0]]:
-        missing = [name for name in VARIABLES if name not in given]
-        numbers = [environ.get(name, "") for name in VARIABLES[1:]]
-        if missing or not all(number.isdecimal() for number in numbers):
-            raise InputError(
-                f"the environment must have all of {', '.join(VARIABLES)} (the last two numbers), or none; it has "
-                f"{', '.join(f'{name}={environ[name]}' for name in given)}."
-            )
-        return {
-            "coordinator_address": environ[VARIABLES[0]],
-            "num_processes": int(numbers[0]),
-            "process_id": int(numbers[1]),
-        }
+    given = {name: environ[name] for name in VARIABLES if environ.get(name)}
+    if given and list(given) != [VARIABLES[0]]:
+        return _from_variables(given)
     # A step's tasks, not the job's: a shell that Slurm gave four tasks is itself one.
     tasks = environ.get("SLURM_STEP_NUM_TASKS") or environ.get("OMPI_COMM_WORLD_SIZE") or "1"
     return {} if int(tasks) > 1 or given or _on_tpu(environ) else None
+
+
+def _from_variables(given: Mapping[str, str]) -> dict[str, Any]:
+    """What the `VARIABLES` say.
+
+    Raises:
+      InputError: one is missing, or not what it must be.
+    """
+    address, *numbers = (given.get(name, "") for name in VARIABLES)
+    host, _, port = address.rpartition(":")
+    if host and all(number.isdecimal() for number in (port, *numbers)):
+        processes, process = map(int, numbers)
+        if process < processes:
+            return {"coordinator_address": address, "num_processes": processes, "process_id": process}
+    raise InputError(
+        f"the environment must have all of {', '.join(VARIABLES)}, or none: HOST:PORT of process 0, how many processes "
+        f"there are, and another number for each, from 0; it has {', '.join(f'{k}={v}' for k, v in given.items())}."
+    )
 
 
 def _on_tpu(environ: Mapping[str, str]) -> bool:
@@ -181,7 +156,7 @@ def check_alike(facts: Mapping[str, str]) -> None:
         if others:
             raise InputError(
                 f"{name} of process(es) {', '.join(map(str, others))} differ from those of process 0: start all "
-                "processes with the same command (but for config.hosts), code and data."
+                "processes with the same command, code and data."
             )
 
 

@@ -8,7 +8,7 @@ from lad_jax.assign import AssignerOptions
 from lad_jax.data import DataOptions
 from lad_jax.distill import METHODS, Method, SwitchOptions
 from lad_jax.evaluation.evaluator import EvaluationOptions
-from lad_jax.hosts import HostOptions
+from lad_jax.fields import check_range, option
 from lad_jax.losses import LossOptions, SoftOptions
 from lad_jax.mesh import MeshOptions
 from lad_jax.models import ModelOptions
@@ -20,14 +20,15 @@ from lad_jax.types import Network
 class TeacherOptions:
     """A second or further network, for methods that have one."""
 
-    path: str = ""
+    path: str = option("", may_change=True)
     """A workdir (its best checkpoint is taken) or one checkpoint's folder. Needed where the teacher is frozen; where
     it learns too (CoLAD) the starting weights, or empty for a teacher from scratch."""
     network: Network = "student"
     """Which network of that checkpoint."""
-    config: str = ""
+    config: str = option("", may_change=True)
     """The config that trains it; empty: none is known. `python -m lad_jax recipe` follows the teacher's, no peer's."""
     model: ModelOptions = ModelOptions()
+    """What that network is."""
 
 
 def run_name(config: str) -> str:
@@ -43,41 +44,34 @@ class TrainOptions:
 
     batch_size: int = 16
     """Pictures a step, over all devices."""
-    accumulate: int = 1
+    accumulate: int = option(1, may_change=True)
     """In how many parts, one after the other, a step takes its pictures: less memory, the same result. Meant for
     accelerators: on a CPU convolutions in a loop are slow (docs/performance.md)."""
     epochs: int = 12
-    eval_every: int = 1
+    """How often the run sees each picture."""
+    eval_every: int = option(1, may_change=True)
     """Evaluate after every so many epochs, and after the last."""
-    checkpoint_every: int = 1000
+    checkpoint_every: int = option(1000, may_change=True)
     """Steps between checkpoints, besides the one of each evaluation."""
-    log_every: int = 50
+    log_every: int = option(50, may_change=True)
     """Steps between lines of the log."""
     gradients: Literal["float32", "bfloat16"] = "float32"
     """In what the gradients of several devices are summed."""
-    on_non_finite: Literal["skip", "stop"] = "skip"
+    on_non_finite: Literal["skip", "stop"] = option("skip", may_change=True)
     """What to do where the loss or its gradient is not finite: leave the step out, or end the run."""
-    max_skipped: int = 10
+    max_skipped: int = option(10, may_change=True)
     """More steps than this left out in a row end the run."""
-    watchdog_s: float = 600.0
+    watchdog_s: float = option(600.0, may_change=True)
     """When nothing begins or ends for so long, the log says what the run waits for; 0: never [seconds]."""
-    deterministic: bool = False
+    deterministic: bool = option(False, may_change=True)
     """Whether a GPU gives the same bits each time; slower. `main.py` sees to it, before JAX looks for devices."""
 
     def __post_init__(self) -> None:
-        if not self.watchdog_s >= 0:
-            raise ValueError(f"watchdog_s is {self.watchdog_s}; it must not be negative (0: no watchdog)")
-        for name in [
-            "batch_size",
-            "accumulate",
-            "epochs",
-            "eval_every",
-            "checkpoint_every",
-            "log_every",
-            "max_skipped",
-        ]:
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        check_range(self, "batch_size", "accumulate", "epochs", "max_skipped", least=1)
+        check_range(self, "eval_every", "checkpoint_every", "log_every", least=1)
+        check_range(self, "watchdog_s", least=0)
+        if self.batch_size % self.accumulate:
+            raise ValueError(f"accumulate is {self.accumulate}, which does not divide batch_size ({self.batch_size})")
 
 
 @dataclass(frozen=True)
@@ -85,7 +79,9 @@ class RunOptions:
     """A run, whole."""
 
     method: Literal["plain", "soft_label", "lad", "solad", "dynamic_lad", "colad"] = "plain"
+    """Which networks learn, whose costs assign, and which losses count (docs/methods.md)."""
     seed: int = 0
+    """Of the first weights, the order of the pictures, their augmentation and stochastic depth."""
     model: ModelOptions = ModelOptions()
     """The student."""
     teacher: TeacherOptions = TeacherOptions()
@@ -101,41 +97,45 @@ class RunOptions:
     data: DataOptions = DataOptions()
     optimizer: OptimizerOptions = OptimizerOptions()
     train: TrainOptions = TrainOptions()
-    mesh: MeshOptions = MeshOptions()
-    hosts: HostOptions = HostOptions()
-    evaluation: EvaluationOptions = EvaluationOptions()
-    debug: bool = False
+    mesh: MeshOptions = option(MeshOptions(), may_change=True)
+    evaluation: EvaluationOptions = option(EvaluationOptions(), may_change=True)
+    debug: bool = option(False, may_change=True)
     """Whether the first value that is not finite ends the run with an error that names the layer it comes from. The
     host then waits for every step."""
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise ValueError(f"seed is {self.seed}; it must not be negative")
+        check_range(self, "seed", least=0)
+        self._check_networks()
+        self._check_normaliser()
+        self._check_priors()
+        self._check_soft()
+
+    def _check_networks(self) -> None:
+        """Check that the networks that are given are the method's."""
         if self.peers and self.method != "colad":
             raise ValueError(f"peers learn by method 'colad', but method is {self.method!r}")
-        policy = self.policy
-        if self.teacher.path and "teacher" not in policy.networks:
+        if self.teacher.path and "teacher" not in self.roles.networks:
             raise ValueError(
                 f"teacher.path is {self.teacher.path!r}, but method {self.method!r} has no teacher; methods with one: "
                 f"{', '.join(name for name, method in METHODS.items() if 'teacher' in method.networks)}"
             )
-        if self.evaluation.network not in policy.trained:
+        if self.evaluation.network not in self.roles.trained:
             raise ValueError(
                 f"evaluation.network is {self.evaluation.network!r}, which method {self.method!r} does not train; "
-                f"allowed: {', '.join(map(repr, policy.trained))}"
+                f"allowed: {', '.join(map(repr, self.roles.trained))}"
             )
+
+    def _check_normaliser(self) -> None:
         pictures = self.losses.normaliser_pictures
         if pictures and self.train.batch_size % pictures:
             raise ValueError(
                 f"losses.normaliser_pictures is {pictures}, which does not divide train.batch_size "
                 f"({self.train.batch_size})"
             )
-        if self.train.batch_size % self.train.accumulate:
-            raise ValueError(
-                f"train.accumulate is {self.train.accumulate}, which does not divide train.batch_size "
-                f"({self.train.batch_size})"
-            )
-        for network in policy.networks:
+
+    def _check_priors(self) -> None:
+        """Check that all networks have the same priors."""
+        for network in self.roles.networks:
             for name in ["first_level", "n_levels", "anchor_scale"]:
                 ours, theirs = getattr(self.model, name), getattr(self.model_of(network), name)
                 if ours != theirs:
@@ -143,16 +143,20 @@ class RunOptions:
                         "the networks exchange costs of the same priors, but "
                         f"config.model.{name} is {ours} and {self.key_of(network)}.{name} is {theirs}"
                     )
-        if "soft" in policy.losses and self.soft.quality_weight:
-            for network in policy.networks:
-                if not self.model_of(network).iou_branch:
-                    raise ValueError(
-                        f"{self.method}.quality_weight is {self.soft.quality_weight}, but "
-                        f"{self.key_of(network)} has no IoU branch: set it to 0, or iou_branch"
-                    )
+
+    def _check_soft(self) -> None:
+        """Check that networks whose IoU branches are compared have one."""
+        if "soft" not in self.roles.losses or not self.soft.quality_weight:
+            return
+        for network in self.roles.networks:
+            if not self.model_of(network).iou_branch:
+                raise ValueError(
+                    f"{self.method}.quality_weight is {self.soft.quality_weight}, but "
+                    f"{self.key_of(network)} has no IoU branch: set it to 0, or iou_branch"
+                )
 
     @property
-    def policy(self) -> Method:
+    def roles(self) -> Method:
         """The method's row, with this run's cohort and weighting of boxes."""
         method = METHODS[self.method]
         peers = tuple(name for name in self.others if name != "teacher")

@@ -72,7 +72,7 @@ def test_a_tpus_compiler_takes_the_step(row):
     options = aot.options_of(case, 8)
     assert options.train.gradients == "float32"
     params = jax.eval_shape(
-        lambda: [init_variables(Detector(options.model_of(n), 80), 0) for n in options.policy.trained]
+        lambda: [init_variables(Detector(options.model_of(n), 80), 0) for n in options.roles.trained]
     )
     count = sum(x.size for variables in params for x in jax.tree.leaves(variables["params"]))
     assert figures["collectives"]["all-reduce"]["bytes"] >= 4 * count

@@ -39,7 +39,7 @@ def test_config_builds(name: str, variant: tuple[str, ...]) -> None:
     """At full size, without memory: shapes only."""
     module = importlib.import_module(f"configs.{name}")
     options = from_config(RunOptions, module.get_config(*variant))
-    for network in options.policy.networks:
+    for network in options.roles.networks:
         model = Detector(options.model_of(network), 80)
         images, hw = jnp.zeros((1, 64, 64, 3), jnp.uint8), jnp.full((1, 2), 64)
         assert jax.eval_shape(model.init, jax.random.key(0), images, hw)["params"]

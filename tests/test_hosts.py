@@ -18,7 +18,7 @@ from lad_jax import hosts
 from lad_jax.data import DataOptions, SyntheticOptions, eval_batches, make_eval_plan, make_plan, open_dataset
 from lad_jax.data import train_batches as read_batches
 from lad_jax.errors import InputError
-from lad_jax.hosts import HostOptions, find
+from lad_jax.hosts import VARIABLES, find
 from lad_jax.run import checkpoint
 from lad_jax.run.logging import RunLog
 from lad_jax.run.train import train
@@ -56,18 +56,19 @@ def free_port() -> int:
 def processes(workdir: Path, count: int, *arguments: str, ending: tuple[str, ...] = ()) -> Ended:
     """The small run by `count` processes of one device each, until they end; the last one as `tests.run.ending`."""
     flags = [f"--config.{key}={value}" for key, value in (TINY | SMALL).items()]
-    flags += [f"--config.hosts.coordinator=127.0.0.1:{free_port()}", f"--config.hosts.processes={count}", *arguments]
+    coordinator = f"127.0.0.1:{free_port()}"
     one_device = os.environ["XLA_FLAGS"].replace("device_count=8", "device_count=1")
     started, files = [], [workdir.parent / f"{workdir.name}_{number}.log" for number in range(count)]
     for number, file in enumerate(files):
         program = ["-m", "tests.run.ending", *ending] if ending and number == count - 1 else ["main.py"]
-        command = [sys.executable, *program, "--config=configs/base.py", f"--workdir={workdir}", *flags]
+        command = [sys.executable, *program, "--config=configs/base.py", f"--workdir={workdir}", *flags, *arguments]
+        where = dict(zip(VARIABLES, (coordinator, str(count), str(number)), strict=True))
         with file.open("w") as output:
             started.append(
                 subprocess.Popen(
-                    [*command, f"--config.hosts.process={number}"],
+                    command,
                     cwd=ROOT,
-                    env={**os.environ, "XLA_FLAGS": one_device},
+                    env={**os.environ, **where, "XLA_FLAGS": one_device},
                     stdout=output,
                     stderr=subprocess.STDOUT,
                 )
@@ -241,59 +242,57 @@ def test_a_process_reads_its_rows_only_and_they_are_the_whole_runs(parts: list[l
 
 
 SLURM = {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "4", "SLURM_PROCID": "0", "SLURM_LOCALID": "0"}
-JAX = dict(zip(hosts.VARIABLES, ("h:1", "4", "3"), strict=True))
+JAX = dict(zip(VARIABLES, ("h:1", "4", "3"), strict=True))
 
 
 @pytest.mark.parametrize(
-    ("options", "environ", "expected"),
+    ("environ", "expected"),
     [
-        (HostOptions(), {}, None),
-        (HostOptions("h:1", 2, 0), JAX, {"coordinator_address": "h:1", "num_processes": 2, "process_id": 0}),
-        (HostOptions(), JAX, {"coordinator_address": "h:1", "num_processes": 4, "process_id": 3}),
-        (HostOptions(), SLURM | {"SLURM_STEP_NUM_TASKS": "4"}, {}),
-        (HostOptions(), SLURM | {"SLURM_STEP_NUM_TASKS": "1"}, None),
-        (HostOptions(), SLURM, None),
-        (HostOptions(), {"OMPI_COMM_WORLD_SIZE": "2"}, {}),
+        ({}, None),
+        (JAX, {"coordinator_address": "h:1", "num_processes": 4, "process_id": 3}),
+        (SLURM | JAX, {"coordinator_address": "h:1", "num_processes": 4, "process_id": 3}),
+        (SLURM | {"SLURM_STEP_NUM_TASKS": "4"}, {}),
+        (SLURM | {"SLURM_STEP_NUM_TASKS": "1"}, None),
+        (SLURM, None),
+        ({"OMPI_COMM_WORLD_SIZE": "2"}, {}),
     ],
-    ids=["nothing", "config", "variables", "slurm", "slurm, one task", "slurm, no step", "open mpi"],
+    ids=["nothing", "variables", "variables in slurm", "slurm", "slurm, one task", "slurm, no step", "open mpi"],
 )
-def test_what_the_environment_says(options: HostOptions, environ: dict, expected: dict | None) -> None:
-    assert find(options, environ | {"TPU_SKIP_MDS_QUERY": "1"}) == expected
+def test_what_the_environment_says(environ: dict, expected: dict | None) -> None:
+    assert find(environ | {"TPU_SKIP_MDS_QUERY": "1"}) == expected
 
 
 class TestErrors:
     @pytest.mark.parametrize(
-        ("values", "message"),
+        "changes",
         [
-            ({"processes": 2}, "coordinator is empty"),
-            ({"coordinator": "host", "processes": 2, "process": 0}, "'host'; it must be HOST:PORT"),
-            ({"coordinator": "h:1", "process": 0}, "processes is 0"),
-            ({"coordinator": "h:1", "processes": 2}, "process is -1"),
-            ({"coordinator": "h:1", "processes": 2, "process": 2}, "process is 2; .* 0 … 1"),
-            ({"timeout_s": 0}, "timeout_s is 0"),
+            {"JAX_COORDINATOR_ADDRESS": ""},
+            {"JAX_COORDINATOR_ADDRESS": "host"},
+            {"JAX_COORDINATOR_ADDRESS": ":1"},
+            {"JAX_NUM_PROCESSES": ""},
+            {"JAX_NUM_PROCESSES": "two"},
+            {"JAX_PROCESS_ID": "4"},
         ],
     )
-    def test_half_given(self, values: dict, message: str) -> None:
-        with pytest.raises(ValueError, match=message):
-            HostOptions(**values)
+    def test_variables_that_do_not_fit_together(self, changes: dict) -> None:
+        with pytest.raises(
+            InputError, match=r"all of JAX_COORDINATOR_ADDRESS, .*HOST:PORT.*; it has .*JAX_PROCESS_ID="
+        ):
+            find(JAX | changes)
 
-    def test_half_of_the_variables(self) -> None:
-        with pytest.raises(InputError, match=r"all of JAX_COORDINATOR_ADDRESS, .*; it has JAX_PROCESS_ID=1"):
-            find(HostOptions(), {"JAX_PROCESS_ID": "1"})
-
-    def test_the_others_do_not_come(self, tmp_path: Path) -> None:
+    def test_the_others_do_not_come(self) -> None:
         """To the first process, and to one of another run whose first does not listen."""
+        program = "from lad_jax import hosts; hosts.JOIN_S = 1; hosts.join()"
         started = {}
-        for process in (0, 1):
+        for process in ("0", "1"):
             where = f"127.0.0.1:{free_port()}"
-            options = {"coordinator": where, "processes": 2, "process": process, "timeout_s": 1}
-            flags = [f"--config.hosts.{key}={value}" for key, value in options.items()]
-            command = [sys.executable, "main.py", "--config=configs/base.py", f"--workdir={tmp_path}", *flags]
-            started[where] = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+            environ = {**os.environ, **dict(zip(VARIABLES, (where, "2", process), strict=True))}
+            command = [sys.executable, "-c", program]
+            started[where] = subprocess.Popen(command, cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True)
         for where, process in started.items():
             _, said = process.communicate(timeout=60)
             assert process.returncode == 2
-            assert f"could not join the others within config.hosts.timeout_s = 1 s (coordinator: {where}" in said
+            assert f"could not join the others within 1 s (coordinator: {where}" in said
 
     def test_processes_that_are_about_to_do_different_things(self, monkeypatch: pytest.MonkeyPatch) -> None:
         everyones = np.zeros((3, 2, 32), np.uint8)

@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "lad_jax"
 ROOMS = [
-    *("errors", "files", "masked", "mixture", "types", "boxes", "priors", "progress", "config", "cli"),
+    *("errors", "fields", "files", "masked", "mixture", "types", "boxes", "priors", "progress", "config", "cli"),
     *("mesh", "hosts", "visualize", "data", "programs", "models", "losses", "assign", "distill", "weights", "train"),
     *("evaluation", "options", "run", "commands", "__init__", "__main__"),
 ]

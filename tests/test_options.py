@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from lad_jax.config import from_config, to_config
-from lad_jax.distill import METHODS
 from lad_jax.errors import InputError
 from lad_jax.models import ModelOptions
 from lad_jax.options import RunOptions, TeacherOptions
@@ -18,11 +17,6 @@ def options(**changes):
     return from_config(RunOptions, config)
 
 
-@pytest.mark.parametrize("method", sorted(METHODS))
-def test_every_method_is_an_option(method):
-    assert options(method=method).policy == METHODS[method]
-
-
 def test_the_released_weights_of_soft_labels():
     kd, solad = options(method="soft_label").soft, options(method="solad").soft
     assert (kd.class_weight, kd.quality_weight, kd.box_weight, kd.gamma) == (10, 10, 1.3, 0.5)
@@ -32,11 +26,11 @@ def test_the_released_weights_of_soft_labels():
 
 def test_weighting_of_boxes():
     """By IoU for PAA with an IoU branch; alike for heads without one and for the LAD family; or as said."""
-    assert options().policy.box_weighting == "iou"
-    assert options(model__iou_branch=False).policy.box_weighting == "uniform"
-    assert options(method="lad").policy.box_weighting == "uniform"
-    assert options(method="lad", losses__box_weighting="iou").policy.box_weighting == "iou"
-    assert options(losses__box_weighting="uniform").policy.box_weighting == "uniform"
+    assert options().roles.box_weighting == "iou"
+    assert options(model__iou_branch=False).roles.box_weighting == "uniform"
+    assert options(method="lad").roles.box_weighting == "uniform"
+    assert options(method="lad", losses__box_weighting="iou").roles.box_weighting == "iou"
+    assert options(losses__box_weighting="uniform").roles.box_weighting == "uniform"
 
 
 def test_a_network_that_is_not_there():
@@ -53,8 +47,8 @@ def cohort(*models):
 
 def test_a_cohort_has_names_and_models():
     found = cohort(ModelOptions(), ModelOptions(channels=64))
-    assert found.policy.trained == found.policy.costs_from == ("student", "teacher", "peer_1", "peer_2")
-    assert found.policy.networks == found.policy.trained and not found.policy.frozen
+    assert found.roles.trained == found.roles.costs_from == ("student", "teacher", "peer_1", "peer_2")
+    assert found.roles.networks == found.roles.trained and not found.roles.frozen
     assert found.model_of("peer_2").channels == 64 and found.key_of("peer_2") == "config.peers[1].model"
 
 
@@ -71,10 +65,12 @@ def test_a_cohort_has_names_and_models():
         ({"losses.normaliser_pictures": 5}, ["normaliser_pictures is 5", "train.batch_size (16)"]),
         ({"optimizer.decay_epochs": (8, 8)}, ["config.optimizer", "decay_epochs is (8, 8)", "must rise"]),
         ({"optimizer.decay_epochs": (0, 8)}, ["decay_epochs is (0, 8)", "at least 1"]),
-        ({"train.accumulate": 3}, ["train.accumulate is 3", "train.batch_size (16)"]),
+        ({"train.accumulate": 3}, ["config.train: accumulate is 3", "batch_size (16)"]),
         ({"train.watchdog_s": -1.0}, ["config.train", "watchdog_s is -1.0"]),
         ({"soft_label.gamma": -1.0}, ["config.soft_label", "gamma is -1.0"]),
         ({"soft_label.gamma": float("nan")}, ["config.soft_label", "gamma is nan"]),
+        ({"evaluation.postprocess.nms_iou": 1.5}, ["config.evaluation.postprocess: nms_iou is 1.5", "between 0 and 1"]),
+        ({"optimizer.betas": (0.9, 1.0)}, ["betas is (0.9, 1.0); each must be at least 0 and below 1"]),
         ({"solad.divergence": "js"}, ["config.solad.divergence", "'kl', 'l1', 'l2'"]),
         (
             {"method": "lad", "teacher.model.n_levels": 4},

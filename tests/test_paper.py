@@ -37,7 +37,7 @@ def test_narrow_row_is_the_row_but_small(name: str) -> None:
     for key in ("method", "switch", "solad", "soft_label", "losses"):
         assert getattr(slim, key) == getattr(wide, key)
     assert slim.teacher.config == wide.teacher.config.replace("paper", "narrow")
-    for network in wide.policy.networks:
+    for network in wide.roles.networks:
         ours, theirs = slim.model_of(network), wide.model_of(network)
         for key in ("objectness", "iou_branch", "deformable_towers", "extra_levels"):
             assert getattr(ours, key) == getattr(theirs, key)
@@ -48,7 +48,7 @@ def test_teachers() -> None:
     """Each is the network that its row trains; a frozen one has a row, and chains of them end."""
     chains = {name: [name] for name in ROWS}
     for name, chain in chains.items():
-        if "teacher" in options_of(name).policy.frozen:
+        if "teacher" in options_of(name).roles.frozen:
             assert ROWS[name].teacher in ROWS
         while (teacher := ROWS[chain[-1]].teacher) in ROWS:
             assert teacher not in chain

@@ -82,7 +82,7 @@ def test_tfds_imports_no_module_that_a_data_set_names(
     outer = "tensorflow_datasets.core.features.features_dict.FeaturesDict"
     (tmp_path / "features.json").write_text(json.dumps({key: outer, "featuresDict": {"features": inner}}))
     with pytest.raises(InputError, match=r"features\.json names classes .* trap_of_features\.Image: .*not run"):
-        TfdsCoco(str(tmp_path), "train", split_key="train")
+        TfdsCoco(str(tmp_path), "train")
     assert "trap_of_features" not in sys.modules
 
 

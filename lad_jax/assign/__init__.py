@@ -18,6 +18,7 @@ class AssignerOptions:
     """Which assigner, and the options of each."""
 
     name: Literal["paa"] = "paa"
+    """The assigner; its options are in the group of its name."""
     paa: PAAOptions = PAAOptions()
 
 

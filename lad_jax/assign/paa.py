@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 from lad_jax import boxes, losses, masked, mixture
 from lad_jax.assign.base import Assigner
 from lad_jax.assign.candidates import max_iou_candidates
+from lad_jax.fields import check_range
 from lad_jax.types import Assignment, CostTable, Predictions, Scene
 
 
@@ -35,14 +36,11 @@ class PAAOptions:
     """What becomes of an object's only candidate: original PAA keeps it."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.min_iou < 1:
-            raise ValueError(f"min_iou is {self.min_iou}; it must be at least 0 and below 1")
-        if self.candidates_per_level < 1:
-            raise ValueError(f"candidates_per_level is {self.candidates_per_level}; it must be at least 1")
+        check_range(self, "min_iou", least=0, below=1)
+        check_range(self, "candidates_per_level", least=1)
+        check_range(self, "box_cost_weight", least=0)
         if self.threshold == "lower_mean" and self.empty_component == "all":
             raise ValueError("empty_component says what to do without a cheaper component, which lower_mean ignores")
-        if self.box_cost_weight < 0:
-            raise ValueError(f"box_cost_weight is {self.box_cost_weight}; it must not be negative")
 
 
 def make_paa(options: PAAOptions) -> Assigner:

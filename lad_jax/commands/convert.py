@@ -23,6 +23,7 @@ from lad_jax.errors import InputError
 from lad_jax.models import Detector
 from lad_jax.options import RunOptions
 from lad_jax.run import checkpoint, saving
+from lad_jax.run.meta import Meta, as_json
 from lad_jax.run.networks import with_backbone
 from lad_jax.train.state import Variables, init_variables
 from lad_jax.types import Network
@@ -76,13 +77,13 @@ def into_workdir(source: str | Path, options: RunOptions, workdir: Path, classes
     """
     class_names, category_ids = read_classes(classes) if classes else _classes_of_data(options)
     arrays = load_arrays(resolve(str(source), "the path").path)
-    models = {name: Detector(options.model_of(name), len(class_names)) for name in options.policy.networks}
+    models = {name: Detector(options.model_of(name), len(class_names)) for name in options.roles.networks}
     if is_detector(arrays):
         templates = {name: jax.eval_shape(partial(init_variables, model, 0)) for name, model in models.items()}
-        variables = load_networks(arrays, templates, options.policy.trained, str(source), options.key_of)
+        variables = load_networks(arrays, templates, options.roles.trained, str(source), options.key_of)
     else:
         variables = _with_bare_backbone(arrays, models, options, source)
-    meta = checkpoint.Meta(checkpoint.as_json(options), class_names, category_ids, data="", teacher={})
+    meta = Meta(as_json(options), class_names, category_ids, data="", teacher={})
     folder = saving.save_weights(workdir, variables, meta)
     _log.info("saved %s of %s, %d classes, in %s", " and ".join(variables), source, len(class_names), folder)
 
@@ -118,7 +119,7 @@ def _with_bare_backbone(
 ) -> dict[Network, Variables]:
     """Networks as a run with this backbone would begin them."""
     variables = {
-        name: init_variables(models[name], options.seed + number) for number, name in enumerate(options.policy.trained)
+        name: init_variables(models[name], options.seed + number) for number, name in enumerate(options.roles.trained)
     }
     taken_for = f"{source} (a bare backbone, since no name begins with `backbone.`)"
     variables["student"] = with_backbone(variables["student"], arrays, taken_for)

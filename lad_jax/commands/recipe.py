@@ -159,13 +159,13 @@ def _chain(config: str, workdirs: Path, extra: Sequence[str], pupils: tuple[str,
             "teacher.path of one of them to a run that is there, and its teacher.config to ''."
         )
     options = _load(config, extra, pupils)
-    teacher, policy = options.teacher, options.policy
+    teacher, roles = options.teacher, options.roles
     common = _without_teacher_path(extra)
     given = len(common) < len(extra)
     name = run_name(teacher.config)
     home = workdirs / name  # where this program trains the teacher; any other path is of one from elsewhere
     usual = [home] if given else [Path(), Path("runs", name)]
-    ours = "teacher" in policy.networks and bool(teacher.config) and Path(teacher.path) in usual
+    ours = "teacher" in roles.networks and bool(teacher.config) and Path(teacher.path) in usual
     path = str(home) if ours else teacher.path
     moved = [f"{TEACHER_PATH}={path}"] if given or Path(path) != Path(teacher.path) else []
 
@@ -173,7 +173,7 @@ def _chain(config: str, workdirs: Path, extra: Sequence[str], pupils: tuple[str,
     state = training_state(workdir, options.train.epochs)
     training = _Training(options, workdir, ("main.py", f"--config={config}", f"--workdir={workdir}", *moved), state)
     # A run that is resumed has the networks that learn, in CoLAD the teacher too, from its own checkpoint.
-    needed = state == "to be run" or (state == "to be resumed" and "teacher" in policy.frozen)
+    needed = state == "to be run" or (state == "to be resumed" and "teacher" in roles.frozen)
     if needed and ours:
         return [*_chain(teacher.config, workdirs, common, (*pupils, config)), training]
     if needed and path:

@@ -23,6 +23,10 @@ from lad_jax.errors import InputError
 from lad_jax.types import Batch, GroundTruth
 
 _log = logging.getLogger(__name__)
+PAUSES_S = (1.0, 2.0, 4.0, 8.0, 16.0)
+"""Between the tries of a picture whose file cannot be had: a file system that is gone for a while [seconds]."""
+MAX_BAD_IN_A_ROW = 20
+"""So many pictures that follow each other and cannot be read end the run, though they are skipped."""
 
 
 def train_batches(
@@ -41,11 +45,11 @@ def train_batches(
 
     Raises:
       InputError: a picture cannot be read, unless `options.on_bad_picture` is "skip": then its row has
-        `valid` False and keeps its `position`; `options.max_bad_pictures` of these follow each other; or workers
+        `valid` False and keeps its `position`; `MAX_BAD_IN_A_ROW` of these follow each other; or workers
         die again and again.
     """
     make = functools.partial(_train_batch, dataset, plan, options, _all_or(rows, plan))
-    return _with_hope(make_ahead(make, range(start_step, start_step + num_steps), options.workers), options)
+    return _with_hope(make_ahead(make, range(start_step, start_step + num_steps), options.workers))
 
 
 def eval_batches(
@@ -60,7 +64,7 @@ def eval_batches(
     """
     batches = plan.in_order()
     make = functools.partial(_eval_batch, dataset, plan, batches, options, _all_or(rows, plan))
-    return _with_hope(make_ahead(make, range(len(batches)), options.workers), options)
+    return _with_hope(make_ahead(make, range(len(batches)), options.workers))
 
 
 def begun(batches: Generator[Batch, None, None]) -> Generator[Batch, None, None]:
@@ -78,17 +82,17 @@ def begun(batches: Generator[Batch, None, None]) -> Generator[Batch, None, None]
     return ahead
 
 
-def _with_hope(batches: Generator[Batch, None, None], options: DataOptions) -> Generator[Batch, None, None]:
-    """The batches, until `options.max_bad_pictures` in a row could not be read; over the ends of batches, too."""
+def _with_hope(batches: Generator[Batch, None, None]) -> Generator[Batch, None, None]:
+    """The batches, until `MAX_BAD_IN_A_ROW` pictures could not be read; over the ends of batches, too."""
     bad = 0
     with contextlib.closing(batches):
         for batch in batches:
             for valid in batch.valid[batch.position >= 0].tolist():
                 bad = 0 if valid else bad + 1
-                if bad == options.max_bad_pictures:
+                if bad == MAX_BAD_IN_A_ROW:
                     raise InputError(
                         f"{bad} pictures that follow each other could not be read: are they still where config.data "
-                        "says? The log names them. (The limit is config.data.max_bad_pictures.)"
+                        "says? The log names them."
                     )
             yield batch
 
@@ -200,7 +204,7 @@ def _fill_row(
         scale, offset = crop.resized / original * hw / crop.hw, crop.corner * hw / crop.hw
     batch.image_hw[row], batch.original_hw[row], batch.scale[row] = hw, original, scale[::-1]
     try:
-        picture = _read(dataset, position, options)
+        picture = _read(dataset, position)
     except InputError as error:
         if options.on_bad_picture == "stop":
             raise
@@ -224,17 +228,16 @@ def _fill_row(
     batch.valid[row] = True
 
 
-def _read(dataset: DataSet, position: int, options: DataOptions) -> UInt8[np.ndarray, "h w 3"]:
-    """The picture; where its file cannot be had, tried again after pauses, each twice as long as the last.
+def _read(dataset: DataSet, position: int) -> UInt8[np.ndarray, "h w 3"]:
+    """The picture; where its file cannot be had, tried again after each of `PAUSES_S`.
 
     Raises:
       InputError: see `DataSet.read`.
     """
-    for number in range(options.retries):
+    for number, pause in enumerate(PAUSES_S, start=1):
         try:
             return dataset.read(position)
         except Unreachable as error:
-            pause = options.retry_s * 2**number
-            _log.warning("%s Trying again in %g s (%d of %d).", error, pause, number + 1, options.retries)
+            _log.warning("%s Trying again in %g s (%d of %d).", error, pause, number, len(PAUSES_S))
             time.sleep(pause)
     return dataset.read(position)

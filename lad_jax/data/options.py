@@ -4,26 +4,25 @@ import itertools
 from dataclasses import dataclass
 from typing import Literal
 
+from lad_jax.fields import check_range, option
+
 
 @dataclass(frozen=True)
 class FolderOptions:
     """A folder of pictures and its annotations in COCO format."""
 
     images: str = ""
+    """The folder of the pictures."""
     annotations: str = ""
-    """The JSON file."""
+    """The JSON file of the annotations."""
 
 
 @dataclass(frozen=True)
 class TfdsOptions:
     """COCO as tensorflow-datasets prepares it, as array_record; read without TensorFlow."""
 
-    directory: str = ""
+    directory: str = option("", may_change=True)
     """Folder of the prepared version: `…/coco/2017/1.1.0`."""
-    train: str = "train"
-    """Name of the split."""
-    val: str = "validation"
-    test: str = "test"
 
 
 @dataclass(frozen=True)
@@ -33,18 +32,16 @@ class SyntheticOptions:
     train: int = 600
     """Number of training pictures."""
     val: int = 150
+    """Number of validation pictures."""
     size: int = 128
     """Height and width [pixels]; shapes keep their size, so larger pictures are less crowded."""
     seed: int = 0
+    """Another one draws other pictures."""
 
     def __post_init__(self) -> None:
-        for name in ["train", "val"]:
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        if not 96 <= self.size <= 160:
-            raise ValueError(f"size is {self.size}; it must be between 96 and 160 pixels")
-        if self.seed < 0:
-            raise ValueError(f"seed is {self.seed}; it must not be negative")
+        check_range(self, "train", "val", least=1)
+        check_range(self, "size", least=96, most=160)
+        check_range(self, "seed", least=0)
 
 
 @dataclass(frozen=True)
@@ -52,15 +49,20 @@ class DataOptions:
     """Where pictures come from and how they become batches."""
 
     source: Literal["coco", "tfds", "synthetic"] = "coco"
-    train: FolderOptions = FolderOptions()
-    val: FolderOptions = FolderOptions()
-    test: FolderOptions = FolderOptions()
+    """Folders of pictures with annotations in COCO's format, COCO from TFDS, or pictures drawn on the fly."""
+    train: FolderOptions = option(FolderOptions(), may_change=True)
+    """Pictures to learn from."""
+    val: FolderOptions = option(FolderOptions(), may_change=True)
+    """Pictures to evaluate on."""
+    test: FolderOptions = option(FolderOptions(), may_change=True)
     """Pictures without annotations (COCO's test-dev), for `evaluation.split`."""
     tfds: TfdsOptions = TfdsOptions()
     synthetic: SyntheticOptions = SyntheticOptions()
     short_side: int = 800
-    """Pictures are resized, keeping their ratio, to the largest size within both bounds [pixels]."""
+    """Bound of the shorter side: pictures are resized, keeping their ratio, to the largest size within this and
+    `long_side` [pixels]."""
     long_side: int = 1333
+    """Bound of the longer side [pixels]."""
     short_sides: tuple[int, ...] = ()
     """Multi-scale: training draws each batch's short side from these, all equally likely, instead of `short_side`,
     which evaluation keeps. Rising; a range is listed in full: `tuple(range(640, 801))` [pixels]."""
@@ -80,32 +82,24 @@ class DataOptions:
     COCO below 10 % at one scale."""
     pad_multiple: int = 32
     """Canvas sides are multiples of this [pixels]."""
-    workers: int = 2
+    workers: int = option(2, may_change=True)
     """Processes that read and resize; 0: a thread of this process."""
     filter_empty: bool = True
     """Whether training leaves out pictures without objects."""
     strict: bool = False
     """Whether a degenerate box in the annotations is an error; otherwise it is left out and counted in a warning."""
-    retries: int = 5
-    """How often a picture whose file cannot be had (a file system that is gone for a while) is tried again."""
-    retry_s: float = 1.0
-    """Pause before the first of these; each is twice as long as the last, so that the defaults wait 31 s [seconds]."""
-    on_bad_picture: Literal["stop", "skip"] = "stop"
-    """What to do when a picture cannot be read: stop by name, or go on without it and name it in the log."""
-    max_bad_pictures: int = 20
-    """So many that follow each other end the run even so."""
+    on_bad_picture: Literal["stop", "skip"] = option("stop", may_change=True)
+    """What to do when a picture cannot be read: stop by name, or go on without it and name it in the log. 20 that
+    follow each other end the run even so."""
 
     def __post_init__(self) -> None:
-        for name in ["short_side", "long_side", "scale_buckets", "canvases", "pad_multiple", "max_bad_pictures"]:
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        check_range(self, "short_side", "long_side", "scale_buckets", "canvases", "pad_multiple", least=1)
+        check_range(self, "flip", "crop", least=0, most=1)
+        check_range(self, "workers", least=0)
         if self.pad_multiple % 32:
             raise ValueError(f"pad_multiple is {self.pad_multiple}; it must be a multiple of the backbone's stride, 32")
         if self.long_side < self.short_side:
             raise ValueError(f"long_side is {self.long_side}, less than short_side ({self.short_side})")
-        for name in ["flip", "crop"]:
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it is a probability, between 0 and 1")
         if self.short_sides:
             self._check_sides("short_sides")
         if self.crop:
@@ -113,9 +107,6 @@ class DataOptions:
             low, high = self.crop_range
             if not 1 <= low <= high:
                 raise ValueError(f"crop_range is {self.crop_range}; it must be (least, most), of at least 1 pixel")
-        for name in ["workers", "retries", "retry_s"]:
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must not be negative")
 
     def _check_sides(self, name: str) -> None:
         sides: tuple[int, ...] = getattr(self, name)

@@ -12,6 +12,8 @@ from lad_jax.data.tfds import TfdsCoco
 from lad_jax.errors import InputError
 
 Split = Literal["train", "val"]
+TFDS_SPLITS = {"train": "train", "val": "validation", "test": "test"}
+"""TFDS's names of the splits."""
 
 
 def _open_coco(options: DataOptions, split: Split) -> DataSet:
@@ -24,8 +26,7 @@ def _open_synthetic(options: DataOptions, split: Split) -> DataSet:
 
 
 def _open_tfds(options: DataOptions, split: Split) -> DataSet:
-    name = {"train": options.tfds.train, "val": options.tfds.val}[split]
-    return TfdsCoco(options.tfds.directory, name, split_key=split, strict=options.strict)
+    return TfdsCoco(options.tfds.directory, TFDS_SPLITS[split], strict=options.strict)
 
 
 SOURCES: dict[str, Callable[[DataOptions, Split], DataSet]] = {
@@ -49,7 +50,7 @@ def _open_tfds_test(options: DataOptions) -> DataSet:
         )
     listed = load_annotations(Path(options.test.annotations), key, annotated=False)
     ids = [image["id"] for image in listed["images"]]
-    return TfdsCoco(options.tfds.directory, options.tfds.test, split_key="test", image_ids=ids)
+    return TfdsCoco(options.tfds.directory, TFDS_SPLITS["test"], image_ids=ids)
 
 
 TEST_SOURCES: dict[str, Callable[[DataOptions], DataSet]] = {"coco": _open_coco_test, "tfds": _open_tfds_test}

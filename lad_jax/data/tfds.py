@@ -50,7 +50,6 @@ class TfdsCoco:
     Args:
       directory: of the prepared version: `…/coco/2017/1.1.0`.
       split: its name.
-      split_key: the option that gave it, below `config.data.tfds`, for messages.
       strict: whether a box that would be left out is an error.
       image_ids: the pictures to take; None: all.
 
@@ -64,12 +63,11 @@ class TfdsCoco:
         directory: str,
         split: str,
         *,
-        split_key: str,
         strict: bool = False,
         image_ids: Collection[int] | None = None,
     ) -> None:
         self._where = f"split {split!r} of {directory}"
-        self._source, self._names, shards = _open(directory, split, split_key)
+        self._source, self._names, shards = _open(directory, split)
         self._index = _index_file(Path(directory), split, shards)
         content = self.ground_truth()
         if image_ids is not None:
@@ -101,7 +99,7 @@ class TfdsCoco:
         return json.loads(self._index.read_bytes())
 
 
-def _open(directory: str, split: str, split_key: str) -> tuple[Any, tuple[str, ...], list[Path]]:
+def _open(directory: str, split: str) -> tuple[Any, tuple[str, ...], list[Path]]:
     """The split's records with random access, pictures undecoded; the names of the labels; the split's files."""
     import tensorflow_datasets as tfds  # takes a second, and only this source needs it
 
@@ -129,7 +127,8 @@ def _open(directory: str, split: str, split_key: str) -> tuple[Any, tuple[str, .
         )
     if split not in info.splits:
         raise InputError(
-            f"{_KEY}.{split_key} is {split!r}, but {folder} has only the splits {', '.join(map(repr, info.splits))}."
+            f"{folder}, {_KEY}.directory, has no split {split!r}, but only {', '.join(map(repr, info.splits))}. "
+            f"Prepare it again: {PREPARE}"
         )
     source = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()}, file_format=array_record)
     return source, tuple(info.features["objects"]["label"].names), [Path(p) for p in info.splits[split].filepaths]

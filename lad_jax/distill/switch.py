@@ -16,6 +16,7 @@ class SwitchOptions:
     """How networks are compared, and over what."""
 
     criterion: Literal["std_over_mean", "fisher"] = "std_over_mean"
+    """The score by which networks are compared: σ/µ of the costs, or Fisher's of a mixture of two Gaussians."""
     scope: Scope = "object_level"
     """One decision for each object and pyramid level (the released code), for each object, for each image, or for
     the whole batch (the paper's text)."""

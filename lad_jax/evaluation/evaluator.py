@@ -15,6 +15,7 @@ from lad_jax.errors import InputError
 from lad_jax.evaluation.coco import Metrics, evaluate
 from lad_jax.evaluation.detector import detect, make_detector
 from lad_jax.evaluation.postprocess import PostprocessOptions
+from lad_jax.fields import check_range
 from lad_jax.mesh import by_part, layout_of, own_rows, share, split_batch
 from lad_jax.programs import Job, Programs, blank_shapes, compiling
 from lad_jax.progress import waiting
@@ -31,9 +32,14 @@ class EvaluationOptions:
     split: Literal["val", "test-dev"] = "val"
     """What `--mode=eval` looks at. `test-dev` has no annotations: its detections are for COCO's server."""
     batch_size: int = 8
+    """Pictures at a time, over all devices."""
     pictures: int = 4
     """Validation pictures with boxes for TensorBoard."""
     postprocess: PostprocessOptions = PostprocessOptions()
+
+    def __post_init__(self) -> None:
+        check_range(self, "batch_size", least=1)
+        check_range(self, "pictures", least=0)
 
 
 @dataclasses.dataclass(frozen=True)

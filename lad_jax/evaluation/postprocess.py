@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from lad_jax.boxes import clip
-from lad_jax.errors import InputError
 from lad_jax.evaluation.nms import nms, vote
+from lad_jax.fields import check_range
 from lad_jax.types import Detections, Predictions
 
 
@@ -19,18 +19,17 @@ class PostprocessOptions:
     pre_nms: int = 1000
     """Priors kept of each pyramid level."""
     score_threshold: float = 0.05
-    """Bound of S, strict."""
+    """What is detected has a score S above this."""
     nms_iou: float = 0.6
+    """A box that overlaps a better one of its class more than this is left out."""
     max_detections: int = 100
+    """Detections kept of each picture."""
     voting: bool = True
+    """Whether each box that is kept becomes a mean of the boxes around it."""
 
-    def __post_init__(self):
-        for name in ("pre_nms", "max_detections"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}.")
-        for name in ("score_threshold", "nms_iou"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"{name} must lie in [0, 1], got {getattr(self, name)}.")
+    def __post_init__(self) -> None:
+        check_range(self, "pre_nms", "max_detections", least=1)
+        check_range(self, "score_threshold", "nms_iou", least=0, most=1)
 
 
 def postprocess(

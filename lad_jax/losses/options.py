@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from lad_jax.fields import check_range
 from lad_jax.losses.detection import BoxWeighting
 from lad_jax.losses.soft import SoftOptions
 
@@ -19,8 +20,7 @@ class LossOptions:
     device normalises for itself; 0: by sums over the whole batch."""
 
     def __post_init__(self) -> None:
-        if self.normaliser_pictures < 0:
-            raise ValueError(f"normaliser_pictures is {self.normaliser_pictures}; it must not be negative")
+        check_range(self, "normaliser_pictures", least=0)
 
 
 @dataclass(frozen=True)

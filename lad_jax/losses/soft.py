@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from lad_jax import boxes, masked
+from lad_jax.fields import check_range
 from lad_jax.losses.sums import Loss, Scalars, Sums
 from lad_jax.types import Assignment, Predictions, Scene
 
@@ -30,6 +31,7 @@ class SoftOptions:
     gamma: float = 0.5
     """Exponent of the focal factor |p_t - p_s|^γ of KL; 0: none."""
     class_weight: float = 2.0
+    """Of the divergence of the class probabilities."""
     quality_weight: float = 10.0
     """Of the KL of the IoU branches."""
     box_weight: float = 1.3
@@ -41,11 +43,8 @@ class SoftOptions:
     padding, as in the released code."""
 
     def __post_init__(self) -> None:
-        for name in ("gamma", "class_weight", "quality_weight", "box_weight"):
-            if not getattr(self, name) >= 0:  # nor NaN
-                raise ValueError(f"{name} is {getattr(self, name)}; it must not be negative")
-        if not 0 <= self.min_iou < 1:
-            raise ValueError(f"min_iou is {self.min_iou}; it must be at least 0 and below 1")
+        check_range(self, "gamma", "class_weight", "quality_weight", "box_weight", least=0)
+        check_range(self, "min_iou", least=0, below=1)
 
 
 def focal_kl(student: LogPair, teacher: LogPair, gamma: float) -> Float[Array, "*S"]:

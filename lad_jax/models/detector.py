@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, UInt8
 
 from lad_jax import boxes
+from lad_jax.fields import check_range, option
 from lad_jax.models.backbones import BACKBONES
 from lad_jax.models.fpn import FPN, ExtraLevels
 from lad_jax.models.heads import Objectness, PAAHead
@@ -29,10 +30,13 @@ class ModelOptions:
     channel_order: Literal["rgb", "bgr"] = "rgb"
     """Order in which the network wants the colours, and in which mean and std are given."""
     pixel_mean: tuple[float, float, float] = IMAGENET_MEAN
+    """What is subtracted from the colours, 0 to 255."""
     pixel_std: tuple[float, float, float] = IMAGENET_STD
+    """What they are then divided by."""
     first_level: int = 3
     """The finest pyramid level; level n has stride 2ⁿ."""
     n_levels: int = 5
+    """How many levels the pyramid has."""
     anchor_scale: float = 8.0
     """Side of an anchor in strides."""
     channels: int = 256
@@ -40,26 +44,28 @@ class ModelOptions:
     extra_levels: ExtraLevels = "output"
     """What the pyramid's first level beyond the backbone's is made from: its own coarsest map, or the backbone's."""
     tower_convs: int = 4
+    """Convolutions of each of the head's two towers, for classes and for boxes."""
     norm_groups: int = 32
     """Groups of the head's group norms."""
     objectness: Objectness = "none"
     """What multiplies a class's probability: `none` (PAA), `implicit` (IOP) or `conditional` (COP)."""
     deformable_towers: bool = False
     """Whether the last convolution of each of the head's towers is deformable (DCNv2)."""
-    remat_towers: bool = False
+    remat_towers: bool = option(False, may_change=True, architecture=False)
     """Compute the norms and activations of the head's towers again in the backward pass instead of keeping them: less
     memory, a little more time. `backbone.remat` does so for the backbone's blocks."""
     iou_branch: bool = True
     """Whether the head predicts each box's IoU with its object, which then counts in the score."""
-    mask_padding: bool = True
+    mask_padding: bool = option(True, architecture=False)
     """Keep what a canvas is padded with out of the features: a picture's predictions do not depend on the size of its
     canvas. Without it they do a little, as in the references."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
+    dtype: Literal["float32", "bfloat16"] = option("float32", architecture=False)
     """In which the convolutions compute. Parameters, outputs, costs and losses are float32."""
 
     def __post_init__(self) -> None:
-        if not 2 <= self.first_level <= 5:
-            raise ValueError(f"first_level is {self.first_level}; allowed: 2 to 5")
+        check_range(self, "first_level", least=2, most=5)
+        check_range(self, "channels", "norm_groups", least=1)
+        check_range(self, "tower_convs", least=0)
         if self.n_levels < 6 - self.first_level:
             raise ValueError(
                 f"n_levels is {self.n_levels}, but the backbone gives {6 - self.first_level} from there on"

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from lad_jax.fields import check_range, option
 from lad_jax.models.deform_conv import DeformConv
 from lad_jax.models.norm import NormName, make_norm
 from lad_jax.models.region import Region, cells, inside
@@ -40,7 +41,9 @@ class ResNetOptions:
     """A ResNet or ResNeXt."""
 
     family: Literal["resnet"] = "resnet"
+    """Which backbone the other keys of this group are those of."""
     depth: Literal[10, 14, 18, 34, 50, 101, 152] = 50
+    """Layers: 10, 18 and 34 in basic blocks, the others in bottlenecks."""
     width: int = 64
     """Channels of the stem; the stages have 1, 2, 4 and 8 times as many (times 4 with bottlenecks)."""
     groups: int = 1
@@ -50,21 +53,22 @@ class ResNetOptions:
     deformable_stages: tuple[int, ...] = ()
     """Stages, 1 to 4, whose 3x3 convolutions are deformable (DCNv2); bottlenecks only."""
     style: Style = "pytorch"
+    """Which convolution of a bottleneck carries the stride: the 3x3 (`pytorch`) or the first 1x1 (`caffe`)."""
     norm: NormName = "frozen_batch"
+    """`frozen_batch` for pretrained backbones, `group` for networks trained from scratch with few images a device."""
     norm_groups: int = 32
     """Groups of group norm."""
-    frozen_stages: int = 1
+    frozen_stages: int = option(1, architecture=False)
     """-1: everything is trained; 0: the stem is frozen; n: also stages 1 to n."""
-    remat: bool = False
+    remat: bool = option(False, may_change=True, architecture=False)
     """Compute each block again in the backward pass instead of keeping its activations: less memory, more time."""
-    pretrained: str = ""
+    pretrained: str = option("", may_change=True, architecture=False)
     """ImageNet weights with torchvision's names: a file (`.npz`, `.safetensors`, `.pth`) or, on the Hugging Face hub,
     `hf://OWNER/REPO[@REVISION][/FILE]`; empty: from scratch."""
 
     def __post_init__(self) -> None:
-        for name in ["width", "groups", "group_width"]:
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        check_range(self, "width", "groups", "group_width", "norm_groups", least=1)
+        check_range(self, "frozen_stages", least=-1, most=4)
         if STAGES[self.depth][0] == "basic":
             for name, without in [("groups", 1), ("deformable_stages", ())]:
                 if getattr(self, name) != without:
@@ -78,8 +82,6 @@ class ResNetOptions:
             for what, channels in [("width", self.width), ("groups · group_width =", self.inner_channels(1))]:
                 if channels % self.norm_groups:
                     raise ValueError(f"norm_groups {self.norm_groups} does not divide {what} {channels}")
-        if not -1 <= self.frozen_stages <= 4:
-            raise ValueError(f"frozen_stages is {self.frozen_stages}; allowed: -1 to 4")
 
     def planes(self, stage: int) -> int:
         """Channels that the blocks of a stage are named after; bottlenecks give four times as many."""

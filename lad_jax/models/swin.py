@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from lad_jax.errors import InputError
+from lad_jax.fields import check_range, option
 from lad_jax.models.region import Region, cells, inside
 from lad_jax.models.rows import Conv
 from lad_jax.models.windows import ShiftedWindows, dense
@@ -23,6 +24,7 @@ class SwinOptions:
     """A Swin transformer; `SWIN` has the published sizes."""
 
     family: Literal["swin"] = "swin"
+    """Which backbone the other keys of this group are those of."""
     embed: int = 96
     """Channels of the first stage; the stages have 1, 2, 4 and 8 times as many."""
     depths: tuple[int, int, int, int] = (2, 2, 6, 2)
@@ -31,28 +33,23 @@ class SwinOptions:
     """Attention heads of each stage."""
     window: int = 7
     """Side of an attention window [tokens]."""
-    drop_path: float = 0.2
+    drop_path: float = option(0.2, architecture=False)
     """Probability that the last block is left out for a picture in training; it rises linearly from 0."""
-    remat: bool = False
+    remat: bool = option(False, may_change=True, architecture=False)
     """Compute each block again in the backward pass instead of keeping its activations: less memory, more time."""
-    pretrained: str = ""
+    pretrained: str = option("", may_change=True, architecture=False)
     """ImageNet weights with the names of timm, of the original or of mmdet: a file or, on the Hugging Face hub,
     `hf://OWNER/REPO[@REVISION][/FILE]`; empty: from scratch."""
 
     def __post_init__(self) -> None:
-        for name in ["embed", "window"]:
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        if min(self.depths) < 1:
-            raise ValueError(f"depths is {self.depths}; each stage must have at least 1 block")
+        check_range(self, "embed", "window", "depths", least=1)
+        check_range(self, "drop_path", least=0, below=1)
         for stage, heads in enumerate(self.heads):
             if heads < 1 or self.channels(stage) % heads:
                 raise ValueError(
                     f"heads[{stage}] is {heads}, which does not divide the {self.channels(stage)} channels of that "
                     f"stage: change heads, or embed ({self.embed})"
                 )
-        if not 0 <= self.drop_path < 1:
-            raise ValueError(f"drop_path is {self.drop_path}; it must be at least 0 and below 1")
 
     def channels(self, stage: int) -> int:
         """Of the maps of a stage, 0 to 3."""

@@ -15,7 +15,7 @@ from lad_jax.types import Network
 
 def make_models(options: RunOptions, n_classes: int) -> dict[Network, Detector]:
     """Every network of the method, by name."""
-    return {name: Detector(options.model_of(name), n_classes) for name in options.policy.networks}
+    return {name: Detector(options.model_of(name), n_classes) for name in options.roles.networks}
 
 
 def make_train_step(
@@ -29,7 +29,7 @@ def make_train_step(
       steps_per_epoch: number of batches that an epoch has.
       mesh: the devices.
     """
-    method, train = options.policy, options.train
+    method, train = options.roles, options.train
     schedule = make_schedule(options.optimizer, batch_size=train.batch_size, steps_per_epoch=steps_per_epoch)
     settings = {
         name: LossSetting(method.box_weighting, options.soft, bounded=models[name].options.objectness != "none")

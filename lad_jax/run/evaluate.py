@@ -28,7 +28,7 @@ def evaluate(options: RunOptions, workdir: Path) -> None:
     """
     if options.evaluation.split == "test-dev":
         return submit(options, workdir)
-    evaluator, variables = _load(options, workdir, open_dataset(options.data, "val"), options.policy.trained)
+    evaluator, variables = _load(options, workdir, open_dataset(options.data, "val"), options.roles.trained)
     results = evaluator(variables)
     if not hosts.is_writer():
         return

@@ -46,8 +46,8 @@ def make_networks(options: RunOptions, dataset: DataSet, *, resuming: bool) -> N
     Raises:
       InputError: pretrained weights or a teacher that are missing, damaged or do not fit.
     """
-    names = options.policy.networks
-    if options.policy.frozen and not options.teacher.path:
+    names = options.roles.networks
+    if options.roles.frozen and not options.teacher.path:
         raise InputError(f"method {options.method!r} needs a trained teacher: set config.teacher.path to its workdir.")
     models = make_models(options, len(dataset.class_names))
     start: dict[Network, Variables] = {}
@@ -55,7 +55,7 @@ def make_networks(options: RunOptions, dataset: DataSet, *, resuming: bool) -> N
     pretrained: dict[Network, dict[str, str]] = {}
     # The student comes first and draws from the seed itself, whatever the method: its starting weights are the same.
     for number, name in enumerate(names):
-        frozen = name in options.policy.frozen
+        frozen = name in options.roles.frozen
         origin = options.others.get(name, TeacherOptions())
         if frozen or (origin.path and not resuming):
             start[name] = checkpoint.load_network(
@@ -78,8 +78,8 @@ def make_networks(options: RunOptions, dataset: DataSet, *, resuming: bool) -> N
         _log.info("%s: %.2f M parameters%s", name, count / 1e6, " (frozen)" if frozen else "")
     return Networks(
         models,
-        trained={name: start[name] for name in options.policy.trained},
-        frozen={name: start[name] for name in options.policy.frozen},
+        trained={name: start[name] for name in options.roles.trained},
+        frozen={name: start[name] for name in options.roles.frozen},
         teacher=teacher,
         pretrained=pretrained,
     )

@@ -22,6 +22,7 @@ from lad_jax.options import RunOptions
 from lad_jax.programs import Job, Programs, blank_shapes, shapes_of
 from lad_jax.run import checkpoint
 from lad_jax.run.build import make_train_step
+from lad_jax.run.meta import Meta, as_json
 from lad_jax.run.networks import make_networks
 from lad_jax.run.recover import resume
 from lad_jax.train.debug import debugged
@@ -43,7 +44,7 @@ class Run:
     train_set: DataSet
     plan: Plan
     manager: ocp.CheckpointManager
-    meta: checkpoint.Meta
+    meta: Meta
     frozen: dict[Network, Variables]
     programs: Programs
     """The training step, for each canvas."""
@@ -73,8 +74,8 @@ def prepare(options: RunOptions, workdir: Path, manager: ocp.CheckpointManager, 
     networks = make_networks(options, train_set, resuming=manager.latest_step() is not None)
     train_step = make_train_step(options, networks.models, steps_per_epoch=plan.steps_per_epoch, mesh=mesh)
     state = init_state(networks.trained, train_step.optimizer, seed=options.seed, ema=options.optimizer.ema_decay > 0)
-    meta = checkpoint.Meta(
-        config=checkpoint.as_json(options),
+    meta = Meta(
+        config=as_json(options),
         class_names=train_set.class_names,
         category_ids=train_set.category_ids,
         data=fingerprint(train_set.records),
@@ -82,7 +83,7 @@ def prepare(options: RunOptions, workdir: Path, manager: ocp.CheckpointManager, 
         pretrained=networks.pretrained,
     )
     evaluator = Evaluator(
-        {name: networks.models[name] for name in options.policy.trained},
+        {name: networks.models[name] for name in options.roles.trained},
         val_set,
         options.data,
         options.evaluation,
@@ -144,11 +145,10 @@ def mesh_of(options: RunOptions) -> Mesh:
     return make_mesh(options.mesh, sizes)
 
 
-def _facts(meta: checkpoint.Meta, trained: Mapping[Network, Variables], newest: int | None) -> dict[str, str]:
+def _facts(meta: Meta, trained: Mapping[Network, Variables], newest: int | None) -> dict[str, str]:
     """Digests of what all processes of a run must have alike, by what it is."""
-    config = {key: value for key, value in meta.config.items() if key != "hosts"}
     facts = {
-        "configs": config,
+        "configs": meta.config,
         "versions of jax": jax.__version__,
         "training data": (meta.class_names, meta.category_ids, meta.data),
         "frozen teachers": meta.teacher.get("digest"),

@@ -11,6 +11,7 @@ import orbax.checkpoint as ocp
 from lad_jax import hosts
 from lad_jax.errors import InputError
 from lad_jax.run import checkpoint, saving
+from lad_jax.run.meta import Meta, check_same_run
 from lad_jax.train.state import TrainState
 
 _log = logging.getLogger(__name__)
@@ -38,9 +39,7 @@ def open_manager(workdir: Path) -> ocp.CheckpointManager:
     return saving.make_manager(workdir)
 
 
-def resume(
-    manager: ocp.CheckpointManager, state: TrainState, meta: checkpoint.Meta, workdir: Path
-) -> tuple[TrainState, checkpoint.Meta]:
+def resume(manager: ocp.CheckpointManager, state: TrainState, meta: Meta, workdir: Path) -> tuple[TrainState, Meta]:
     """The newest whole checkpoint with what the run began from, or `state` and `meta` where there is none at all.
 
     Newer ones, which are damaged, are set aside in `WORKDIR/damaged`, once a whole one is found.
@@ -74,16 +73,14 @@ def resume(
     return state, meta
 
 
-def _read(
-    folder: Path, step: int, state: TrainState, meta: checkpoint.Meta, workdir: Path
-) -> tuple[TrainState, checkpoint.Meta]:
+def _read(folder: Path, step: int, state: TrainState, meta: Meta, workdir: Path) -> tuple[TrainState, Meta]:
     saved = checkpoint.read_meta(folder)
     if step == 0:  # no run saves it
         raise InputError(
             f"{workdir} holds converted weights and no run to go on with: they are there to evaluate, to predict with "
             f"and to teach. Take another workdir; as a teacher they are used by config.teacher.path={workdir}."
         )
-    checkpoint.check_same_run(saved, meta, workdir)
+    check_same_run(saved, meta, workdir)
     return checkpoint.restore(folder, state), replace(meta, pretrained=saved.pretrained)
 
 

@@ -11,7 +11,7 @@ from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, L
 
 from lad_jax.errors import InputError, reason_of
 from lad_jax.progress import doing
-from lad_jax.run.checkpoint import Meta
+from lad_jax.run.meta import Meta
 from lad_jax.train.state import TrainState, Variables
 from lad_jax.types import Network
 

@@ -29,7 +29,7 @@ def start(mode: Mode, options: RunOptions, workdir: Path, *, images: str = "", o
     """
     if options.train.deterministic:  # read when JAX looks for devices, which nothing has done yet
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true"
-    with hosts.joined(options.hosts):
+    with hosts.joined():
         if mode != "train":  # JAX, which has joined several processes, keeps the signal for who saves
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if mode == "train":

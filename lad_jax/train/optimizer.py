@@ -9,6 +9,7 @@ import jax
 import optax
 from jaxtyping import Array, Int
 
+from lad_jax.fields import check_range, option
 from lad_jax.models import ModelOptions
 from lad_jax.models.backbones import is_frozen
 from lad_jax.types import Network
@@ -23,7 +24,8 @@ class OptimizerOptions:
     """SGD with momentum and coupled weight decay, or AdamW; linear warm-up, then steps."""
 
     kind: Literal["sgd", "adamw"] = "sgd"
-    learning_rate: float = 0.01
+    """What makes an update of a gradient."""
+    learning_rate: float = option(0.01, may_change=True)
     """For a batch of 16."""
     scale_learning_rate: bool = True
     """Multiply it by batch / 16."""
@@ -37,26 +39,21 @@ class OptimizerOptions:
     """Parameters with one of these in mmdet's name for them have no weight decay; empty: all have. `norm` covers Swin's
     layer norms, but not the head's group norms, which are named `gn`."""
     warmup_steps: int = 500
+    """Steps in which the learning rate rises, linearly, to its full value; 0: none."""
     warmup_factor: float = 0.001
     """Share of the learning rate to start the warm-up from."""
     decay_epochs: tuple[int, ...] = (8, 11)
     """The learning rate falls by `decay_factor` after these epochs, all before the run's end; empty: never."""
     decay_factor: float = 0.1
-    clip_norm: float = 0.0
+    """What the learning rate is multiplied by at each of `decay_epochs`."""
+    clip_norm: float = option(0.0, may_change=True)
     """Upper bound of the norm of a network's gradient; 0: none."""
     ema_decay: float = 0.0
     """Of the exponential moving average of the weights, which is then what is evaluated; 0: none."""
 
     def __post_init__(self) -> None:
-        for name in ["momentum", "ema_decay", "warmup_factor"]:
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0 and below 1")
-        for name in ["learning_rate", "weight_decay", "warmup_steps", "clip_norm"]:
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must not be negative")
-        for beta in self.betas:
-            if not 0 <= beta < 1:
-                raise ValueError(f"betas is {self.betas}; each must be at least 0 and below 1")
+        check_range(self, "momentum", "betas", "ema_decay", "warmup_factor", least=0, below=1)
+        check_range(self, "learning_rate", "weight_decay", "warmup_steps", "clip_norm", least=0)
         for before, epoch in itertools.pairwise((0, *self.decay_epochs)):
             if epoch <= before:
                 raise ValueError(f"decay_epochs is {self.decay_epochs}; epochs must rise, and be at least 1")

@@ -24,6 +24,7 @@ from lad_jax.models import Detector
 from lad_jax.options import RunOptions, TeacherOptions
 from lad_jax.run import checkpoint, saving
 from lad_jax.run.evaluate import evaluate
+from lad_jax.run.meta import Meta, as_json
 from lad_jax.run.networks import make_networks
 from lad_jax.run.predict import predict
 from lad_jax.run.train import train
@@ -54,7 +55,7 @@ def ours(tmp_path_factory) -> Path:
     options = frozen_norm()
     dataset = open_dataset(options.data, "val")
     variables = jax.tree.map(np.asarray, init_variables(Detector(options.model, len(dataset.class_names)), seed=3))
-    meta = checkpoint.Meta(checkpoint.as_json(options), dataset.class_names, dataset.category_ids, "", {})
+    meta = Meta(as_json(options), dataset.class_names, dataset.category_ids, "", {})
     workdir = tmp_path_factory.mktemp("ours")
     saving.save_weights(workdir, {"student": variables}, meta)
     return workdir

@@ -13,7 +13,8 @@ import pytest
 
 from lad_jax.commands import recipe
 from lad_jax.errors import InputError
-from lad_jax.run import checkpoint, saving
+from lad_jax.run import saving
+from lad_jax.run.meta import Meta
 
 ROOT = Path(__file__).parents[2]
 ROW = "configs/narrow.py:lad_r18_r50_1x"
@@ -184,7 +185,7 @@ def test_test_dev_is_evaluated_where_it_is_there(tmp_path: Path) -> None:
 
 
 def test_converted_weights_are_done(tmp_path: Path) -> None:
-    meta = checkpoint.Meta({}, ("cat",), (1,), "", {})
+    meta = Meta({}, ("cat",), (1,), "", {})
     saving.save_weights(tmp_path, {"student": {"params": {"w": np.zeros(1)}}}, meta)
     assert recipe.training_state(tmp_path, 12) == "done"
 

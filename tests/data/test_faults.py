@@ -10,16 +10,14 @@ import time
 import numpy as np
 import pytest
 
-from lad_jax.data import eval_batches, make_eval_plan, make_plan
+from lad_jax.data import eval_batches, loader, make_eval_plan, make_plan
 from lad_jax.data.coco import CocoFolder
 from lad_jax.data.pictures import Unreachable
 from lad_jax.errors import InputError
 from tests.data.test_loader import FOLDER, Sizes, assert_same, train
 from tests.folder import write_coco_folder
 
-WAIT = dataclasses.replace(FOLDER, retries=10, retry_s=0.02)
-"""For 20 s at most, which a machine that does much else may need."""
-SKIP = dataclasses.replace(FOLDER, retry_s=0.0, retries=1, on_bad_picture="skip")
+SKIP = dataclasses.replace(FOLDER, on_bad_picture="skip")
 
 
 class Killed(Sizes):
@@ -63,52 +61,54 @@ def pictures(tmp_path):
     return CocoFolder(str(tmp_path / "train"), str(tmp_path / "train.json"))
 
 
-def test_a_file_system_that_is_gone_for_a_while_costs_time_only(pictures, tmp_path, caplog):
-    expected = train(pictures, WAIT)
+def test_a_file_system_that_is_gone_for_a_while_costs_time_only(pictures, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(loader, "PAUSES_S", tuple(0.02 * 2**n for n in range(10)))  # together 20 s
+    expected = train(pictures, FOLDER)
     (tmp_path / "train").rename(tmp_path / "away")
     back = threading.Timer(0.1, (tmp_path / "away").rename, [tmp_path / "train"])
     back.start()
-    found = train(pictures, WAIT)
+    found = train(pictures, FOLDER)
     back.join()
     for ours, theirs in zip(found, expected, strict=True):
         assert_same(ours, theirs)
     assert "png: No such file or directory. Trying again in 0.02 s (1 of 10)." in caplog.text
 
 
-def test_pauses_double_and_end(pictures, tmp_path, monkeypatch):
+def test_pauses_end(pictures, tmp_path, monkeypatch):
     pauses = []
     monkeypatch.setattr(time, "sleep", pauses.append)
     (tmp_path / "train").rename(tmp_path / "away")
     with pytest.raises(InputError, match=r"cannot read picture .*\.png: No such file"):
-        train(pictures, dataclasses.replace(FOLDER, retries=4, retry_s=2.0))
-    assert pauses[:5] == [2, 4, 8, 16, 2], "the next batch is being made ahead of time"
+        train(pictures, FOLDER)
+    assert pauses[:6] == [*loader.PAUSES_S, loader.PAUSES_S[0]], "the next batch is being made ahead of time"
 
 
 def test_a_file_that_is_damaged_is_not_tried_again(pictures, tmp_path, caplog):
     (tmp_path / "train/3.png").write_bytes(b"no picture")
     with pytest.raises(InputError, match="cannot decode"):
-        train(pictures, dataclasses.replace(FOLDER, retry_s=1e9))
+        train(pictures, FOLDER)
     assert "again" not in caplog.text
 
 
 @pytest.mark.parametrize("limit", [1, 7])
-def test_many_bad_pictures_in_a_row_end_the_run_though_they_are_skipped(limit):
-    options = dataclasses.replace(SKIP, max_bad_pictures=limit)
-    message = rf"^{limit} pictures that follow each other .*config\.data\.max_bad_pictures"
+def test_many_bad_pictures_in_a_row_end_the_run_though_they_are_skipped(limit, monkeypatch):
+    monkeypatch.setattr(loader, "PAUSES_S", ())
+    monkeypatch.setattr(loader, "MAX_BAD_IN_A_ROW", limit)
+    message = rf"^{limit} pictures that follow each other .*config\.data"
     with pytest.raises(InputError, match=message):
-        train(Gone(), options)
-    plan = make_eval_plan(Gone(), options, batch_size=4)
+        train(Gone(), SKIP)
+    plan = make_eval_plan(Gone(), SKIP, batch_size=4)
     with pytest.raises(InputError, match=message):
-        list(eval_batches(Gone(), plan, options))
+        list(eval_batches(Gone(), plan, SKIP))
 
 
-def test_bad_pictures_among_good_ones_do_not_add_up():
+def test_bad_pictures_among_good_ones_do_not_add_up(monkeypatch):
     """Two of 14, shown twice, are not two in a row; rows that fill a batch are no pictures."""
-    options = dataclasses.replace(SKIP, max_bad_pictures=2)
+    monkeypatch.setattr(loader, "MAX_BAD_IN_A_ROW", 2)
     dataset = Sizes(bad={3})
-    assert not all(batch.valid.all() for batch in train(dataset, options, steps=8))
-    plan = make_eval_plan(dataset, options, batch_size=9)
-    assert sum(batch.valid.sum() for batch in eval_batches(dataset, plan, options)) == 13
+    assert not all(batch.valid.all() for batch in train(dataset, SKIP, steps=8))
+    plan = make_eval_plan(dataset, SKIP, batch_size=9)
+    assert sum(batch.valid.sum() for batch in eval_batches(dataset, plan, SKIP)) == 13
 
 
 def test_a_killed_worker_costs_time_only(tmp_path, caplog):
@@ -133,7 +133,8 @@ def test_an_error_that_pickle_refuses_is_told(tmp_path):
         train(Raising(), dataclasses.replace(FOLDER, workers=1))
 
 
-def test_a_skipped_picture_was_tried_first(pictures, tmp_path, caplog):
+def test_a_skipped_picture_was_tried_first(pictures, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(loader, "PAUSES_S", (0.0,))
     (tmp_path / "train/3.png").unlink()
     batches = train(pictures, SKIP)
     assert caplog.text.index("Trying again") < caplog.text.index("skipped: cannot read picture")

@@ -111,7 +111,7 @@ def open_folder(folder):
 
 
 def open_split(directory, split="train", **values):
-    return TfdsCoco(str(directory), split, split_key="train", **values)
+    return TfdsCoco(str(directory), split, **values)
 
 
 def leaves(batch):
@@ -248,16 +248,16 @@ def edit_info(folder, **values):
 
 
 def test_bad_folders_are_named(prepared, copy, tmp_path):
-    def message(directory, split="train"):
+    def message(directory):
         with pytest.raises(InputError) as caught:
-            open_dataset(DataOptions(source="tfds", tfds=TfdsOptions(str(directory), train=split)), "train")
+            open_dataset(DataOptions(source="tfds", tfds=TfdsOptions(str(directory))), "train")
         return str(caught.value)
 
     assert message("").startswith("config.data.tfds.directory is empty")
     assert message(tmp_path / "none") == f"TFDS folder {tmp_path / 'none'} not found: check config.data.tfds.directory."
     assert "is no version that TFDS has prepared" in message(prepared.parent)
-    assert "config.data.tfds.train is 'trian', but" in message(prepared, "trian")
-    assert "has only the splits 'train', 'test'" in message(prepared, "trian")
+    with pytest.raises(InputError, match=r"tfds\.directory, has no split 'validation', but only 'train', 'test'"):
+        open_dataset(DataOptions(source="tfds", tfds=TfdsOptions(str(prepared))), "val")
     edit_info(copy, version="1.0.0")
     assert "holds coco/2017/1.0.0, but config.data.tfds.directory must be a prepared coco/2017/1.1.0" in message(copy)
     edit_info(copy, version="1.1.0", name="mnist")

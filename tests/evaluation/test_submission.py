@@ -12,8 +12,9 @@ from pycocotools.coco import COCO
 from lad_jax.data import FolderOptions, open_dataset
 from lad_jax.errors import InputError
 from lad_jax.models import Detector
-from lad_jax.run import checkpoint, saving
+from lad_jax.run import saving
 from lad_jax.run.evaluate import evaluate
+from lad_jax.run.meta import Meta, as_json
 from lad_jax.train.state import init_variables
 from tests.run.tiny import tiny
 
@@ -38,7 +39,7 @@ def options(shared, tmp_path):
 def test_submission(options, tmp_path, capsys):
     """What the server's own tool reads, equal to what an evaluation of the same pictures writes."""
     dataset, workdir = open_dataset(options.data, "val"), tmp_path / "my run"
-    meta = checkpoint.Meta(checkpoint.as_json(options), dataset.class_names, dataset.category_ids, "", {})
+    meta = Meta(as_json(options), dataset.class_names, dataset.category_ids, "", {})
     saving.save_weights(workdir, {"student": init_variables(Detector(options.model, 80), 0)}, meta)
     test_dev = replace(options, evaluation=replace(options.evaluation, split="test-dev"))
     evaluate(test_dev, workdir)

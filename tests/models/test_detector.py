@@ -151,7 +151,7 @@ def test_impossible_options(change, word):
         ({"deformable_stages": (0, 2)}, "allowed: some of 1, 2, 3, 4"),
         ({"groups": 0}, "groups is 0; it must be at least 1"),
         ({"norm": "group", "groups": 2, "group_width": 8}, "norm_groups 32 does not divide groups · group_width = 16"),
-        ({"frozen_stages": 5}, "allowed: -1 to 4"),
+        ({"frozen_stages": 5}, "must be between -1 and 4"),
     ],
 )
 def test_impossible_backbones(change, words):

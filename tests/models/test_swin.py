@@ -254,7 +254,7 @@ def test_parameter_counts_of_the_papers_detector():
         ({"embed": 100, "heads": (3, 6, 12, 24)}, r"heads\[0\] is 3, which does not divide the 100 channels"),
         ({"heads": (3, 0, 12, 24)}, r"heads\[1\] is 0"),
         ({"window": 0}, "window is 0; it must be at least 1"),
-        ({"depths": (2, 2, 0, 2)}, r"depths is \(2, 2, 0, 2\); each stage"),
+        ({"depths": (2, 2, 0, 2)}, r"depths is \(2, 2, 0, 2\); each must be at least 1"),
         ({"drop_path": 1.0}, "drop_path is 1.0; it must be at least 0 and below 1"),
     ],
 )

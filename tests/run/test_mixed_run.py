@@ -11,6 +11,7 @@ import lad_jax
 from lad_jax.errors import InputError
 from lad_jax.options import RunOptions, TeacherOptions
 from lad_jax.run import checkpoint
+from lad_jax.run.meta import check_same_run
 from lad_jax.run.train import train
 from tests.run.tiny import tiny
 
@@ -79,7 +80,7 @@ def test_a_peer_that_was_moved_is_the_same_run(workdir: Path) -> None:
     meta = checkpoint.read_meta(checkpoint.find(workdir))
     moved = json.loads(json.dumps(meta.config))
     moved["peers"][0]["path"] = "elsewhere"
-    checkpoint.check_same_run(meta, replace(meta, config=moved), workdir)
+    check_same_run(meta, replace(meta, config=moved), workdir)
     moved["peers"][0]["model"]["channels"] = 32
-    with pytest.raises(InputError, match=r"config\.peers\.0\.model\.channels: there 16, now 32"):
-        checkpoint.check_same_run(meta, replace(meta, config=moved), workdir)
+    with pytest.raises(InputError, match=r"config\.peers\[0\]\.model\.channels: there 16, now 32"):
+        check_same_run(meta, replace(meta, config=moved), workdir)

@@ -49,8 +49,3 @@ def test_every_checkpoint_tells_the_weights_it_began_from(tmp_path: Path, monkey
     train(options, tmp_path / "run")
     finished = checkpoint.find(tmp_path / "run")
     assert finished.name == "3" and checkpoint.read_meta(finished).pretrained == told
-
-
-def test_older_checkpoints_do_not_tell() -> None:
-    old = {"config": {}, "class_names": ["cat"], "category_ids": [1], "data": "", "teacher": {}}
-    assert checkpoint.Meta.from_json(old).pretrained == {}

@@ -1,5 +1,7 @@
 """Whole runs: what they write, and that they go on where they were killed."""
 
+import dataclasses
+import functools
 import json
 import re
 import shutil
@@ -7,8 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -21,6 +23,7 @@ from lad_jax.errors import InputError
 from lad_jax.models import Detector
 from lad_jax.run import checkpoint
 from lad_jax.run.evaluate import evaluate
+from lad_jax.run.meta import Meta, as_json, check_same_run
 from lad_jax.run.train import train
 from tests.run.tiny import TINY, tiny
 
@@ -267,24 +270,31 @@ class TestBadInput:
         ],
     )
     def test_what_a_resumed_run_may_change(self, changes: dict, allowed: bool, tmp_path: Path) -> None:
-        saved, now = (
-            checkpoint.Meta(checkpoint.as_json(o), ("cat",), (1,), "data", {}) for o in (tiny(), tiny(**changes))
-        )
+        saved, now = (Meta(as_json(o), ("cat",), (1,), "data", {}) for o in (tiny(), tiny(**changes)))
         if allowed:
-            checkpoint.check_same_run(saved, now, tmp_path)
+            check_same_run(saved, now, tmp_path)
         else:
             with pytest.raises(InputError, match="another config"):
-                checkpoint.check_same_run(saved, now, tmp_path)
+                check_same_run(saved, now, tmp_path)
 
-    def test_keys_that_were_added_since_a_checkpoint(self, tmp_path: Path) -> None:
-        """They have their defaults there."""
-        now = checkpoint.Meta(checkpoint.as_json(tiny()), ("cat",), (1,), "data", {})
-        older = checkpoint.as_json(tiny())
-        del older["optimizer"]["betas"], older["model"]["backbone"]["family"], older["data"]["tfds"]
-        checkpoint.check_same_run(replace(now, config=older), now, tmp_path)
-        older["optimizer"]["momentum"] = 0.8
-        with pytest.raises(InputError, match=r"optimizer\.momentum: there 0\.8"):
-            checkpoint.check_same_run(replace(now, config=older), now, tmp_path)
+    @pytest.mark.parametrize(
+        ("path", "value", "reason"),
+        [
+            ("pretrained", None, r"its meta has the keys .*, not "),
+            ("config.optimizer.betas", None, r"its config lacks optimizer\.betas$"),
+            ("config.optimizer.bettas", 1, r"unknown config key config\.optimizer\.bettas"),
+            ("config.method", "simota", r"config\.method is 'simota'"),
+        ],
+        ids=["meta", "missing", "unknown", "value"],
+    )
+    def test_a_checkpoint_of_another_version(self, path: str, value: Any, reason: str) -> None:
+        meta = dataclasses.asdict(Meta(as_json(tiny()), ("cat",), (1,), "data", {}))
+        assert Meta.from_json(json.loads(json.dumps(meta)), Path("runs/x")) == Meta(**meta)
+        *groups, name = path.split(".")
+        group = functools.reduce(dict.__getitem__, groups, meta)
+        group.pop(name, None) if value is None else group.update({name: value})
+        with pytest.raises(InputError, match=rf"^checkpoint runs/x was written by another version of .*: {reason}"):
+            Meta.from_json(json.loads(json.dumps(meta)), Path("runs/x"))
 
     def test_decay_after_the_end(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"decay_epochs is \(1, 2\), but .*train\.epochs = 2.*decay_epochs='\(\)'"):

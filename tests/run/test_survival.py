@@ -23,12 +23,13 @@ from lad_jax.evaluation.evaluator import Evaluator
 from lad_jax.run import checkpoint, recover, saving
 from lad_jax.run.interrupt import Interrupted, Interruptions
 from lad_jax.run.logging import RunLog
+from lad_jax.run.meta import Meta, as_json
 from lad_jax.run.train import train
 from lad_jax.train.state import TrainState
 from tests.run.test_run import assert_same_checkpoint, lines
 from tests.run.tiny import tiny
 
-META = checkpoint.Meta(checkpoint.as_json(tiny()), ("cat",), (1,), "data", {})
+META = Meta(as_json(tiny()), ("cat",), (1,), "data", {})
 
 
 def steps(workdir: Path) -> set[str]:

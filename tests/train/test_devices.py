@@ -16,6 +16,7 @@ from lad_jax.evaluation.postprocess import PostprocessOptions
 from lad_jax.mesh import MeshOptions, by_part, check_rows, make_mesh, replicate, replicated, split_batch
 from lad_jax.models import Detector
 from lad_jax.run import checkpoint, saving
+from lad_jax.run.meta import Meta
 from lad_jax.train.optimizer import OptimizerOptions, make_optimizer
 from lad_jax.train.state import init_state
 from lad_jax.train.step import make_train_step
@@ -153,7 +154,7 @@ def test_gradients_are_summed_in(dtype):
 def test_a_run_goes_on_on_other_devices(written, read, tmp_path):
     """The same bits after reading, and from there on the same step."""
     _, optimizer, mesh = make_step("paa", read)
-    saved, meta = stepped("paa", written)[0], checkpoint.Meta({}, (), (), "", {})
+    saved, meta = stepped("paa", written)[0], Meta({}, (), (), "", {})
     with saving.make_manager(tmp_path) as manager:
         saving.save(manager, saved, meta)
         saving.finish(manager)

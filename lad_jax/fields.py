@@ -1,0 +1,52 @@
+"""Fields of options: what is known of one besides its type and default, and the check that its value is in range."""
+
+import dataclasses
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+Number = int | float
+
+
+def option(default: T, *, may_change: bool = False, architecture: bool = True) -> T:
+    """A dataclass field with a default and marks; a field without marks needs only its default.
+
+    Args:
+      default: its value where a config says nothing.
+      may_change: whether a resumed run may have another value: it says where things lie, what is shown, how a step is
+        computed or what is done about faults, not what is learned. Of a group: whatever is in it.
+      architecture: whether weights that were trained with another value do not fit. Of options of networks only.
+    """
+    return dataclasses.field(default=default, metadata={"may_change": may_change, "architecture": architecture})
+
+
+def may_change(field: "dataclasses.Field[Any]") -> bool:
+    """Whether a resumed run may have another value of the field."""
+    return bool(field.metadata.get("may_change", False))
+
+
+def is_architecture(field: "dataclasses.Field[Any]") -> bool:
+    """Whether the field, of a network's options, must be the same for weights to fit."""
+    return bool(field.metadata.get("architecture", True))
+
+
+def check_range(
+    options: Any, *names: str, least: Number, most: Number | None = None, below: Number | None = None
+) -> None:
+    """Check that numbers, and all entries of tuples of numbers, are within `least` ≤ x ≤ `most` and x < `below`.
+
+    Args:
+      options: a dataclass.
+      names: of its fields.
+      least, most, below: the bounds.
+
+    Raises:
+      ValueError: one is not, or is NaN; names the field, its value and the bounds.
+    """
+    bounds = f"at least {least:g}" if most is None else f"between {least:g} and {most:g}"
+    bounds += "" if below is None else f" and below {below:g}"
+    for name in names:
+        value = getattr(options, name)
+        entries, subject = (value, "each") if isinstance(value, tuple) else ((value,), "it")
+        inside = (least <= x and (most is None or x <= most) and (below is None or x < below) for x in entries)
+        if not all(inside):
+            raise ValueError(f"{name} is {value}; {subject} must be {bounds}")

@@ -1,0 +1,118 @@
+"""What a checkpoint says about itself, and whether a run may go on from it."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from lad_jax.config import from_config
+from lad_jax.errors import InputError, some
+from lad_jax.fields import may_change
+from lad_jax.options import RunOptions
+from lad_jax.types import Network
+
+Difference = tuple[str, Any, Any]
+"""Dotted key, and its two values."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Meta:
+    """What a checkpoint says about itself."""
+
+    config: dict[str, Any]
+    """All options, as `as_json` gives them."""
+    class_names: tuple[str, ...]
+    category_ids: tuple[int, ...]
+    data: str
+    """Fingerprint of the training set's annotations."""
+    teacher: dict[str, str]
+    """`path` and `digest` of a frozen teacher, else empty."""
+    pretrained: dict[Network, dict[str, str]] = dataclasses.field(default_factory=dict)
+    """`source` and `sha256` of the weights that a network's backbone started from."""
+
+    @staticmethod
+    def from_json(values: Mapping[str, Any], folder: Path) -> "Meta":
+        """The meta of the checkpoint in `folder`.
+
+        Raises:
+          InputError: it was written by a version that has other keys or other options.
+        """
+        names = [field.name for field in dataclasses.fields(Meta)]
+        if set(values) != set(names):
+            raise _other_version(folder, f"its meta has the keys {', '.join(values)}, not {', '.join(names)}")
+        lists = {name: tuple(values[name]) for name in ("class_names", "category_ids")}
+        meta = Meta(**{**values, **lists})
+        try:
+            known = as_json(from_config(RunOptions, meta.config))
+        except InputError as error:
+            raise _other_version(folder, str(error)) from error
+        if missing := sorted(_keys(known) - _keys(meta.config)):
+            raise _other_version(folder, f"its config lacks {some(missing)}")
+        return meta
+
+
+def as_json(options: RunOptions) -> dict[str, Any]:
+    """The options as plain JSON values; `from_config` reads them back."""
+    return json.loads(json.dumps(dataclasses.asdict(options)))
+
+
+def check_same_run(saved: Meta, now: Meta, workdir: Path) -> None:
+    """Check that what is in `workdir` is the run that is about to go on: config, data and frozen teacher.
+
+    Raises:
+      InputError: it is another; says what differs.
+    """
+    before, after = (from_config(RunOptions, meta.config) for meta in (saved, now))
+    if changes := list(differences(before, after, lambda field: not may_change(field))):
+        lines = "\n  ".join(f"config.{name}: there {old!r}, now {new!r}" for name, old, new in changes)
+        raise InputError(f"{workdir} holds a run with another config; take another workdir, or go back to:\n  {lines}")
+    if (saved.class_names, saved.category_ids, saved.data) != (now.class_names, now.category_ids, now.data):
+        raise InputError(
+            f"the run in {workdir} was started on other training data (classes there {some(saved.class_names)}, now "
+            f"{some(now.class_names)}; or other pictures or boxes): take another workdir, or the data it was started "
+            f"with."
+        )
+    if saved.teacher and saved.teacher["digest"] != now.teacher["digest"]:
+        raise InputError(
+            f"the teacher at {now.teacher['path']} is not the one this run was started with (at "
+            f"{saved.teacher['path']}): their weights differ. If it was moved, set config.teacher.path to where it is."
+        )
+
+
+def differences(
+    old: Any, new: Any, compared: Callable[[dataclasses.Field[Any]], bool], name: str = ""
+) -> Iterator[Difference]:
+    """Where two options differ.
+
+    Args:
+      old, new: options. Of two kinds of a group, such as backbones of two families, the keys of the old one count.
+      compared: which fields are looked at; a group that is not is passed over whole.
+      name: key of both, with which the keys of the differences begin.
+    """
+    if isinstance(old, tuple) and isinstance(new, tuple) and any(map(dataclasses.is_dataclass, (*old, *new))):
+        if len(old) != len(new):
+            yield f"{name} (how many)", len(old), len(new)
+        for i, (before, after) in enumerate(zip(old, new, strict=False)):
+            yield from differences(before, after, compared, f"{name}[{i}]")
+    elif dataclasses.is_dataclass(old):
+        for field in filter(compared, dataclasses.fields(old)):
+            key = f"{name}.{field.name}" if name else field.name
+            yield from differences(getattr(old, field.name), getattr(new, field.name, None), compared, key)
+    elif old != new:
+        yield name, old, new
+
+
+def _keys(value: Any, name: str = "") -> set[str]:
+    """The dotted keys of all that is in nested groups, and in lists of groups."""
+    if isinstance(value, dict):
+        return set().union(*(_keys(inner, f"{name}.{key}" if name else key) for key, inner in value.items()))
+    groups = [(i, entry) for i, entry in enumerate(value) if isinstance(entry, dict)] if isinstance(value, list) else []
+    return {name}.union(*(_keys(entry, f"{name}[{i}]") for i, entry in groups))
+
+
+def _other_version(folder: Path, reason: str) -> InputError:
+    return InputError(
+        f"checkpoint {folder} was written by another version of lad_jax, which had other options: use that version, or "
+        f"train again in another workdir. Reason: {reason}"
+    )
