@@ -38,7 +38,7 @@ from lad_jax.run.networks import make_run_step
 from lad_jax.train.optimizer import make_optimizer, make_schedule
 from lad_jax.train.state import init_state, init_variables
 from lad_jax.train.step import jit_step
-from lad_jax.types import Batch, GroundTruth
+from lad_jax.types import Batch, GroundTruth, Pictures
 
 # A compiler shares nothing with another, so several may be loaded at once.
 os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
@@ -119,16 +119,15 @@ def batch_of(case: Case, mesh: Mesh) -> Batch:
         return jax.ShapeDtypeStruct((n, *shape), dtype)
 
     batch = Batch(
-        images=array(np.uint8, case.height, case.width, 3),
+        pictures=Pictures(
+            images=array(np.uint8, case.height, case.width, 3), image_hw=array(np.int32, 2), scale=array(np.float32, 2)
+        ),
         truth=GroundTruth(
             boxes=array(np.float32, case.objects, 4),
             labels=array(np.int32, case.objects),
             mask=array(bool, case.objects),
             crowd=array(bool, case.objects),
         ),
-        image_hw=array(np.int32, 2),
-        original_hw=array(np.int32, 2),
-        scale=array(np.float32, 2),
         position=array(np.int32),
         valid=array(bool),
     )
@@ -139,10 +138,10 @@ def lower(case: Case) -> jax.stages.Lowered:
     """The training step of a run, as training jits it."""
     mesh = mesh_of(case)
     batch = batch_of(case, mesh)
-    options = options_of(case, len(batch.images))
+    options = options_of(case, len(batch.position))
     policy = options.policy
     models = {name: Detector(options.model_of(name), case.classes) for name in policy.networks}
-    schedule = make_schedule(options.optimizer, batch_size=len(batch.images), steps_per_epoch=STEPS_PER_EPOCH)
+    schedule = make_schedule(options.optimizer, batch_size=len(batch.position), steps_per_epoch=STEPS_PER_EPOCH)
     optimizer = make_optimizer(options.optimizer, schedule, {name: options.model_of(name) for name in policy.trained})
 
     def start() -> Any:

@@ -104,7 +104,7 @@ def make_train_step(
 
         keys = jax.random.split(jax.random.fold_in(key, list(models).index(name)), mesh.shape[DATA])
         with jax.named_scope(name):
-            return with_own_copy(apply, mesh)(variables, batch.images, batch.image_hw, keys)
+            return with_own_copy(apply, mesh)(variables, batch.pictures.images, batch.pictures.image_hw, keys)
 
     @jax.named_scope("losses")
     def sums_of(name: Network, predictions: ByNetwork, assigned: Assigned, batch: Batch) -> dict[str, losses.Sums]:
@@ -213,13 +213,13 @@ def make_train_step(
 
 def _priors_of(batch: Batch, geometry: ModelOptions) -> Priors:
     """Of each picture of a batch."""
-    canvas = make_priors((batch.images.shape[1], batch.images.shape[2]), geometry.strides, geometry.anchor_scale)
+    canvas = make_priors(batch.canvas, geometry.strides, geometry.anchor_scale)
     return jax.vmap(lambda hw: jax.tree.map(jnp.asarray, within(canvas, hw)))(_readable_hw(batch))
 
 
 def _readable_hw(batch: Batch) -> Int[Array, "B 2"]:
     """Height and width of each picture; 0 for one that could not be read, which so weighs nothing."""
-    return jnp.where(batch.valid[:, None], batch.image_hw, 0)
+    return jnp.where(batch.valid[:, None], batch.pictures.image_hw, 0)
 
 
 def _part(tree: T, n: int) -> T:

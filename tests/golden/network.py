@@ -33,7 +33,7 @@ from lad_jax.assign import AssignerOptions, make_assigner
 from lad_jax.models import Detector, ModelOptions, ResNetOptions
 from lad_jax.models.detector import IMAGENET_MEAN, IMAGENET_STD, normalise
 from lad_jax.models.resnet import STAGES
-from lad_jax.types import Assignment, Batch
+from lad_jax.types import Assignment, Batch, Pictures
 from lad_jax.weights.names import reference_name
 from tests.reference.example import priors_of, truth_of
 
@@ -117,11 +117,8 @@ def batch_of(arrays) -> Batch:
         (arrays["gt_boxes"][i, :count], arrays["gt_labels"][i, :count]) for i, count in enumerate(arrays["gt_count"])
     ]
     return Batch(
-        images=images,
+        pictures=Pictures(images, hw, jnp.ones((n, 2))),
         truth=truth_of(objects, arrays["gt_boxes"].shape[1]),
-        image_hw=hw,
-        original_hw=hw,
-        scale=jnp.ones((n, 2)),
         position=jnp.arange(n),
         valid=jnp.ones(n, bool),
     )
@@ -129,7 +126,7 @@ def batch_of(arrays) -> Batch:
 
 def priors(model: Detector, batch: Batch):
     options = model.options
-    return priors_of(batch.images.shape[1:3], batch.image_hw, options.strides, options.anchor_scale)
+    return priors_of(batch.canvas, batch.pictures.image_hw, options.strides, options.anchor_scale)
 
 
 def assigner(model: Detector):
@@ -190,8 +187,8 @@ def run(model: Detector, variables, batch: Batch, assignment: Assignment, box_we
     def loss(params):
         predictions, state = model.apply(
             {**variables, "params": params},
-            batch.images,
-            batch.image_hw,
+            batch.pictures.images,
+            batch.pictures.image_hw,
             capture_intermediates=lambda module, _: module.name in ("backbone", "neck", "bbox_head"),
         )
         terms = losses.detection_terms(predictions, assignment, batch.truth, batch.valid, box_weighting=box_weighting)
