@@ -7,7 +7,7 @@ and the first stage as they are, and are compiled on a GPU.
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from lad_jax.types import Batch
+from lad_jax.types import Batch, Pictures
 
 try:
     import torch
@@ -23,14 +23,14 @@ def training(names: Iterable[str], batch: Batch, *, n_classes: int, dtype: str) 
     return {name: _training(name, batch, n_classes, dtype) for name in names if torchvision}
 
 
-def inference(names: Iterable[str], batch: Batch, *, n_classes: int, dtype: str) -> dict[str, Callable[[], None]]:
+def inference(names: Iterable[str], pictures: Pictures, *, n_classes: int, dtype: str) -> dict[str, Callable[[], None]]:
     """By name: detection with NMS; empty where torchvision is not installed."""
-    return {name: _inference(name, batch, n_classes, dtype) for name in names if torchvision}
+    return {name: _inference(name, pictures, n_classes, dtype) for name in names if torchvision}
 
 
 def _training(name: str, batch: Batch, n_classes: int, dtype: str) -> Callable[[], None]:
     device = _device()
-    detector = _detector(name, batch, n_classes).train()
+    detector = _detector(name, batch.pictures, n_classes).train()
     for module in detector.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.eval()
@@ -47,7 +47,7 @@ def _training(name: str, batch: Batch, n_classes: int, dtype: str) -> Callable[[
 
     def step() -> None:
         with torch.autocast(device, torch.bfloat16, enabled=dtype == "bfloat16"):
-            terms = forward(_pictures(batch, device), truth)
+            terms = forward(_tensors(batch.pictures, device), truth)
         optimizer.zero_grad()
         sum(terms.values()).backward()
         optimizer.step()
@@ -56,23 +56,23 @@ def _training(name: str, batch: Batch, n_classes: int, dtype: str) -> Callable[[
     return step
 
 
-def _inference(name: str, batch: Batch, n_classes: int, dtype: str) -> Callable[[], None]:
+def _inference(name: str, pictures: Pictures, n_classes: int, dtype: str) -> Callable[[], None]:
     device = _device()
-    detector = _detector(name, batch, n_classes).eval()
+    detector = _detector(name, pictures, n_classes).eval()
     forward = torch.compile(detector) if device == "cuda" else detector
 
     @torch.inference_mode()
     def detect() -> None:
         with torch.autocast(device, torch.bfloat16, enabled=dtype == "bfloat16"):
-            forward(_pictures(batch, device))
+            forward(_tensors(pictures, device))
         _wait(device)
 
     return detect
 
 
-def _detector(name: str, batch: Batch, n_classes: int) -> Any:
+def _detector(name: str, pictures: Pictures, n_classes: int) -> Any:
     """Random weights; a threshold of 0, since an untrained network of ours passes its threshold everywhere."""
-    height, width = batch.images.shape[1:3]
+    height, width = pictures.canvas
     make = getattr(torchvision.models.detection, name)
     detector = make(
         weights=None,
@@ -87,10 +87,10 @@ def _detector(name: str, batch: Batch, n_classes: int) -> Any:
     return detector.to(_device()).to(memory_format=torch.channels_last)
 
 
-def _pictures(batch: Batch, device: str) -> list[Any]:
+def _tensors(pictures: Pictures, device: str) -> list[Any]:
     """From the host's uint8 pixels, as ours."""
-    pictures = torch.from_numpy(batch.images).to(device).permute(0, 3, 1, 2)
-    return list((pictures / 255.0).contiguous(memory_format=torch.channels_last))
+    images = torch.from_numpy(pictures.images).to(device).permute(0, 3, 1, 2)
+    return list((images / 255.0).contiguous(memory_format=torch.channels_last))
 
 
 def _device() -> str:

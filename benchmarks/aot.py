@@ -36,7 +36,7 @@ from lad_jax.models import ModelOptions
 from lad_jax.options import run_name
 from lad_jax.run.build import make_models, make_train_step
 from lad_jax.train.state import init_state, init_variables
-from lad_jax.types import Batch, GroundTruth
+from lad_jax.types import Batch, GroundTruth, Pictures
 
 # A compiler shares nothing with another, so several may be loaded at once.
 os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
@@ -117,16 +117,15 @@ def batch_of(case: Case, mesh: Mesh) -> Batch:
         return jax.ShapeDtypeStruct((n, *shape), dtype)
 
     batch = Batch(
-        images=array(np.uint8, case.height, case.width, 3),
+        pictures=Pictures(
+            images=array(np.uint8, case.height, case.width, 3), image_hw=array(np.int32, 2), scale=array(np.float32, 2)
+        ),
         truth=GroundTruth(
             boxes=array(np.float32, case.objects, 4),
             labels=array(np.int32, case.objects),
             mask=array(bool, case.objects),
             crowd=array(bool, case.objects),
         ),
-        image_hw=array(np.int32, 2),
-        original_hw=array(np.int32, 2),
-        scale=array(np.float32, 2),
         position=array(np.int32),
         valid=array(bool),
     )
@@ -137,7 +136,7 @@ def lower(case: Case) -> jax.stages.Lowered:
     """The training step of a run, as training jits it."""
     mesh = mesh_of(case)
     batch = batch_of(case, mesh)
-    options = options_of(case, len(batch.images))
+    options = options_of(case, len(batch.position))
     roles = options.roles
     models = make_models(options, case.classes)
     train_step = make_train_step(options, models, steps_per_epoch=STEPS_PER_EPOCH, mesh=mesh)

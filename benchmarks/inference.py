@@ -35,15 +35,15 @@ flags.DEFINE_string("json", "", "File to write the figures to.")
 def measure(options: RunOptions, variables: Any, n_images: int) -> list[dict[str, Any]]:
     """A row for each program at one batch size."""
     model = Detector(options.model, FLAGS.classes)
-    geometry, canvas = options.model, (FLAGS.height, FLAGS.width)
-    pictures = random_batch(canvas, n_images=n_images, n_objects=0, n_classes=FLAGS.classes)
-    batch = jax.device_put(pictures)
-    network = jax.jit(lambda v, batch: model.apply(v, batch.images, batch.image_hw))
-    detector = make_detector(model.apply, geometry.strides, geometry.anchor_scale, options.evaluation.postprocess)
+    canvas = (FLAGS.height, FLAGS.width)
+    batch = random_batch(canvas, n_images=n_images, n_objects=0, n_classes=FLAGS.classes)
+    pictures = jax.device_put(batch.pictures)
+    network = jax.jit(lambda v, pictures: model.apply(v, pictures.images, pictures.image_hw))
+    detector = make_detector(model, options.evaluation.postprocess)
     programs = {
-        "detector": lambda: jax.block_until_ready(detector(variables, batch)),
-        "its bare network": lambda: jax.block_until_ready(network(variables, batch)),
-        **_beside.inference(FLAGS.beside, pictures, n_classes=FLAGS.classes, dtype=geometry.dtype),
+        "detector": lambda: jax.block_until_ready(detector(variables, pictures)),
+        "its bare network": lambda: jax.block_until_ready(network(variables, pictures)),
+        **_beside.inference(FLAGS.beside, batch.pictures, n_classes=FLAGS.classes, dtype=options.model.dtype),
     }
     times = in_turns(programs, FLAGS.runs)
     return [

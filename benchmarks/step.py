@@ -94,12 +94,14 @@ def main(_: list[str]) -> None:
     def bare(params: dict[str, Any], variables: dict[str, Any], batch: Batch) -> Any:
         """Gradients of something that hangs on all outputs, and the frozen networks' outputs."""
 
+        inputs = batch.pictures.images, batch.pictures.image_hw
+
         def mean(params: dict[str, Any]) -> Any:
             learning = with_params({name: variables[name] for name in params}, params)
-            outputs = {name: models[name].apply(v, batch.images, batch.image_hw) for name, v in learning.items()}
+            outputs = {name: models[name].apply(v, *inputs) for name, v in learning.items()}
             return sum(jnp.mean(x) for x in jax.tree.leaves(outputs))
 
-        taught = {name: models[name].apply(variables[name], batch.images, batch.image_hw) for name in method.frozen}
+        taught = {name: models[name].apply(variables[name], *inputs) for name in method.frozen}
         return jax.grad(mean)(params), taught
 
     # The step takes its state away, so the bare networks get copies.

@@ -7,10 +7,12 @@ _HOMES = {
     "InputError": "lad_jax.errors",
     "RunOptions": "lad_jax.options",
     "from_config": "lad_jax.config",
-    "load": "lad_jax.run.checkpoint",
+    "Result": "lad_jax.run.trained",
+    "Trained": "lad_jax.run.trained",
+    "load": "lad_jax.run.trained",
 }
 
-__all__ = ["InputError", "RunOptions", "from_config", "load"]
+__all__ = ["InputError", "Result", "RunOptions", "Trained", "from_config", "load"]
 
 
 def __getattr__(name: str) -> Any:

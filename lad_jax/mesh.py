@@ -99,7 +99,9 @@ def own_rows(mesh: Mesh, batch_size: int) -> Int[np.ndarray, " b"]:
 def layout_of(batch: Batch, mesh: Mesh) -> Batch:
     """Where each array of a batch lies: its pictures are divided among the devices."""
     by_row = NamedSharding(mesh, PartitionSpec(DATA))
-    return jax.tree.map(lambda _: by_row, batch)._replace(images=NamedSharding(mesh, PartitionSpec(DATA, SPATIAL)))
+    layout = jax.tree.map(lambda _: by_row, batch)
+    images = NamedSharding(mesh, PartitionSpec(DATA, SPATIAL))
+    return layout._replace(pictures=layout.pictures._replace(images=images))
 
 
 def split_batch(batch: Batch, mesh: Mesh) -> Batch:

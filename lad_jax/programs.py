@@ -12,7 +12,7 @@ import jax
 
 from lad_jax.data import Plan, blank_batches
 from lad_jax.data.canvases import Canvas
-from lad_jax.types import Batch
+from lad_jax.types import Batch, Pictures
 
 AT_ONCE = min(4, os.cpu_count() or 1)
 """Compilations side by side. Python traces one program while XLA, which uses threads of its own, compiles others; each
@@ -29,14 +29,14 @@ class Job(NamedTuple):
 
 
 class Programs:
-    """A function whose last argument is a batch, as one program for each canvas; any other is an error."""
+    """A function whose last argument has a canvas, as one program for each; any other canvas is an error."""
 
-    def __init__(self, what: str, jitted: Any, batches: Mapping[Canvas, Batch]) -> None:
+    def __init__(self, what: str, jitted: Any, batches: Mapping[Canvas, Batch | Pictures]) -> None:
         """
         Args:
           what: the function, for the log and for errors.
           jitted: the function, from `jax.jit`.
-          batches: of each canvas, the shapes of a batch and where they lie (`shapes_of`).
+          batches: of each canvas, the shapes of the last argument and where they lie (`shapes_of`).
         """
         self._what, self._jitted, self._batches = what, jitted, batches
         self._compiled: dict[Canvas, Any] = {}
@@ -58,7 +58,7 @@ class Programs:
         return [job(canvas) for canvas in self._batches if canvas not in self._compiled]
 
     def __call__(self, *arguments: Any) -> Any:
-        canvas = arguments[-1].images.shape[1:3]
+        canvas = arguments[-1].canvas
         if canvas not in self._compiled:
             raise RuntimeError(f"{self._what}: canvas {canvas} is none of those compiled: {list(self._compiled)}")
         return self._compiled[canvas](*arguments)

@@ -152,21 +152,36 @@ class Detections(NamedTuple):
     valid: Bool[Array, " D"]
 
 
-class Batch(NamedTuple):
-    """B images on one canvas, with what is needed to take results back to the original pictures."""
+class Pictures(NamedTuple):
+    """B pictures on one canvas: all that a detector needs."""
 
     images: UInt8[Array, "B H W 3"]
     """RGB; whatever lies outside `image_hw` is padding."""
-    truth: GroundTruth
     image_hw: Int[Array, "B 2"]
     """Height and width of the content after resizing."""
-    original_hw: Int[Array, "B 2"]
     scale: Float[Array, "B 2"]
     """Resized / original, for x and y. A crop's place is not kept: nothing leads from it back to the picture."""
+
+    @property
+    def canvas(self) -> tuple[int, int]:
+        """Height and width that all are padded to."""
+        return self.images.shape[1], self.images.shape[2]
+
+
+class Batch(NamedTuple):
+    """B pictures of a data set on one canvas, and what is annotated in them."""
+
+    pictures: Pictures
+    truth: GroundTruth
     position: Int[Array, " B"]
     """Position in the data set; the data set knows the picture's own id, which may not fit an int32."""
     valid: Bool[Array, " B"]
     """False for rows that only fill the last batch."""
+
+    @property
+    def canvas(self) -> tuple[int, int]:
+        """Height and width that all pictures are padded to."""
+        return self.pictures.canvas
 
 
 Network = str

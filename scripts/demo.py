@@ -104,7 +104,7 @@ def format_table(output: Path, seconds: dict[str, float]) -> str:
 def draw(output: Path) -> list[Path]:
     """Detections beside ground truth for each stage, and who is responsible for one picture's objects."""
     files = []
-    _, _, options = lad_jax.load(output / "lad")
+    options = lad_jax.load(output / "lad").options
     dataset = open_dataset(options.data, "val")
     crowded = int(np.argmax([len(record.labels) for record in dataset.records]))
     for stage in STAGES:
@@ -120,9 +120,9 @@ def draw_responsible(output: Path, options: lad_jax.RunOptions, dataset, positio
     """A row for each method: the priors that it calls positive for each object of a picture, level by level."""
     plan = make_eval_plan(dataset, options.data, batch_size=1)
     batch = next(b for b in eval_batches(dataset, plan, options.data) if b.position[0] == position)
-    canvas = make_priors(batch.images.shape[1:3], options.model.strides, options.model.anchor_scale)
+    canvas = make_priors(batch.canvas, options.model.strides, options.model.anchor_scale)
     priors = jax.tree.map(lambda x: np.asarray(x)[None], canvas)
-    scene = Scene(priors, batch.truth, batch.image_hw, np.zeros(1, np.float32))
+    scene = Scene(priors, batch.truth, batch.pictures.image_hw, np.zeros(1, np.float32))
     sources = {
         "paa": {"student": ("paa", "student")},
         "lad": {"teacher": ("teacher", "student")},
@@ -132,8 +132,9 @@ def draw_responsible(output: Path, options: lad_jax.RunOptions, dataset, positio
     for name, networks in sources.items():
         predictions = {}
         for network, (stage, saved_as) in networks.items():
-            model, variables, _ = lad_jax.load(output / stage, saved_as)
-            predictions[network] = jax.jit(model.apply)(variables, batch.images, batch.image_hw)
+            trained = lad_jax.load(output / stage, saved_as)
+            images, image_hw, _ = batch.pictures
+            predictions[network] = jax.jit(trained.model.apply)(trained.variables, images, image_hw)
         assigned = assign_batch(
             predictions,
             scene,
@@ -142,7 +143,7 @@ def draw_responsible(output: Path, options: lad_jax.RunOptions, dataset, positio
             switch=SwitchOptions(),
         )
         one = jax.tree.map(lambda x: np.asarray(x)[0], (assigned.assignment, batch.truth))
-        rows.append(draw_priors(batch.images[0], canvas, *one))
+        rows.append(draw_priors(batch.pictures.images[0], canvas, *one))
     captions = ["PAA: by the student's own costs", "LAD: by its teacher's costs", "CoLAD: by the better of the two"]
     return stack(rows, captions)
 

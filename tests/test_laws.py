@@ -16,7 +16,7 @@ from lad_jax.models import Detector, ModelOptions, ResNetOptions
 from lad_jax.train.optimizer import OptimizerOptions, make_optimizer
 from lad_jax.train.state import init_state, init_variables
 from lad_jax.train.step import TrainStep
-from lad_jax.types import Batch, CostTable
+from lad_jax.types import Batch, CostTable, Pictures
 from tests.reference.example import loss_terms, predictions_of, priors_of, scene_of, truth_of
 
 OPTIONS = ModelOptions(
@@ -91,7 +91,7 @@ def make_batch(n=4, size=8):
     images = np.random.default_rng(0).integers(0, 256, (n, *CANVAS, 3), np.uint8)
     hw = jnp.asarray([CANVAS if i % 2 else (50, 60) for i in range(n)], jnp.int32)
     truth = truth_of([objects(i, i % 4 + 1) for i in range(n)], size)
-    return Batch(jnp.asarray(images), truth, hw, hw, jnp.ones((n, 2)), jnp.arange(n), jnp.ones(n, bool))
+    return Batch(Pictures(jnp.asarray(images), hw, jnp.ones((n, 2))), truth, jnp.arange(n), jnp.ones(n, bool))
 
 
 def run(variant, student, teacher, batch, *, mesh=None, **changes):
@@ -170,11 +170,11 @@ def test_moving_average():
 
 def padded(batch, extra):
     """More rows, of junk that does not count, and more object rows."""
-    n = len(batch.images)
+    n = len(batch.valid)
     junk = make_batch(n + extra, 16)
     truth = truth_of([objects(i, i % 4 + 1) for i in range(n)] + [objects(9, 3)] * extra, 16)
-    images = jnp.concatenate([batch.images, junk.images[n:]])
-    return junk._replace(images=images, truth=truth, valid=jnp.arange(n + extra) < n)
+    images = jnp.concatenate([batch.pictures.images, junk.pictures.images[n:]])
+    return junk._replace(pictures=junk.pictures._replace(images=images), truth=truth, valid=jnp.arange(n + extra) < n)
 
 
 def test_padding_the_batch_and_the_objects_changes_nothing(paa):
@@ -210,8 +210,8 @@ def test_a_batch_in_parts_is_the_batch(variant, changes, n_devices):
 
 # Laws of the assignment alone, on random predictions.
 BATCH = make_batch()
-PRIORS = priors_of(CANVAS, BATCH.image_hw, OPTIONS.strides, OPTIONS.anchor_scale)
-SCENE = scene_of(PRIORS, BATCH.truth, BATCH.image_hw)
+PRIORS = priors_of(CANVAS, BATCH.pictures.image_hw, OPTIONS.strides, OPTIONS.anchor_scale)
+SCENE = scene_of(PRIORS, BATCH.truth, BATCH.pictures.image_hw)
 
 
 def predictions(seed):

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from lad_jax.programs import Job, Programs, compiling, shapes_of
-from lad_jax.types import Batch
+from lad_jax.types import Pictures
 
 WIDE, HIGH = (64, 96), (96, 64)
 
 
 def batch(canvas, value=0):
-    return Batch(np.full((2, *canvas, 3), value, np.uint8), *[None] * 6)
+    return Pictures(np.full((2, *canvas, 3), value, np.uint8), None, None)
 
 
 @pytest.fixture

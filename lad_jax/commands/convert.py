@@ -25,6 +25,7 @@ from lad_jax.options import RunOptions
 from lad_jax.run import checkpoint, saving
 from lad_jax.run.meta import Meta, as_json
 from lad_jax.run.networks import with_backbone
+from lad_jax.run.trained import load
 from lad_jax.train.state import Variables, init_variables
 from lad_jax.types import Network
 from lad_jax.weights.files import load_arrays, save_arrays
@@ -100,10 +101,9 @@ def into_mmdet(workdir: Path, output: Path, network: Network | None = None) -> N
       InputError: no such checkpoint or network, one that mmdet has no names for, or a file that exists.
     """
     folder = checkpoint.find(workdir)
-    _, variables, options = checkpoint.load(folder, network)
-    class_names = checkpoint.read_meta(folder).class_names
-    save_arrays(output, to_mmdet(variables), class_names)
-    _log.info("saved the %s of %s in %s", network or options.evaluation.network, folder, output)
+    trained = load(folder, network)
+    save_arrays(output, to_mmdet(trained.variables), trained.class_names)
+    _log.info("saved the %s of %s in %s", network or trained.options.evaluation.network, folder, output)
 
 
 def _classes_of_data(options: RunOptions) -> tuple[tuple[str, ...], tuple[int, ...]]:

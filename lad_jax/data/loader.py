@@ -20,7 +20,7 @@ from lad_jax.data.records import DataSet
 from lad_jax.data.transforms import clip_boxes, cut, fitted_hw, flip_boxes, flip_picture, has_area, resize, resized_hw
 from lad_jax.data.workers import make_ahead
 from lad_jax.errors import InputError
-from lad_jax.types import Batch, GroundTruth
+from lad_jax.types import Batch, GroundTruth, Pictures
 
 _log = logging.getLogger(__name__)
 PAUSES_S = (1.0, 2.0, 4.0, 8.0, 16.0)
@@ -167,18 +167,15 @@ def blank_batches(plan: Plan) -> dict[Canvas, Batch]:
 def _blank_batch(canvas: Canvas, positions: Int[np.ndarray, " B"], n_objects: int) -> Batch:
     rows = len(positions)
     # The system's own zeros: writing 0 takes as long as a copy.
-    pictures: Any = np.zeros((rows, *canvas, 3), np.uint8)
+    images: Any = np.zeros((rows, *canvas, 3), np.uint8)
     return Batch(
-        images=pictures,
+        pictures=Pictures(images, _full((rows, 2), canvas, np.int32), _full((rows, 2), 1, np.float32)),
         truth=GroundTruth(
             boxes=_full((rows, n_objects, 4), 0, np.float32),
             labels=_full((rows, n_objects), 0, np.int32),
             mask=_full((rows, n_objects), False, bool),
             crowd=_full((rows, n_objects), False, bool),
         ),
-        image_hw=_full((rows, 2), canvas, np.int32),
-        original_hw=_full((rows, 2), canvas, np.int32),
-        scale=_full((rows, 2), 1, np.float32),
         position=_full((rows,), positions, np.int32),
         valid=_full((rows,), False, bool),
     )
@@ -199,10 +196,9 @@ def _fill_row(
         hw = resized_hw(original, short_side=short_side, long_side=options.long_side)
         scale, offset = hw / original, np.zeros(2)
     else:  # of another shape than the pictures that the canvas is for
-        canvas = (batch.images.shape[1], batch.images.shape[2])
-        hw = fitted_hw(crop.hw, canvas, short_side=short_side, long_side=options.long_side)
+        hw = fitted_hw(crop.hw, batch.pictures.canvas, short_side=short_side, long_side=options.long_side)
         scale, offset = crop.resized / original * hw / crop.hw, crop.corner * hw / crop.hw
-    batch.image_hw[row], batch.original_hw[row], batch.scale[row] = hw, original, scale[::-1]
+    batch.pictures.image_hw[row], batch.pictures.scale[row] = hw, scale[::-1]
     try:
         picture = _read(dataset, position)
     except InputError as error:
@@ -220,7 +216,7 @@ def _fill_row(
     kept = has_area(boxes)
     count = int(kept.sum())
     height, width = hw
-    batch.images[row, :height, :width] = picture
+    batch.pictures.images[row, :height, :width] = picture
     batch.truth.boxes[row, :count] = boxes[kept]
     batch.truth.labels[row, :count] = record.labels[kept]
     batch.truth.crowd[row, :count] = record.crowd[kept]

@@ -19,7 +19,7 @@ import numpy as np
 from absl import flags
 
 from lad_jax.errors import InputError
-from lad_jax.types import Batch, GroundTruth
+from lad_jax.types import Batch, GroundTruth, Pictures
 
 _MAX_DEATHS = 3
 """So many times in a row workers may die before a batch is there."""
@@ -157,5 +157,5 @@ def _own(batch: Batch) -> Batch:
     jax may keep views of arrays on the CPU.
     """
     own: Callable[[Any], Any] = np.array
-    fields = {name: own(field) for name, field in batch._asdict().items() if name != "truth"}
-    return Batch(truth=GroundTruth(*map(own, batch.truth)), **fields)
+    pictures, truth = Pictures(*map(own, batch.pictures)), GroundTruth(*map(own, batch.truth))
+    return Batch(pictures, truth, own(batch.position), own(batch.valid))

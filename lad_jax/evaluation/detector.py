@@ -1,4 +1,4 @@
-"""Detect the objects of a data set. The one seam where per-image functions meet the batch."""
+"""From pictures to detections: the one seam where per-image functions meet the batch."""
 
 import functools
 import logging
@@ -6,55 +6,59 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import Float
 
+from lad_jax.data import DataSet
 from lad_jax.evaluation.postprocess import PostprocessOptions, postprocess
+from lad_jax.mesh import by_part, share, split_batch
+from lad_jax.models import Detector, ModelOptions
 from lad_jax.priors import make_priors, within
-from lad_jax.types import Batch, Detections, Predictions
-
-Apply = Callable[..., Any]
-"""`apply(variables, images [B,H,W,3] uint8, image_hw [B,2]) -> Predictions [B, ...]`."""
-Detector = Callable[[Any, Batch], Detections]
-"""`detector(variables, batch) -> Detections [B, ...]`, jitted: one program per canvas."""
+from lad_jax.types import Batch, Detections, Pictures, Predictions
 
 _log = logging.getLogger(__name__)
 
 
-def make_detector(
-    apply: Apply,
-    strides: tuple[int, ...],
-    anchor_scale: float,
-    options: PostprocessOptions,
-    *,
-    spread: Callable[[Detector], Detector] = lambda detector: detector,
-) -> Detector:
-    """A jitted function from variables and a batch to detections in pixels of the original pictures.
+def make_detector(model: Detector, options: PostprocessOptions, mesh: Mesh | None = None) -> Any:
+    """A jitted function from a network's variables and `Pictures` to `Detections`, one program per canvas.
 
     Args:
-      apply: the network: `apply(variables, images, image_hw) -> Predictions`, all with the batch axis.
-      strides: pixels per cell of each pyramid level of the network.
-      anchor_scale: side of its anchors in strides.
+      model: the network.
       options: of `postprocess`.
-      spread: what runs a function of variables and a batch on several devices.
+      mesh: the devices that the pictures are divided among; none: one device.
     """
 
-    def detector(variables: Any, batch: Batch) -> Detections:
-        predictions: Predictions = apply(variables, batch.images, batch.image_hw)
-        canvas = (batch.images.shape[1], batch.images.shape[2])
-        priors = make_priors(canvas, strides, anchor_scale)
-        valid = jax.vmap(lambda hw: within(priors, hw).valid)(batch.image_hw)
-        finish = functools.partial(postprocess, level_sizes=priors.levels.sizes, options=options)
-        return jax.vmap(finish)(predictions, valid, batch.image_hw, batch.scale)
+    def detector(variables: Any, pictures: Pictures) -> Detections:
+        predictions: Any = model.apply(variables, pictures.images, pictures.image_hw)
+        return finish(predictions, pictures, model.options, options)
 
-    return jax.jit(spread(detector))
+    return jax.jit(detector if mesh is None else by_part(detector, mesh))
+
+
+def finish(
+    predictions: Predictions, pictures: Pictures, model: ModelOptions, options: PostprocessOptions
+) -> Detections:
+    """Predictions for a batch of pictures as detections, in pixels of the originals: `postprocess` of each.
+
+    Args:
+      predictions: with a leading batch axis.
+      pictures: that they are for.
+      model: the network's options, which say where its priors lie.
+      options: thresholds and sizes.
+    """
+    priors = make_priors(pictures.canvas, model.strides, model.anchor_scale)
+    valid = jax.vmap(lambda hw: within(priors, hw).valid)(pictures.image_hw)
+    one = functools.partial(postprocess, level_sizes=priors.levels.sizes, options=options)
+    return jax.vmap(one)(predictions, valid, pictures.image_hw, pictures.scale)
 
 
 def detect(
-    detector: Detector,
+    detector: Callable[[Any, Pictures], Detections],
     variables: Any,
-    dataset: Any,
+    dataset: DataSet,
     batches: Iterable[Batch],
-    place: Callable[[Batch], Batch],
-    share: Callable[[Any], Any],
+    mesh: Mesh,
 ) -> list[dict[str, Any]]:
     """Detections of all pictures in COCO's results format, in the order of `batches` and by falling score in each.
 
@@ -64,48 +68,60 @@ def detect(
     Args:
       detector: from `make_detector`.
       variables: the network's.
-      dataset: `records[position].id` and `category_ids[label]` give the original ids.
-      batches: on the host, each picture once; of several processes each has its own rows of every batch.
-      place: puts a batch on the devices; the whole, where the processes have parts.
-      share: gives what lies on the devices of all processes to each of them.
+      dataset: gives the original ids.
+      batches: on the host, each picture once; of several processes each has its rows of every batch.
+      mesh: the devices of all processes.
 
     Returns:
-      One dict per detection: `image_id`, `category_id`, `bbox` as x, y, width, height in pixels of the original
-      picture (three decimals), `score` (six decimals).
+      One dict per detection: `image_id`, and what `coco_results` gives.
     """
+    to_every_process = share(mesh)
 
     def found(batch: Batch) -> tuple[Any, Any, Detections]:
-        return share((batch.position, batch.valid, detector(variables, batch)))
+        return to_every_process((batch.position, batch.valid, detector(variables, batch.pictures)))
 
     results = []
-    for on_devices in _one_behind(found(place(batch)) for batch in batches):
+    for on_devices in _one_behind(found(split_batch(batch, mesh)) for batch in batches):
         positions, valid, detections = jax.device_get(on_devices)
         for row, position in enumerate(positions.tolist()):
             if valid[row]:
-                one = jax.tree.map(lambda x, row=row: x[row], detections)
+                boxes, scores, labels = valid_rows(jax.tree.map(lambda x, row=row: x[row], detections))
+                ids = [dataset.category_ids[label] for label in labels.tolist()]
                 image_id = dataset.records[position].id
-                results += [{"image_id": image_id, **result} for result in coco_results(one, dataset.category_ids)]
+                results += [{"image_id": image_id, **result} for result in coco_results(boxes, scores, ids)]
             elif position >= 0:
                 _log.warning("image id %s could not be read: its objects count as missed", dataset.records[position].id)
     return results
 
 
-def coco_results(detections: Detections, category_ids: Sequence[int]) -> list[dict[str, Any]]:
-    """The valid detections of one image (numpy) in COCO's results format, but for the image's id."""
-    kept = detections.valid
-    corner, opposite = detections.boxes[kept, :2], detections.boxes[kept, 2:]
+def valid_rows(detections: Detections) -> tuple[Any, Any, Any]:
+    """Boxes, scores and labels of the valid detections of one picture (numpy)."""
+    valid = detections.valid
+    return detections.boxes[valid], detections.scores[valid], detections.classes[valid]
+
+
+def coco_results(
+    boxes: Float[np.ndarray, "n 4"], scores: Float[np.ndarray, " n"], category_ids: Sequence[int]
+) -> list[dict[str, Any]]:
+    """The detections of one picture in COCO's results format, but for the picture's id.
+
+    Args:
+      boxes: x1, y1, x2, y2 [pixels of the picture].
+      scores: 0…1.
+      category_ids: of each detection.
+
+    Returns:
+      One dict per detection: `category_id`, `bbox` as x, y, width, height (three decimals), `score` (six decimals).
+    """
+    corner, opposite = boxes[:, :2], boxes[:, 2:]
     return [
         {
-            "category_id": category_ids[label],
+            "category_id": category,
             "bbox": [round(value, 3) for value in (*xy, *wh)],
             "score": round(score, 6),
         }
-        for xy, wh, label, score in zip(
-            corner.tolist(),
-            (opposite - corner).tolist(),
-            detections.classes[kept].tolist(),
-            detections.scores[kept].tolist(),
-            strict=True,
+        for category, xy, wh, score in zip(
+            category_ids, corner.tolist(), (opposite - corner).tolist(), scores.tolist(), strict=True
         )
     ]
 

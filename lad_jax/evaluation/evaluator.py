@@ -16,7 +16,8 @@ from lad_jax.evaluation.coco import Metrics, evaluate
 from lad_jax.evaluation.detector import detect, make_detector
 from lad_jax.evaluation.postprocess import PostprocessOptions
 from lad_jax.fields import check_range
-from lad_jax.mesh import by_part, layout_of, own_rows, share, split_batch
+from lad_jax.mesh import layout_of, own_rows
+from lad_jax.models import Detector
 from lad_jax.programs import Job, Programs, blank_shapes, compiling
 from lad_jax.progress import waiting
 from lad_jax.types import Network
@@ -43,7 +44,7 @@ class EvaluationOptions:
 
 
 @dataclasses.dataclass(frozen=True)
-class Result:
+class Evaluated:
     """What a network found, and how good that is."""
 
     metrics: Metrics
@@ -56,7 +57,7 @@ class Evaluator:
 
     def __init__(
         self,
-        models: Mapping[Network, Any],
+        models: Mapping[Network, Detector],
         dataset: DataSet,
         data: DataOptions,
         options: EvaluationOptions,
@@ -64,19 +65,10 @@ class Evaluator:
     ) -> None:
         self._dataset, self._data, self._options, self._mesh = dataset, data, options, mesh
         self._plan = make_eval_plan(dataset, data, batch_size=options.batch_size)
-        batches = blank_shapes(self._plan, partial(layout_of, mesh=mesh))
+        shapes = blank_shapes(self._plan, partial(layout_of, mesh=mesh))
+        pictures = {canvas: batch.pictures for canvas, batch in shapes.items()}
         self._detectors = {
-            name: Programs(
-                f"evaluation of the {name}",
-                make_detector(
-                    model.apply,
-                    model.options.strides,
-                    model.options.anchor_scale,
-                    options.postprocess,
-                    spread=partial(by_part, mesh=mesh),
-                ),
-                batches,
-            )
+            name: Programs(f"evaluation of the {name}", make_detector(model, options.postprocess, mesh), pictures)
             for name, model in models.items()
         }
 
@@ -94,15 +86,15 @@ class Evaluator:
         """Compilations that have not been done. `variables`: the networks', or their shapes."""
         return [job for name, detector in self._detectors.items() for job in detector.jobs(variables[name])]
 
-    def __call__(self, variables: Mapping[Network, Any]) -> dict[Network, Result]:
+    def __call__(self, variables: Mapping[Network, Any]) -> dict[Network, Evaluated]:
         """Detections and COCO metrics of each network."""
         return {name: self._one(name, v) for name, v in variables.items()}
 
-    def _one(self, network: Network, variables: Any) -> Result:
+    def _one(self, network: Network, variables: Any) -> Evaluated:
         dataset = self._dataset
         detections = self.detect(network, variables)
         metrics = evaluate(dataset.ground_truth(), detections, dataset.class_names, dataset.category_ids)
-        return Result(metrics, detections)
+        return Evaluated(metrics, detections)
 
     def detect(self, network: Network, variables: Any) -> list[dict[str, Any]]:
         """What one network detects, in COCO's results format."""
@@ -113,7 +105,7 @@ class Evaluator:
             )
         with contextlib.closing(read):
             batches = waiting(read, f"the {network}'s evaluation, batch")
-            return detect(detector, variables, self._dataset, batches, partial(split_batch, mesh=mesh), share(mesh))
+            return detect(detector, variables, self._dataset, batches, mesh)
 
     def pictures(self, detections: list[dict[str, Any]]) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
         """The first pictures of the data set, detections beside ground truth."""

@@ -120,27 +120,6 @@ def read_variables(folder: Path, network: Network) -> Variables:
     return variables
 
 
-def load(workdir: str | Path, network: Network | None = None) -> tuple[Detector, Variables, RunOptions]:
-    """A trained network, for use from Python: `model.apply(variables, images, image_hw)`.
-
-    Args:
-      workdir: a run's workdir (the best checkpoint by AP is taken, else the newest) or a checkpoint's folder.
-      network: `student`, `teacher` or a peer; default: the one that the run was evaluated by.
-
-    Returns:
-      The model, its variables as numpy arrays, and the run's options.
-
-    Raises:
-      InputError: no checkpoint there, or it cannot be read.
-    """
-    folder = find(workdir)
-    meta = read_meta(folder)
-    options = from_config(RunOptions, meta.config)
-    name: Network = network or options.evaluation.network
-    variables = read_variables(folder, name)
-    return Detector(options.model_of(name), len(meta.class_names)), variables, options
-
-
 def load_network(
     path: str | Path, network: Network, model: Detector, class_names: tuple[str, ...], key: str
 ) -> Variables:

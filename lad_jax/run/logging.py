@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 from tqdm import tqdm
 
-from lad_jax.evaluation.evaluator import Result
+from lad_jax.evaluation.evaluator import Evaluated
 from lad_jax.files import write_whole
 from lad_jax.types import Network
 
@@ -72,7 +72,7 @@ class RunLog:
         losses = {name.replace("loss_", ""): f"{value:.3f}" for name, value in scalars.items() if "loss" in name}
         self._bar.set_postfix({"images/s": f"{rate:.1f}", **losses})
 
-    def evaluation(self, step: int, results: Mapping[Network, Result], seconds: float) -> None:
+    def evaluation(self, step: int, results: Mapping[Network, Evaluated], seconds: float) -> None:
         """Write COCO's numbers of each network."""
         numbers = {name: result.metrics.overall for name, result in results.items()}
         self._append(self._metrics, {"step": step, "evaluation": numbers, "seconds": round(seconds, 1)})

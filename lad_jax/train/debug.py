@@ -80,9 +80,8 @@ def _finite_by_layer(apply: Callable[..., Any], variables: Variables, batch: Bat
     @jax.jit
     def run(variables: Variables, batch: Batch) -> Any:
         with nn.intercept_methods(note):
-            _, captured = apply(
-                variables, batch.images, batch.image_hw, capture_intermediates=True, mutable=["intermediates"]
-            )
+            images, image_hw, _ = batch.pictures
+            _, captured = apply(variables, images, image_hw, capture_intermediates=True, mutable=["intermediates"])
         outputs = flatten_dict(captured["intermediates"])
         return {path: all_finite(x) for path, x in outputs.items()}
 

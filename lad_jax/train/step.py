@@ -77,7 +77,7 @@ class TrainStep:
 
     def predict(self, name: Network, variables: Variables, batch: Batch, key: Any) -> Predictions:
         """One network's predictions; each device by its own copy of the variables."""
-        trained = name in self.method.trained
+        trained, pictures = name in self.method.trained, batch.pictures
 
         def apply(variables: Variables, images: Any, image_hw: Any, keys: Any) -> Any:
             rngs = {"drop_path": keys[0]} if trained else {}
@@ -85,7 +85,7 @@ class TrainStep:
 
         keys = jax.random.split(jax.random.fold_in(key, list(self.models).index(name)), self.mesh.shape[DATA])
         with jax.named_scope(name):
-            predictions = with_own_copy(apply, self.mesh)(variables, batch.images, batch.image_hw, keys)
+            predictions = with_own_copy(apply, self.mesh)(variables, pictures.images, pictures.image_hw, keys)
         return predictions if trained else jax.lax.stop_gradient(predictions)
 
     def predict_frozen(self, variables: Mapping[Network, Variables], batch: Batch, key: Any) -> ByNetwork:
@@ -99,8 +99,8 @@ class TrainStep:
     def scene(self, batch: Batch, progress: Float[Array, ""]) -> Scene:
         """What assigner and losses see of each picture; one that could not be read has no size, and so no weight."""
         geometry = self.models["student"].options
-        canvas = make_priors((batch.images.shape[1], batch.images.shape[2]), geometry.strides, geometry.anchor_scale)
-        image_hw = jnp.where(batch.valid[:, None], batch.image_hw, 0)
+        canvas = make_priors(batch.pictures.canvas, geometry.strides, geometry.anchor_scale)
+        image_hw = jnp.where(batch.valid[:, None], batch.pictures.image_hw, 0)
         priors = jax.vmap(lambda hw: jax.tree.map(jnp.asarray, within(canvas, hw)))(image_hw)
         return Scene(priors, batch.truth, image_hw, jnp.broadcast_to(progress, batch.valid.shape))
 

@@ -71,13 +71,12 @@ def converted(ours: Path, tmp_path_factory) -> SimpleNamespace:
 
 
 def test_there_and_back_to_the_last_bit(ours: Path, converted: SimpleNamespace) -> None:
-    _, expected, _ = lad_jax.load(ours)
-    _, variables, options = lad_jax.load(converted.workdir)
-    assert checkpoint.digest(variables) == checkpoint.digest(expected)
-    assert options == frozen_norm()
-    meta = checkpoint.read_meta(checkpoint.find(converted.workdir))
-    dataset = open_dataset(options.data, "val")
-    assert (meta.class_names, meta.category_ids) == (dataset.class_names, dataset.category_ids)
+    expected = lad_jax.load(ours).variables
+    back = lad_jax.load(converted.workdir)
+    assert checkpoint.digest(back.variables) == checkpoint.digest(expected)
+    assert back.options == frozen_norm()
+    dataset = open_dataset(back.options.data, "val")
+    assert (back.class_names, back.category_ids) == (dataset.class_names, dataset.category_ids)
 
 
 def test_it_evaluates_and_predicts(ours: Path, converted: SimpleNamespace, tmp_path: Path) -> None:
@@ -94,7 +93,7 @@ def test_it_evaluates_and_predicts(ours: Path, converted: SimpleNamespace, tmp_p
 def test_it_teaches(ours: Path, converted: SimpleNamespace) -> None:
     options = frozen_norm(method="lad", teacher__path=str(converted.workdir))
     networks = make_networks(options, open_dataset(options.data, "train"), resuming=False)
-    assert_same(networks.frozen["teacher"], lad_jax.load(ours)[1])
+    assert_same(networks.frozen["teacher"], lad_jax.load(ours).variables)
 
 
 def test_it_is_no_run_to_go_on_with(converted: SimpleNamespace) -> None:
@@ -110,7 +109,8 @@ def test_nothing_is_overwritten(ours: Path, converted: SimpleNamespace) -> None:
 
 
 def test_a_teacher_with_nan_is_refused_by_name(ours: Path, tmp_path: Path) -> None:
-    model, variables, _ = lad_jax.load(ours)
+    trained = lad_jax.load(ours)
+    model, variables = trained.model, trained.variables
     meta = checkpoint.read_meta(checkpoint.find(ours))
     variables["params"]["neck"]["fpn_convs_0"]["bias"][3] = np.nan
     saving.save_weights(tmp_path, {"student": variables}, meta)
@@ -192,11 +192,11 @@ def test_command_line(tmp_path: Path) -> None:
         result = program("hf://timm/resnet18", *flags, f"--workdir={tmp_path / 'run'}", **place)
     assert result.returncode == 0, result.stderr
     assert "bare backbone: the pyramid and the head of the student are untrained" in result.stderr
-    model, variables, options = lad_jax.load(tmp_path / "run")
-    assert options.model == tiny(model__backbone__depth=18, model__backbone__norm="frozen_batch").model
-    fresh = init_variables(model, 5)
+    trained = lad_jax.load(tmp_path / "run")
+    assert trained.options.model == tiny(model__backbone__depth=18, model__backbone__norm="frozen_batch").model
+    fresh = init_variables(trained.model, 5)
     for part in ("neck", "bbox_head"):
-        assert_same(variables["params"][part], fresh["params"][part])
+        assert_same(trained.variables["params"][part], fresh["params"][part])
 
     result = program(str(tmp_path / "run"), "--to=mmdet", f"--output={tmp_path / 'back.safetensors'}")
     assert result.returncode == 0, result.stderr

@@ -84,14 +84,16 @@ def test_crops_equal_the_twin():
             original = np.array([record.height, record.width])
             flip, crop = draw_augmentation(original, OPTIONS, seed=4, step=step, row=row)
             image, kept, hw = twin(dataset.read(position), record, crop, flip, short_side, canvas)
-            np.testing.assert_array_equal(batch.images[row], image)
-            np.testing.assert_array_equal(batch.image_hw[row], hw)
+            np.testing.assert_array_equal(batch.pictures.images[row], image)
+            np.testing.assert_array_equal(batch.pictures.image_hw[row], hw)
             truth = [field[row][: len(kept)] for field in batch.truth]
             np.testing.assert_array_equal(batch.truth.mask[row], np.arange(plan.max_objects) < len(kept))
             np.testing.assert_allclose(truth[0], kept[:, :4], atol=1e-4)
             np.testing.assert_array_equal(truth[1], kept[:, 4])
             np.testing.assert_array_equal(truth[3], kept[:, 5])
-            np.testing.assert_allclose(batch.scale[row], (crop.resized * hw / crop.hw / original)[::-1], rtol=1e-6)
+            np.testing.assert_allclose(
+                batch.pictures.scale[row], (crop.resized * hw / crop.hw / original)[::-1], rtol=1e-6
+            )
             counts.append(len(kept))
             fits.append(max(hw) == 144 or min(hw) == short_side)
     assert min(counts) == 0, "a crop without objects is kept"
@@ -111,7 +113,7 @@ def test_boxes_stay_on_their_pixels():
     plan = make_plan(dataset, OPTIONS, batch_size=4, seed=0)
     seen = 0
     for batch in train_batches(dataset, plan, OPTIONS, start_step=0, num_steps=8):
-        for image, truth in zip(batch.images, batch.truth.boxes, strict=True):
+        for image, truth in zip(batch.pictures.images, batch.truth.boxes, strict=True):
             if (truth[0, 2:] - truth[0, :2] > 4).all():
                 assert np.abs(find(image) - truth[0]).max() <= 1.5
                 seen += 1

@@ -72,7 +72,7 @@ class Sizes:
 
 
 def flat(batch):
-    return [*batch.truth, *(field for field in batch if field is not batch.truth)]
+    return [*batch.pictures, *batch.truth, batch.position, batch.valid]
 
 
 def assert_same(a, b):
@@ -147,8 +147,8 @@ def test_shapes_are_those_of_the_plan():
     plan = make_plan(dataset, FOLDER, batch_size=3, seed=0)
     shapes = {tuple(field.shape for field in flat(batch)) for batch in train(dataset, FOLDER, batch_size=3)}
     assert len(shapes) == len(plan.canvases)
-    assert {shape[4] for shape in shapes} == {(3, *canvas, 3) for canvas in plan.canvases}
-    assert {shape[0] for shape in shapes} == {(3, plan.max_objects, 4)}
+    assert {shape[0] for shape in shapes} == {(3, *canvas, 3) for canvas in plan.canvases}
+    assert {shape[3] for shape in shapes} == {(3, plan.max_objects, 4)}
 
 
 def test_content_truth_and_padding():
@@ -158,10 +158,11 @@ def test_content_truth_and_padding():
         assert batch.valid.all()
         for row, position in enumerate(batch.position):
             record = dataset.records[position]
-            height, width = batch.image_hw[row]
-            np.testing.assert_array_equal(batch.original_hw[row], [record.height, record.width])
-            np.testing.assert_allclose(batch.scale[row], [width / record.width, height / record.height], rtol=1e-6)
-            image = batch.images[row]
+            height, width = batch.pictures.image_hw[row]
+            np.testing.assert_allclose(
+                batch.pictures.scale[row], [width / record.width, height / record.height], rtol=1e-6
+            )
+            image = batch.pictures.images[row]
             assert image[height - 1, width - 1, 0] == 10 + position
             assert not image[height:].any()
             assert not image[:, width:].any()
@@ -188,8 +189,8 @@ def test_flip_probability(probability):
 def test_flip_is_the_mirror_image():
     plain, mirrored = (train(Sizes(), dataclasses.replace(FOLDER, flip=p), batch_size=1) for p in (0.0, 1.0))
     for a, b in zip(plain, mirrored, strict=True):
-        width = int(a.image_hw[0, 1])
-        np.testing.assert_array_equal(b.images[0, :, :width], a.images[0, :, :width][:, ::-1])
+        width = int(a.pictures.image_hw[0, 1])
+        np.testing.assert_array_equal(b.pictures.images[0, :, :width], a.pictures.images[0, :, :width][:, ::-1])
         x1, y1, x2, y2 = a.truth.boxes[0, 0]
         np.testing.assert_allclose(b.truth.boxes[0, 0], [width - x2, y1, width - x1, y2], rtol=1e-6)
 
@@ -204,7 +205,7 @@ def test_eval_shows_every_picture_once(workers):
     for batch in batches:
         assert len(batch.position) == 4
         np.testing.assert_array_equal(batch.valid, batch.position >= 0)
-        assert not batch.images[~batch.valid].any()
+        assert not batch.pictures.images[~batch.valid].any()
         assert not batch.truth.mask[~batch.valid].any()
         assert (batch.truth.boxes[batch.valid, 1, 0] > 0).all()  # never mirrored
 
@@ -241,8 +242,8 @@ def test_bad_picture_is_skipped_if_asked(caplog):
         np.testing.assert_array_equal(batch.position, good.position)
         np.testing.assert_array_equal(batch.valid, ~bad)
         assert not batch.truth.mask[bad].any()
-        assert not batch.images[bad].any()
-        np.testing.assert_array_equal(batch.images[~bad], good.images[~bad])
+        assert not batch.pictures.images[bad].any()
+        np.testing.assert_array_equal(batch.pictures.images[~bad], good.pictures.images[~bad])
     assert sum((batch.position == 3).sum() for batch in batches) >= 1
 
 

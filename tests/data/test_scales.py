@@ -72,7 +72,7 @@ def test_the_order_of_one_scale_is_what_it_always_was():
 def test_one_listed_side_is_the_same_as_none():
     one = dataclasses.replace(FOLDER, short_sides=(64,), scale_buckets=1)
     for ours, theirs in zip(train(Sizes(), one), train(Sizes(), FOLDER), strict=True):
-        np.testing.assert_array_equal(ours.images, theirs.images)
+        np.testing.assert_array_equal(ours.pictures.images, theirs.pictures.images)
         np.testing.assert_array_equal(ours.truth.boxes, theirs.truth.boxes)
 
 
@@ -88,8 +88,8 @@ def test_pictures_have_the_side_drawn_and_the_canvas_planned():
     for step, batch in enumerate(train(dataset, MULTI, steps=steps)):
         planned = plan.step(step)
         assert planned.canvas in plan.canvases
-        assert batch.images.shape[1:3] == planned.canvas
-        assert (batch.image_hw.min(axis=1) == planned.short_side).all()
+        assert batch.canvas == planned.canvas
+        assert (batch.pictures.image_hw.min(axis=1) == planned.short_side).all()
     assert len({plan.step(step).canvas for step in range(steps)}) == len(plan.canvases) > 2
 
 

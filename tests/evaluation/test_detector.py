@@ -2,7 +2,6 @@
 
 from types import SimpleNamespace
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -10,29 +9,42 @@ import pytest
 from lad_jax.evaluation.coco import evaluate
 from lad_jax.evaluation.detector import detect, make_detector
 from lad_jax.evaluation.postprocess import PostprocessOptions
-from lad_jax.types import Batch, GroundTruth, Predictions
+from lad_jax.mesh import MeshOptions, make_mesh
+from lad_jax.models import Detector, ModelOptions
+from lad_jax.types import Batch, GroundTruth, Pictures, Predictions
 
-CANVAS, STRIDES = (32, 48), (16, 32)  # 2·3 + 1·2 priors
+CANVAS = (32, 48)
+MODEL = ModelOptions(first_level=4, n_levels=2, anchor_scale=1.0)
+"""Of 2·3 + 1·2 priors."""
 IDS = (900_000_000_001, 5, 77, 4)
-DATASET = SimpleNamespace(records=[SimpleNamespace(id=i) for i in IDS], category_ids=(11, 90))
+DATASET = SimpleNamespace(
+    records=[SimpleNamespace(id=i) for i in IDS],
+    class_names=("a", "b"),
+    category_ids=(11, 90),
+    read=lambda position: None,
+    ground_truth=lambda: {},
+)
+MESH = make_mesh(MeshOptions(data=1), {})
 
 
-def apply(variables, images, image_hw):
+class Reader(Detector):
     """A network that reads the answer off the picture: pixel (0, k) holds box number k's (x, y, class).
 
     Boxes are 10 wide and 8 high; of the 8 priors, the first two of class and place given detect, the rest do not.
     """
-    told = images[:, 0, :8].astype(jnp.float32)
-    corner = told[..., :2]
-    seen = jnp.arange(8) < 2
-    p = jnp.where(seen[:, None] & (told[..., 2:] == jnp.arange(2)), variables["p"], 1e-6)
-    return Predictions(
-        class_log_p=jnp.log(p),
-        class_log_not_p=jnp.log1p(-p),
-        box_deltas=jnp.zeros((*p.shape[:2], 4)),
-        boxes=jnp.concatenate([corner, corner + jnp.array([10.0, 8.0])], axis=-1),
-        quality_logit=jnp.full(p.shape[:2], 20.0),
-    )
+
+    def __call__(self, images, image_hw):
+        written = images[:, 0, :8].astype(jnp.float32)
+        corner = written[..., :2]
+        seen = jnp.arange(8) < 2
+        p = jnp.where(seen[:, None] & (written[..., 2:] == jnp.arange(2)), self.get_variable("params", "p"), 1e-6)
+        return Predictions(
+            class_log_p=jnp.log(p),
+            class_log_not_p=jnp.log1p(-p),
+            box_deltas=jnp.zeros((*p.shape[:2], 4)),
+            boxes=jnp.concatenate([corner, corner + jnp.array([10.0, 8.0])], axis=-1),
+            quality_logit=jnp.full(p.shape[:2], 20.0),
+        )
 
 
 def batch(rows, valid, told, scale=(1.0, 1.0)):
@@ -40,13 +52,14 @@ def batch(rows, valid, told, scale=(1.0, 1.0)):
     images = np.zeros((count, *CANVAS, 3), np.uint8)
     images[:, 0, :2] = told
     return Batch(
-        images=images,
+        pictures=Pictures(
+            images=images,
+            image_hw=np.tile(np.array(CANVAS, np.int32), (count, 1)),
+            scale=np.tile(np.array(scale, np.float32), (count, 1)),
+        ),
         truth=GroundTruth(
             np.zeros((count, 8, 4), np.float32), np.zeros((count, 8), np.int32), *np.zeros((2, count, 8), bool)
         ),
-        image_hw=np.tile(np.array(CANVAS, np.int32), (count, 1)),
-        original_hw=np.tile(np.array(CANVAS, np.int32), (count, 1)),
-        scale=np.tile(np.array(scale, np.float32), (count, 1)),
         position=np.array(rows, np.int32),
         valid=np.array(valid),
     )
@@ -59,11 +72,11 @@ EXPECTED = [(11, [2, 4, 10, 8]), (90, [30, 20, 10, 8])]
 
 @pytest.fixture(scope="module")
 def detector():
-    return make_detector(apply, STRIDES, 1.0, PostprocessOptions(max_detections=5))
+    return make_detector(Reader(MODEL, 2), PostprocessOptions(max_detections=5), MESH)
 
 
 def run(detector, batches):
-    return detect(detector, {"p": jnp.float32(0.81)}, DATASET, iter(batches), jax.device_put, jax.device_get)
+    return detect(detector, {"params": {"p": jnp.float32(0.81)}}, DATASET, iter(batches), MESH)
 
 
 def test_every_picture_once_with_original_ids(detector, caplog):

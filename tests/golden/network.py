@@ -32,7 +32,7 @@ from lad_jax.assign import AssignerOptions, make_assigner
 from lad_jax.models import Detector, ModelOptions, ResNetOptions
 from lad_jax.models.detector import IMAGENET_MEAN, IMAGENET_STD, normalise
 from lad_jax.models.resnet import STAGES
-from lad_jax.types import Assignment, Batch, CostTable, Scene
+from lad_jax.types import Assignment, Batch, CostTable, Pictures, Scene
 from lad_jax.weights.names import reference_name
 from tests.reference import example
 from tests.reference.example import loss_terms, priors_of, scene_of, truth_of
@@ -117,11 +117,8 @@ def batch_of(arrays) -> Batch:
         (arrays["gt_boxes"][i, :count], arrays["gt_labels"][i, :count]) for i, count in enumerate(arrays["gt_count"])
     ]
     return Batch(
-        images=images,
+        pictures=Pictures(images, hw, jnp.ones((n, 2))),
         truth=truth_of(objects, arrays["gt_boxes"].shape[1]),
-        image_hw=hw,
-        original_hw=hw,
-        scale=jnp.ones((n, 2)),
         position=jnp.arange(n),
         valid=jnp.ones(n, bool),
     )
@@ -129,7 +126,7 @@ def batch_of(arrays) -> Batch:
 
 def priors(model: Detector, batch: Batch):
     options = model.options
-    return priors_of(batch.images.shape[1:3], batch.image_hw, options.strides, options.anchor_scale)
+    return priors_of(batch.canvas, batch.pictures.image_hw, options.strides, options.anchor_scale)
 
 
 def assigner(model: Detector):
@@ -137,7 +134,7 @@ def assigner(model: Detector):
 
 
 def scene(model: Detector, batch: Batch) -> Scene:
-    return scene_of(priors(model, batch), batch.truth, batch.image_hw)
+    return scene_of(priors(model, batch), batch.truth, batch.pictures.image_hw)
 
 
 def assignment_of(labels, candidate, valid, n_classes) -> Assignment:
@@ -194,8 +191,8 @@ def run(model: Detector, variables, batch: Batch, assignment: Assignment, box_we
     def loss(params):
         predictions, state = model.apply(
             {**variables, "params": params},
-            batch.images,
-            batch.image_hw,
+            batch.pictures.images,
+            batch.pictures.image_hw,
             capture_intermediates=lambda module, _: module.name in ("backbone", "neck", "bbox_head"),
         )
         terms = loss_terms(["detection"], predictions, assignment, scene(model, batch), box_weighting=box_weighting)

@@ -30,7 +30,7 @@ def case(request, golden):
 def test_priors(case):
     arrays, model, _, batch, _ = case
     priors = network.priors(model, batch)
-    for i in range(len(batch.images)):
+    for i in range(len(batch.valid)):
         np.testing.assert_array_equal(priors.boxes[i], arrays["anchors"])
     np.testing.assert_array_equal(priors.valid, arrays["anchor_valid"])
 

@@ -24,7 +24,7 @@ PLAIN = SoftOptions(class_weight=1.0, quality_weight=1.0, box_weight=1.0, priors
 def case(golden):
     arrays = network.load(golden / "soft_label.npz")
     batch = network.batch_of(arrays)
-    priors = priors_of(batch.images.shape[1:3], batch.image_hw)
+    priors = priors_of(batch.canvas, batch.pictures.image_hw)
 
     def predictions(raw):
         return predictions_of(*raw, priors.boxes)
@@ -36,7 +36,7 @@ def case(golden):
 
     @partial(jax.jit, static_argnames="options")
     def terms(raw, options):
-        scene = scene_of(priors, batch.truth, batch.image_hw)
+        scene = scene_of(priors, batch.truth, batch.pictures.image_hw)
         return loss_terms(["soft"], predictions(raw), None, scene, teacher=predictions(teacher), soft=options)
 
     return arrays, batch, priors, student, teacher, terms
@@ -70,7 +70,7 @@ def test_solad(case):
 
     total, gradients = loss(student)
     np.testing.assert_allclose(total, arrays["solad_soft_loss"], rtol=1e-4)
-    rows, columns = (side // STRIDES[0] for side in batch.images.shape[1:3])
+    rows, columns = (side // STRIDES[0] for side in batch.canvas)
     for name, gradient in zip(("cls", "box", "iou"), gradients, strict=True):
         level = gradient[:, : rows * columns].reshape(arrays[f"solad_grad_level0_{name}"].shape)
         assert_close(level, arrays[f"solad_grad_level0_{name}"], name, tolerance=1e-3)

@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lad_jax.evaluation.detector import make_detector
+from lad_jax.evaluation.detector import finish
 from lad_jax.evaluation.postprocess import PostprocessOptions
 from lad_jax.models import Detector, ModelOptions, ResNetOptions, SwinOptions
 from lad_jax.priors import level_shapes
 from lad_jax.train.state import init_variables
-from lad_jax.types import Batch
+from lad_jax.types import Batch, Pictures
 from tests.reference.example import NO_OBJECTS, truth_of
 
 SMALL = ModelOptions(channels=8, tower_convs=2, norm_groups=4, n_levels=5)
@@ -59,7 +59,7 @@ def batch_of(images, canvas):
         row[: image.shape[0], : image.shape[1]] = image
     hw = jnp.asarray([image.shape[:2] for image in images], jnp.int32)
     truth = truth_of([NO_OBJECTS] * n)
-    return Batch(jnp.asarray(padded), truth, hw, hw, jnp.ones((n, 2)), jnp.arange(n), jnp.ones(n, bool))
+    return Batch(Pictures(jnp.asarray(padded), hw, jnp.ones((n, 2))), truth, jnp.arange(n), jnp.ones(n, bool))
 
 
 def tight(hw):
@@ -88,8 +88,8 @@ def case(request):
         jax.jit(Detector(replace(model.options, mask_padding=option), 3).apply) for option in (True, False)
     )
     batch, *single = [batch_of(pictures(), CANVAS), *(batch_of([p], tight(p.shape[:2])) for p in pictures())]
-    together = masked(variables, batch.images, batch.image_hw)
-    alone = [(one, plain(variables, one.images, one.image_hw)) for one in single]
+    together = masked(variables, batch.pictures.images, batch.pictures.image_hw)
+    alone = [(one, plain(variables, one.pictures.images, one.pictures.image_hw)) for one in single]
     return model.options, variables, (batch, together), alone
 
 
@@ -100,7 +100,7 @@ def test_predictions_are_those_of_a_canvas_that_fits(case):
             if getattr(predictions, name) is None:
                 assert not options.iou_branch and name == "quality_logit"
                 continue
-            ours = corner(getattr(together, name)[i], CANVAS, one.images.shape[1:3], options.strides)
+            ours = corner(getattr(together, name)[i], CANVAS, one.canvas, options.strides)
             expected = np.asarray(getattr(predictions, name)[0]).reshape(ours.shape)
             np.testing.assert_allclose(ours, expected, rtol=2e-4, atol=2e-5 * np.abs(expected).max(), err_msg=name)
 
@@ -109,18 +109,18 @@ def test_without_the_option_they_are_not(case):
     """As in the references; so the test above says something."""
     options, variables, (batch, _), [(one, fitting), *_] = case
     apply = jax.jit(Detector(replace(options, mask_padding=False), 3).apply)
-    together = apply(variables, batch.images, batch.image_hw).box_deltas[0]
-    ours, expected = corner(together, CANVAS, one.images.shape[1:3], options.strides), np.asarray(fitting.box_deltas[0])
+    together = apply(variables, batch.pictures.images, batch.pictures.image_hw).box_deltas[0]
+    ours, expected = corner(together, CANVAS, one.canvas, options.strides), np.asarray(fitting.box_deltas[0])
     assert np.abs(ours - expected).max() > 1e-2 * np.abs(expected).max()
 
 
 def test_detections_are_the_same(case):
     options, _, (batch, together), alone = case
     post = PostprocessOptions(score_threshold=0.0, max_detections=20)
-    detect = make_detector(lambda predictions, *_: predictions, options.strides, options.anchor_scale, post)
-    found = detect(together, batch)
+    detect = jax.jit(lambda predictions, pictures: finish(predictions, pictures, options, post))
+    found = detect(together, batch.pictures)
     for i, (one, predictions) in enumerate(alone):
-        expected = detect(predictions, one)
+        expected = detect(predictions, one.pictures)
         np.testing.assert_array_equal(found.classes[i], expected.classes[0])
         np.testing.assert_allclose(found.scores[i], expected.scores[0], rtol=1e-4)
         np.testing.assert_allclose(found.boxes[i], expected.boxes[0], atol=0.01)
@@ -128,7 +128,7 @@ def test_detections_are_the_same(case):
 
 def test_a_picture_that_could_not_be_read_breaks_nothing(case):
     options, variables, (batch, together), _ = case
-    hw = batch.image_hw.at[1].set(0)
-    predictions = jax.jit(Detector(options, 3).apply)(variables, batch.images, hw)
+    hw = batch.pictures.image_hw.at[1].set(0)
+    predictions = jax.jit(Detector(options, 3).apply)(variables, batch.pictures.images, hw)
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(predictions))
     jax.tree.map(lambda a, b: np.testing.assert_array_equal(a[::2], b[::2]), predictions, together)

@@ -45,9 +45,9 @@ def test_a_cohort_of_three_learns_together(workdir: Path) -> None:
         assert line["peer_1/loss_quality"] == 0 and min(terms[:6]) > 0
     evaluation = json.loads((workdir / "metrics.json").read_text())
     assert set(evaluation) == set(NETWORKS)
-    models = {name: lad_jax.load(workdir, name)[0].options for name in NETWORKS}
+    models = {name: lad_jax.load(workdir, name).model.options for name in NETWORKS}
     assert [models[name].objectness for name in NETWORKS] == ["none", "conditional", "implicit"]
-    assert lad_jax.load(workdir)[2] == cohort()
+    assert lad_jax.load(workdir).options == cohort()
 
 
 @pytest.mark.parametrize(

@@ -1,61 +1,55 @@
 """Prediction on files: which pictures are taken, in whose pixels results are, what is written."""
 
-import dataclasses
 import json
 
 import cv2
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from lad_jax.data import DataOptions
 from lad_jax.errors import InputError
-from lad_jax.evaluation.detector import make_detector
+from lad_jax.evaluation.evaluator import EvaluationOptions
 from lad_jax.evaluation.postprocess import PostprocessOptions
+from lad_jax.models import Detector, ModelOptions
+from lad_jax.options import RunOptions
+from lad_jax.priors import level_sizes
 from lad_jax.run.predict import find_pictures, predict_files
+from lad_jax.run.trained import Trained
 from lad_jax.types import Predictions
 from lad_jax.visualize import colour
 
-STRIDES = (16,)
-OPTIONS = DataOptions(short_side=60, long_side=120, pad_multiple=32)
+MODEL = ModelOptions(first_level=4, n_levels=2)
 
 
-def apply(variables, images, image_hw):
+class Finder(Detector):
     """Finds the content as an object of class 1, and its left half as one of class 0 with a low score."""
-    height, width = jnp.moveaxis(image_hw.astype(jnp.float32), -1, 0)
-    zero = jnp.zeros_like(width)
-    count = (images.shape[1] // 16) * (images.shape[2] // 16)
-    whole, left = jnp.stack([zero, zero, width, height], -1), jnp.stack([zero, zero, width / 2, height], -1)
-    n = len(images)
-    p = jnp.full((n, count, 2), 1e-6).at[:, 0, 1].set(0.81).at[:, 1, 0].set(0.04)
-    return Predictions(
-        class_log_p=jnp.log(p),
-        class_log_not_p=jnp.log1p(-p),
-        box_deltas=jnp.zeros((n, count, 4)),
-        boxes=jnp.zeros((n, count, 4)).at[:, 0].set(whole).at[:, 1].set(left),
-        quality_logit=jnp.full((n, count), 20.0),
+
+    def __call__(self, images, image_hw):
+        height, width = jnp.moveaxis(image_hw.astype(jnp.float32), -1, 0)
+        zero = jnp.zeros_like(width)
+        n, count = len(images), sum(level_sizes(images.shape[1:3], self.options.strides))
+        whole, left = jnp.stack([zero, zero, width, height], -1), jnp.stack([zero, zero, width / 2, height], -1)
+        p = jnp.full((n, count, 2), 1e-6).at[:, 0, 1].set(0.81).at[:, 1, 0].set(0.04)
+        return Predictions(
+            class_log_p=jnp.log(p),
+            class_log_not_p=jnp.log1p(-p),
+            box_deltas=jnp.zeros((n, count, 4)),
+            boxes=jnp.zeros((n, count, 4)).at[:, 0].set(whole).at[:, 1].set(left),
+            quality_logit=jnp.full((n, count), 20.0),
+        )
+
+
+OPTIONS = RunOptions(model=MODEL, data=DataOptions(short_side=60, long_side=120, pad_multiple=32))
+TRAINED = Trained(Finder(MODEL, 2), {}, OPTIONS, ("cat", "dog"), (3, 90))
+
+
+def predict(paths, out_dir, batch_size=1, on_bad_picture="stop"):
+    options = RunOptions(
+        evaluation=EvaluationOptions(batch_size=batch_size, postprocess=PostprocessOptions(max_detections=5)),
+        data=DataOptions(on_bad_picture=on_bad_picture),
     )
-
-
-@pytest.fixture(scope="module")
-def detector():
-    return make_detector(apply, STRIDES, 1.0, PostprocessOptions(max_detections=5))
-
-
-def predict(paths, detector, out_dir, options=OPTIONS, batch_size=1):
-    target = predict_files(
-        paths,
-        detector,
-        {},
-        options=options,
-        class_names=("cat", "dog"),
-        category_ids=(3, 90),
-        out_dir=out_dir,
-        place=jax.device_put,
-        batch_size=batch_size,
-    )
-    return json.loads(target.read_text())
+    return json.loads(predict_files(paths, TRAINED, options, out_dir).read_text())
 
 
 def picture(path, height=40, width=100):
@@ -65,11 +59,11 @@ def picture(path, height=40, width=100):
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 8])
-def test_results_are_in_pixels_of_the_file(tmp_path, detector, batch_size):
+def test_results_are_in_pixels_of_the_file(tmp_path, batch_size):
     """The resize differs from picture to picture and, by rounding, from axis to axis; batches may not be full."""
     sizes = [(101, 40), (200, 333), (90, 90)]
     paths = [picture(tmp_path / f"{i}.png", height, width) for i, (width, height) in enumerate(sizes)]
-    predictions = predict(paths, detector, tmp_path / "out", batch_size=batch_size)
+    predictions = predict(paths, tmp_path / "out", batch_size=batch_size)
     assert [p["file"] for p in predictions] == [str(path) for path in paths]
     for (width, height), prediction in zip(sizes, predictions, strict=True):
         dog, cat = prediction["detections"]
@@ -79,25 +73,25 @@ def test_results_are_in_pixels_of_the_file(tmp_path, detector, batch_size):
         assert (dog["score"], cat["score"]) == (pytest.approx(0.9, abs=1e-4), pytest.approx(0.2, abs=1e-4))
 
 
-def test_drawing_shows_the_good_boxes_enlarged(tmp_path, detector):
-    predict([picture(tmp_path / "a.png")], detector, tmp_path / "out")
+def test_drawing_shows_the_good_boxes_enlarged(tmp_path):
+    predict([picture(tmp_path / "a.png")], tmp_path / "out")
     drawn = cv2.imread(str(tmp_path / "out" / "a.png.png"))[:, :, ::-1]
     assert drawn.shape == (200, 500, 3)
     assert (drawn[150, 0] == colour(1)).all() and (drawn[150, 499] == colour(1)).all()
     assert not (drawn == np.array(colour(0))).all(axis=-1).any()  # scores below 0.3 are not drawn
 
 
-def test_equal_names_do_not_overwrite_each_other(tmp_path, detector):
+def test_equal_names_do_not_overwrite_each_other(tmp_path):
     paths = [picture(tmp_path / "in" / name) for name in ("a.png", "a.jpg", "x/a.png", "y/a.png")]
-    predict(paths, detector, tmp_path / "out")
+    predict(paths, tmp_path / "out")
     drawings = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.png"))
     assert drawings == ["a.jpg.png", "a.png.png", "x/a.png.png", "y/a.png.png"]
 
 
-def test_drawings_stay_in_the_output_folder(tmp_path, detector):
+def test_drawings_stay_in_the_output_folder(tmp_path):
     """Also of pictures that a pattern found by way of `..`."""
     paths = [picture(tmp_path / "a/b/1.png"), picture(tmp_path / "a/b/../../c/2.png")]
-    predict(paths, detector, tmp_path / "x/y/z/out")
+    predict(paths, tmp_path / "x/y/z/out")
     drawn = sorted(path.relative_to(tmp_path / "x").as_posix() for path in (tmp_path / "x").rglob("*.png"))
     assert drawn == ["y/z/out/a/b/1.png.png", "y/z/out/c/2.png.png"]
 
@@ -119,18 +113,18 @@ def test_no_picture_is_an_input_error(tmp_path, name):
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3])
-def test_unreadable_picture_stops_by_name_and_keeps_what_was_done(tmp_path, detector, batch_size):
+def test_unreadable_picture_stops_by_name_and_keeps_what_was_done(tmp_path, batch_size):
     (tmp_path / "broken.png").write_bytes(b"not a picture")
     with pytest.raises(InputError, match=r"broken\.png"):
         paths = [picture(tmp_path / "a.png"), tmp_path / "broken.png", picture(tmp_path / "b.png")]
-        predict(paths, detector, tmp_path / "out", batch_size=batch_size)
+        predict(paths, tmp_path / "out", batch_size=batch_size)
     done = json.loads((tmp_path / "out" / "predictions.json").read_text())
     assert [p["file"] for p in done] == [str(tmp_path / "a.png")]
 
 
 @pytest.mark.parametrize("batch_size", [1, 2])
-def test_unreadable_picture_can_be_skipped(tmp_path, detector, caplog, batch_size):
+def test_unreadable_picture_can_be_skipped(tmp_path, caplog, batch_size):
     (tmp_path / "broken.png").write_bytes(b"not a picture")
     paths = [tmp_path / "broken.png", picture(tmp_path / "a.png")]
-    done = predict(paths, detector, tmp_path / "out", dataclasses.replace(OPTIONS, on_bad_picture="skip"), batch_size)
+    done = predict(paths, tmp_path / "out", batch_size, on_bad_picture="skip")
     assert [p["file"] for p in done] == [str(tmp_path / "a.png")] and "broken.png" in caplog.text

@@ -100,14 +100,14 @@ def test_evaluation_agrees_with_the_one_during_training(paa_workdir: Path, tmp_p
 
 
 def test_load_gives_the_saved_network(paa_workdir: Path) -> None:
-    model, variables, options = lad_jax.load(paa_workdir)
-    assert options == tiny()
+    trained = lad_jax.load(paa_workdir)
+    assert trained.options == tiny()
     saved = checkpoint.find(paa_workdir)
     with ocp.StandardCheckpointer() as reader:  # as documented: plain orbax reads it too
         plain = reader.restore((saved / "variables").absolute())["student"]
-    jax.tree.map(np.testing.assert_array_equal, variables, jax.tree.map(np.asarray, plain))
+    jax.tree.map(np.testing.assert_array_equal, trained.variables, jax.tree.map(np.asarray, plain))
     images, hw = np.zeros((1, 96, 96, 3), np.uint8), np.array([[96, 96]], np.int32)
-    predictions = jax.jit(model.apply)(variables, images, hw)
+    predictions = jax.jit(trained.model.apply)(trained.variables, images, hw)
     assert np.isfinite(predictions.class_log_p).all()
 
 
@@ -151,7 +151,7 @@ def test_lad_run_learns_from_the_workdir_of_another(paa_workdir: Path, tmp_path:
         1,
     ]
     meta = checkpoint.read_meta(newest(tmp_path / "lad"))
-    _, teacher, _ = lad_jax.load(paa_workdir)
+    teacher = lad_jax.load(paa_workdir).variables
     assert meta.teacher == {"path": str(paa_workdir), "digest": checkpoint.digest(teacher)}
     with ocp.StandardCheckpointer() as reader:
         saved = reader.restore((newest(tmp_path / "lad") / "variables").absolute())
@@ -171,7 +171,7 @@ def test_colad_saves_both_networks(tmp_path: Path) -> None:
     train(tiny(method="colad", train__epochs=1), tmp_path)
     shares = [line["teaches/teacher"] for line in lines(tmp_path / "metrics.jsonl") if "loss" in line]
     assert all(0 < share < 1 for share in shares), "two networks from different seeds: each is the better somewhere"
-    (_, student, _), (_, teacher, _) = lad_jax.load(tmp_path, "student"), lad_jax.load(tmp_path, "teacher")
+    student, teacher = (lad_jax.load(tmp_path, name).variables for name in ("student", "teacher"))
     assert checkpoint.digest(student) != checkpoint.digest(teacher)
     evaluated = next(line["evaluation"] for line in lines(tmp_path / "metrics.jsonl") if "evaluation" in line)
     assert set(evaluated) == {"student", "teacher"}
@@ -191,7 +191,8 @@ def test_dynamic_lad_in_bfloat16_with_ema(paa_workdir: Path, tmp_path: Path) -> 
     with ocp.StandardCheckpointer() as reader:
         variables = reader.restore((folder / "variables").absolute())
         average = reader.restore((folder / "ema").absolute())
-    model, loaded, _ = lad_jax.load(tmp_path / "run")
+    trained = lad_jax.load(tmp_path / "run")
+    model, loaded = trained.model, trained.variables
     # What is evaluated and loaded is the average; the parameters stay float32.
     jax.tree.map(np.testing.assert_array_equal, loaded["params"], jax.tree.map(np.asarray, average["student"]))
     raw = variables["student"]["params"]["bbox_head"]["atss_cls"]["kernel"]
@@ -242,7 +243,7 @@ class TestBadInput:
             train(options, tmp_path)
 
     def test_teacher_of_other_classes(self, paa_workdir: Path) -> None:
-        model, _, _ = lad_jax.load(paa_workdir)
+        model = lad_jax.load(paa_workdir).model
         with pytest.raises(InputError, match=r"classes .*the data 2 \(cat, dog\)"):
             checkpoint.load_network(str(paa_workdir), "student", model, ("cat", "dog"), "config.teacher.model")
 

@@ -31,7 +31,7 @@ def canvases(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     split_batch = loop.split_batch
 
     def recording(batch, mesh):
-        seen.append(batch.images.shape[1:3])
+        seen.append(batch.canvas)
         return split_batch(batch, mesh)
 
     monkeypatch.setattr(loop, "split_batch", recording)

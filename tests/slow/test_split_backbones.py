@@ -8,7 +8,7 @@ import pytest
 from lad_jax.mesh import MeshOptions, by_part, make_mesh, replicate, split_batch
 from lad_jax.models import Detector
 from lad_jax.train.state import init_variables
-from lad_jax.types import Batch
+from lad_jax.types import Batch, Pictures
 from tests.reference.example import truth_of
 from tests.run.test_families import model as model_of
 
@@ -17,7 +17,7 @@ def batch_of(height):
     images = np.random.default_rng(0).integers(0, 256, (2, height, 96, 3), np.uint8)
     hw, rows = np.asarray([(height, 96), (height - 14, 60)], np.int32), np.arange(2, dtype=np.int32)
     truth = jax.tree.map(np.asarray, truth_of([([[5.0, 8, 40, 50]], [0])] * 2))
-    return Batch(images, truth, hw, hw, np.ones((2, 2), np.float32), rows, rows >= 0)
+    return Batch(Pictures(images, hw, np.ones((2, 2), np.float32)), truth, rows, rows >= 0)
 
 
 @pytest.mark.slow
@@ -33,7 +33,7 @@ def test_gradients_are_those_of_one_device(family, height):
     found = {}
     for spatial in (1, 2):
         mesh = make_mesh(MeshOptions(1, spatial), {})
-        apply = by_part(lambda variables, batch: model.apply(variables, batch.images, batch.image_hw), mesh)
+        apply = by_part(lambda variables, batch: model.apply(variables, *batch.pictures[:2]), mesh)
 
         def loss(params, rest, batch, apply=apply):
             """A weighted sum over all that is predicted, which tells a shifted map from a right one."""

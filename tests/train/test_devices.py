@@ -13,7 +13,7 @@ from lad_jax.distill import METHODS, SwitchOptions
 from lad_jax.errors import InputError
 from lad_jax.evaluation.detector import make_detector
 from lad_jax.evaluation.postprocess import PostprocessOptions
-from lad_jax.mesh import MeshOptions, by_part, check_rows, make_mesh, replicate, replicated, split_batch
+from lad_jax.mesh import MeshOptions, check_rows, make_mesh, replicate, replicated, split_batch
 from lad_jax.models import Detector
 from lad_jax.run import checkpoint, saving
 from lad_jax.run.meta import Meta
@@ -125,7 +125,7 @@ def test_what_travels_between_devices():
     hlo = program("all", (4, 2)).as_text()
     found = re.findall(r" = (\(?[a-z].*?) (all-gather|all-to-all|collective-permute)(?:-start)?\((.*)", hlo)
     assert found
-    per_part, head = len(BATCH.images) // 4, {1, 3, 4}
+    per_part, head = len(BATCH.valid) // 4, {1, 3, 4}
     for types, kind, rest in found:
         groups = groups_of(rest)
         assert all(len({number // 2 for number in group}) == 1 for group in groups), f"{kind} {types} {groups}"
@@ -172,9 +172,8 @@ def test_detections_are_those_of_one_device():
     for shape in [(1, 1), (2, 4)]:
         mesh = make_mesh(MeshOptions(*shape), {})
         options = PostprocessOptions(max_detections=10)
-        spread = functools.partial(by_part, mesh=mesh)
-        detector = make_detector(MODEL.apply, OPTIONS.strides, OPTIONS.anchor_scale, options, spread=spread)
-        found[shape] = detector(replicate(network, mesh), split_batch(BATCH, mesh))
+        detector = make_detector(MODEL, options, mesh)
+        found[shape] = detector(replicate(network, mesh), split_batch(BATCH, mesh).pictures)
     ours, expected = found[2, 4], found[1, 1]
     assert expected.valid.any()
     np.testing.assert_array_equal(ours.valid, expected.valid)

@@ -20,7 +20,7 @@ from lad_jax.train.finite import explain
 from lad_jax.train.optimizer import OptimizerOptions, make_optimizer
 from lad_jax.train.state import init_state, init_variables
 from lad_jax.train.step import TrainStep
-from lad_jax.types import Batch
+from lad_jax.types import Batch, Pictures
 from tests.reference.example import truth_of
 
 OPTIONS = ModelOptions(
@@ -57,7 +57,7 @@ def batch_of(*marks):
     images[:, 0, 0, 0] = marks
     hw, rows = jnp.asarray([(64, 96)] * 4, jnp.int32), jnp.arange(4)
     truth = truth_of([([[5.0, 8, 40, 50], [30, 10, 90, 60]], [0, 1])] * 4)
-    return Batch(jnp.asarray(images), truth, hw, hw, jnp.ones((4, 2)), rows, rows >= 0)
+    return Batch(Pictures(jnp.asarray(images), hw, jnp.ones((4, 2))), truth, rows, rows >= 0)
 
 
 def rate(step):

@@ -226,7 +226,7 @@ def test_a_classifier_as_a_checkpoint(tmp_path):
     (tmp_path / "classes.txt").write_text("cat\ndog\n")
     options = RunOptions(model=ModelOptions(backbone=SIZES, channels=8, tower_convs=1, norm_groups=2, n_levels=3))
     into_workdir(tmp_path / "swin.npz", options, tmp_path / "run", str(tmp_path / "classes.txt"))
-    assert lad_jax.load(tmp_path / "run")[2].model == options.model
+    assert lad_jax.load(tmp_path / "run").options.model == options.model
     teacher = replace(options.model, backbone=replace(SIZES, drop_path=0.0, remat=True))
     names = ("cat", "dog")
     found = checkpoint.load_network(tmp_path / "run", "student", Detector(teacher, 2), names, "config.teacher.model")

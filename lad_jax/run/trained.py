@@ -1,0 +1,202 @@
+"""A trained network, called with pictures."""
+
+import functools
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, overload
+
+import jax
+import numpy as np
+from jaxtyping import Float, Int, Shaped
+
+from lad_jax.config import from_config
+from lad_jax.data import DataOptions, read_picture
+from lad_jax.data.transforms import resize, resized_hw
+from lad_jax.errors import InputError
+from lad_jax.evaluation.detector import coco_results, make_detector, valid_rows
+from lad_jax.evaluation.postprocess import PostprocessOptions
+from lad_jax.models import Detector
+from lad_jax.options import RunOptions
+from lad_jax.run import checkpoint
+from lad_jax.train.state import Variables
+from lad_jax.types import Network, Pictures
+from lad_jax.visualize import Image
+
+Picture = np.ndarray | str | Path
+"""Pixels, uint8 [height, width, 3] in RGB, or the path of a picture file."""
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What was detected in one picture, by falling score, as numpy arrays."""
+
+    boxes: Float[np.ndarray, "n 4"]
+    """`x1 y1 x2 y2`, in pixels of the picture as it was given."""
+    scores: Float[np.ndarray, " n"]
+    """0…1."""
+    labels: Int[np.ndarray, " n"]
+    """Index of each class in the network's `class_names`."""
+    names: Shaped[np.ndarray, " n"]
+    """Name of each class."""
+    category_ids: Int[np.ndarray, " n"]
+    """Each class's id in the annotations of the training data."""
+
+    def __len__(self) -> int:
+        """How many detections there are."""
+        return len(self.scores)
+
+    def at_least(self, score: float) -> "Result":
+        """The detections of at least this score."""
+        kept = self.scores >= score
+        return Result(self.boxes[kept], self.scores[kept], self.labels[kept], self.names[kept], self.category_ids[kept])
+
+    def to_coco(self) -> list[dict[str, Any]]:
+        """The detections in COCO's results format, to which the picture's `image_id` has to be added."""
+        return coco_results(self.boxes, self.scores, self.category_ids.tolist())
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A trained network, which is called with pictures; see `lad_jax.load`."""
+
+    model: Detector
+    variables: Variables
+    """Its parameters and statistics, numpy arrays."""
+    options: RunOptions
+    """Of the run that trained it."""
+    class_names: tuple[str, ...]
+    """By label."""
+    category_ids: tuple[int, ...]
+    """By label, as in the annotations of the training data."""
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # a str is a sequence of str, but means one picture
+        self, pictures: Picture, *, postprocess: PostprocessOptions | None = None, batch_size: int | None = None
+    ) -> Result: ...
+    @overload
+    def __call__(
+        self,
+        pictures: Sequence[Picture],
+        *,
+        postprocess: PostprocessOptions | None = None,
+        batch_size: int | None = None,
+    ) -> list[Result]: ...
+    def __call__(
+        self, pictures: Any, *, postprocess: PostprocessOptions | None = None, batch_size: int | None = None
+    ) -> Any:
+        """Detect the objects of pictures, which are resized as for the evaluation of the run.
+
+        Pictures that follow each other share a batch, on the smallest canvas that holds them all. For each size of
+        batch and canvas a program is compiled when it is first needed.
+
+        Args:
+          pictures: one picture or a sequence: uint8 [height, width, 3] in RGB, or a path.
+          postprocess: how predictions become detections; default: the run's `evaluation.postprocess`.
+          batch_size: pictures at a time; a batch that is not full is filled up. Default: the run's
+            `evaluation.batch_size`, or the number of pictures where that is smaller.
+
+        Returns:
+          The `Result` of one picture, or a list of those of a sequence.
+
+        Raises:
+          InputError: something is no such picture, or a file that cannot be read.
+        """
+        if not _is_sequence(pictures):
+            return self([pictures], postprocess=postprocess, batch_size=batch_size)[0]
+        size = batch_size or max(1, min(self.options.evaluation.batch_size, len(pictures)))
+        detector = _detector(self.model, postprocess or self.options.evaluation.postprocess)
+        results: list[Result] = []
+        for start in range(0, len(pictures), size):
+            images = [_image_of(picture) for picture in pictures[start : start + size]]
+            batch = jax.device_put(pictures_of(images, self.options.data, size))
+            found = jax.device_get(detector(self._on_device, batch))
+            results += [self._result(jax.tree.map(lambda x, row=row: x[row], found)) for row in range(len(images))]
+        return results
+
+    @functools.cached_property
+    def _on_device(self) -> Variables:
+        return jax.device_put(self.variables)
+
+    def _result(self, found: Any) -> Result:
+        """The detections of one picture with names."""
+        boxes, scores, labels = valid_rows(found)
+        names, ids = np.array(self.class_names), np.array(self.category_ids, np.int64)
+        return Result(boxes, scores, labels, names[labels], ids[labels])
+
+
+def load(workdir: str | Path, network: Network | None = None) -> Trained:
+    """A trained network, for use from Python: `load("runs/demo/lad")("photo.jpg").boxes`.
+
+    Args:
+      workdir: a run's workdir (the best checkpoint by AP is taken, else the newest) or a checkpoint's folder.
+      network: `student`, `teacher` or a peer; default: the one that the run was evaluated by.
+
+    Raises:
+      InputError: no checkpoint there, or it cannot be read.
+    """
+    folder = checkpoint.find(workdir)
+    meta = checkpoint.read_meta(folder)
+    options = from_config(RunOptions, meta.config)
+    name: Network = network or options.evaluation.network
+    model = Detector(options.model_of(name), len(meta.class_names))
+    variables = checkpoint.read_variables(folder, name)
+    return Trained(model, variables, options, meta.class_names, meta.category_ids)
+
+
+def pictures_of(images: Sequence[Image], options: DataOptions, size: int) -> Pictures:
+    """Pictures, resized as for evaluation, on the smallest canvas that holds them.
+
+    Args:
+      images: RGB, at most `size`.
+      options: bounds of the resize, and of what the canvas's sides are multiples.
+      size: number of rows; those beyond the pictures are one black pixel.
+    """
+    original_hw, image_hw = np.ones((2, size, 2), np.int32)
+    for row, image in enumerate(images):
+        original_hw[row] = image.shape[:2]
+        image_hw[row] = resized_hw(original_hw[row], short_side=options.short_side, long_side=options.long_side)
+    canvas = -(-image_hw.max(axis=0) // options.pad_multiple) * options.pad_multiple
+    padded: Any = np.zeros((size, *canvas, 3), np.uint8)
+    for row, image in enumerate(images):
+        height, width = image_hw[row]
+        padded[row, :height, :width] = resize(image, image_hw[row])
+    hw: Any = image_hw
+    scale: Any = (image_hw / original_hw)[:, ::-1].astype(np.float32)
+    return Pictures(padded, hw, scale)
+
+
+_detector = functools.lru_cache(maxsize=16)(make_detector)
+"""Networks of one architecture share their compiled programs."""
+
+
+def _is_sequence(pictures: Any) -> bool:
+    if isinstance(pictures, np.ndarray):
+        return pictures.ndim == 4
+    return isinstance(pictures, Sequence) and not isinstance(pictures, str)
+
+
+def _image_of(picture: Any) -> Image:
+    """The pixels of a picture or of a picture file.
+
+    Raises:
+      InputError: it is neither, or cannot be read.
+    """
+    if isinstance(picture, str | os.PathLike):
+        return read_picture(Path(picture))
+    if not isinstance(picture, np.ndarray):
+        kind = f"{type(picture).__module__}.{type(picture).__qualname__}"
+        raise InputError(f"a picture is a numpy array or a path, but this is a {kind}: try numpy.asarray(picture).")
+    if picture.dtype != np.uint8:
+        raise InputError(
+            f"a picture's pixels are uint8, 0…255, but these are {picture.dtype}: convert them (those in 0…1 by "
+            "`(255 * picture).round().astype(numpy.uint8)`)."
+        )
+    if picture.ndim != 3 or picture.shape[2] != 3 or picture.size == 0:
+        raise InputError(
+            f"a picture has the shape [height, width, 3], RGB, but this one has {list(picture.shape)}: repeat gray "
+            "three times (`numpy.stack(3 * [gray], axis=-1)`), drop alpha (`picture[..., :3]`), put channels last "
+            "(`picture.transpose(1, 2, 0)`)."
+        )
+    return picture
