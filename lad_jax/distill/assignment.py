@@ -36,7 +36,7 @@ def assign_batch(
     assigner: Assigner,
     n_levels: int,
     switch: SwitchOptions = OBJECT_LEVEL,
-    apart: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda function: function,
+    per_shard: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda function: function,
 ) -> Assigned:
     """Costs of each network that supplies them, the policy's choice, one partition.
 
@@ -50,14 +50,14 @@ def assign_batch(
       assigner: what costs are, and how they part the priors.
       n_levels: number of pyramid levels.
       switch: how networks are compared, where several supply costs.
-      apart: what runs a function of batches whose pictures need nothing of each other: all but a switch of scope
-        `batch` (see `sharding.apart`).
+      per_shard: what runs a function of batches whose pictures need nothing of each other: all but a switch of scope
+        `batch` (see `lad_jax.mesh.per_shard`).
     """
     predictions = jax.lax.stop_gradient(predictions)
-    cost, partition = apart(jax.vmap(assigner.cost)), apart(jax.vmap(assigner.partition))
+    cost, partition = per_shard(jax.vmap(assigner.cost)), per_shard(jax.vmap(assigner.partition))
     decide = partial(policy, n_levels=n_levels, options=switch)
     tables = {name: cost(priors, predictions[name], truth) for name in method.costs_from}
-    table, teaches = (decide if switch.scope == "batch" else apart(decide))(tables, priors, truth)
+    table, teaches = (decide if switch.scope == "batch" else per_shard(decide))(tables, priors, truth)
     assignment = partition(table, priors, truth)
     not_finite = [jnp.any((t.object >= 0) & ~masked.is_finite(t.cost), axis=1) for t in tables.values()]
     return Assigned(assignment, table.object, teaches, jnp.any(jnp.stack(not_finite), axis=0))

@@ -15,7 +15,7 @@ from lad_jax.errors import InputError
 from lad_jax.evaluation.coco import Metrics, evaluate
 from lad_jax.evaluation.detector import detect, make_detector
 from lad_jax.evaluation.postprocess import PostprocessOptions
-from lad_jax.mesh import by_part, layout_of, own_rows, share, split_batch
+from lad_jax.mesh import data_parallel, local_rows, sharded, share, split_batch
 from lad_jax.programs import Job, Programs, blank_shapes, compiling
 from lad_jax.progress import waiting
 from lad_jax.types import Network
@@ -58,7 +58,7 @@ class Evaluator:
     ) -> None:
         self._dataset, self._data, self._options, self._mesh = dataset, data, options, mesh
         self._plan = make_eval_plan(dataset, data, batch_size=options.batch_size)
-        batches = blank_shapes(self._plan, partial(layout_of, mesh=mesh))
+        batches = blank_shapes(self._plan, sharded(mesh))
         self._detectors = {
             name: Programs(
                 f"evaluation of the {name}",
@@ -67,17 +67,12 @@ class Evaluator:
                     model.options.strides,
                     model.options.anchor_scale,
                     options.postprocess,
-                    spread=partial(by_part, mesh=mesh),
+                    spread=partial(data_parallel, mesh=mesh),
                 ),
                 batches,
             )
             for name, model in models.items()
         }
-
-    @property
-    def canvases(self) -> tuple[tuple[int, int], ...]:
-        """Height and width of those that pictures go to."""
-        return self._plan.canvases
 
     @property
     def n_programs(self) -> int:
@@ -103,7 +98,7 @@ class Evaluator:
         detector, mesh = self._detectors[network], self._mesh
         with compiling(detector.jobs(variables)):
             read = begun(
-                eval_batches(self._dataset, self._plan, self._data, rows=own_rows(mesh, self._options.batch_size))
+                eval_batches(self._dataset, self._plan, self._data, rows=local_rows(mesh, self._options.batch_size))
             )
         with contextlib.closing(read):
             batches = waiting(read, f"the {network}'s evaluation, batch")

@@ -17,12 +17,12 @@ from lad_jax.distill.assignment import OBJECT_LEVEL, Assigned, assign_batch, des
 from lad_jax.mesh import (
     DATA,
     MeshOptions,
-    apart,
     make_mesh,
-    own_copies,
+    on_shards,
+    per_shard,
     replicated,
-    sum_copies,
-    with_own_copy,
+    sum_shards,
+    tile,
 )
 from lad_jax.models import Detector, ModelOptions
 from lad_jax.priors import make_priors, within
@@ -96,7 +96,7 @@ def make_train_step(
     geometry, mesh = models["student"].options, mesh or make_mesh(MeshOptions(data=1), {})
 
     def predict(name: Network, variables: Variables, batch: Batch, key: Any) -> Any:
-        """`variables` are `own_copies`."""
+        """`variables` are tiled."""
 
         def apply(variables: Variables, images: Any, image_hw: Any, keys: Any) -> Any:
             rngs = {"drop_path": keys[0]} if name in method.trained else {}
@@ -104,7 +104,7 @@ def make_train_step(
 
         keys = jax.random.split(jax.random.fold_in(key, list(models).index(name)), mesh.shape[DATA])
         with jax.named_scope(name):
-            return with_own_copy(apply, mesh)(variables, batch.images, batch.image_hw, keys)
+            return on_shards(apply, mesh)(variables, batch.images, batch.image_hw, keys)
 
     @jax.named_scope("losses")
     def sums_of(name: Network, predictions: ByNetwork, assigned: Assigned, batch: Batch) -> dict[str, losses.Sums]:
@@ -129,7 +129,7 @@ def make_train_step(
             assigner=assigner,
             n_levels=geometry.n_levels,
             switch=switch,
-            apart=partial(apart, mesh=mesh),
+            per_shard=partial(per_shard, mesh=mesh),
         )
         divisors = {
             name: {
@@ -142,7 +142,7 @@ def make_train_step(
 
     def step(state: TrainState, frozen: Mapping[Network, Variables], batch: Batch) -> tuple[TrainState, StepOutput]:
         params = params_of(state.variables)
-        variables = own_copies({**state.variables, **frozen}, mesh)
+        variables = tile({**state.variables, **frozen}, mesh)
         copies = {name: variables[name]["params"] for name in method.trained}
         key = jax.random.fold_in(jax.random.key(seed), state.step)
 
@@ -190,7 +190,7 @@ def make_train_step(
             gradients, (scalars, finite, targets) = jax.grad(loss, has_aux=True)(copies, teach(batch), batch, key)
         else:
             gradients, scalars, finite, targets = in_parts()
-        gradients = sum_copies(gradients, mesh, gradients_in)
+        gradients = sum_shards(gradients, mesh, gradients_in)
 
         @jax.named_scope("optimiser")
         def learned() -> TrainState:
