@@ -31,7 +31,7 @@ from jax.experimental import topologies
 from jax.sharding import Mesh
 
 from lad_jax import RunOptions, from_config
-from lad_jax.mesh import DATA, SPATIAL, layout_of, replicated
+from lad_jax.mesh import DATA, replicated, sharded
 from lad_jax.models import ModelOptions
 from lad_jax.options import run_name
 from lad_jax.run.build import make_models, make_train_step
@@ -56,7 +56,6 @@ flags.DEFINE_list("configs", CONFIGS, "Config files, as --config of main.py take
 flags.DEFINE_list("topologies", ["v5e:4x4", "v5p:2x2x4"], "Chips and how they are joined, in libtpu's names.")
 flags.DEFINE_list("remat", list(REMAT), "What is computed again in the backward pass.")
 flags.DEFINE_list("pictures", [], "Pictures a chip; empty: the largest number that fits is searched for.")
-flags.DEFINE_integer("spatial", 1, "Chips that share a picture.")
 flags.DEFINE_integer("height", 800, "Canvas height, a multiple of 32.")
 flags.DEFINE_integer("width", 1344, "Canvas width, a multiple of 32.")
 flags.DEFINE_integer("objects", 96, "Objects a picture, padded.")
@@ -75,8 +74,7 @@ class Case:
     remat: str
     """A key of `REMAT`."""
     pictures: int
-    """A part of the batch: of `spatial` chips."""
-    spatial: int
+    """Of a chip."""
     height: int
     width: int
     objects: int
@@ -91,7 +89,7 @@ class Case:
 def mesh_of(case: Case) -> Mesh:
     """The topology's chips, none of which is there."""
     topology = topologies.get_topology_desc(platform="tpu", topology_name=case.topology)
-    return topologies.make_mesh(topology, (len(topology.devices) // case.spatial, case.spatial), (DATA, SPATIAL))
+    return topologies.make_mesh(topology, (len(topology.devices),), (DATA,))
 
 
 def options_of(case: Case, batch_size: int) -> RunOptions:
@@ -111,7 +109,7 @@ def options_of(case: Case, batch_size: int) -> RunOptions:
 
 def batch_of(case: Case, mesh: Mesh) -> Batch:
     """Shapes of a batch, and where they lie."""
-    n = case.pictures * mesh.shape[DATA]
+    n = case.pictures * mesh.size
 
     def array(dtype: Any, *shape: int) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct((n, *shape), dtype)
@@ -129,7 +127,7 @@ def batch_of(case: Case, mesh: Mesh) -> Batch:
         position=array(np.int32),
         valid=array(bool),
     )
-    return jax.tree.map(lambda x, layout: x.update(sharding=layout), batch, layout_of(batch, mesh))
+    return jax.tree.map(lambda x: x.update(sharding=sharded(mesh)), batch)
 
 
 def lower(case: Case) -> jax.stages.Lowered:
@@ -250,12 +248,12 @@ def main(_: list[str]) -> None:
             file.write_text(json.dumps(known, indent=1))
         return known[-1]["figures"]
 
-    print(f"{FLAGS.height}x{FLAGS.width}, {FLAGS.dtype}, {FLAGS.spatial} chip(s) a picture, jax {jax.__version__}\n")
+    print(f"{FLAGS.height}x{FLAGS.width}, {FLAGS.dtype}, jax {jax.__version__}\n")
     columns = ["config", "topology", "remat", "pictures", "GiB", "of them temporary", "peak GiB"]
     columns += ["TFLOP", "collectives", "recomputed by the compiler", "compile s"]
     print("|".join(["", *columns, ""]) + "\n" + "|".join(["", *["---"] * len(columns), ""]))
     for config, topology, remat in itertools.product(FLAGS.configs, FLAGS.topologies, FLAGS.remat):
-        sizes = {name: FLAGS[name].value for name in ("spatial", "height", "width", "objects", "classes", "dtype")}
+        sizes = {name: FLAGS[name].value for name in ("height", "width", "objects", "classes", "dtype")}
         of = partial(Case, config, topology, remat, **sizes)
         chip = of(0).chip
         trials = [int(n) for n in FLAGS.pictures]

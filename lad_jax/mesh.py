@@ -1,6 +1,6 @@
-"""Where arrays lie: pictures split over the devices, everything else on each of them."""
+"""Where arrays lie: each device has its shard of the batch, and a copy of everything else."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -15,64 +15,59 @@ from lad_jax.errors import InputError
 from lad_jax.types import Batch
 
 T = TypeVar("T")
-DATA, SPATIAL = "data", "spatial"
-"""Names of the mesh's axes: one splits the batch, the other the height of pictures and maps."""
+DATA = "data"
+"""Name of the mesh's one axis, over which a batch is sharded."""
 
 
 @dataclass(frozen=True)
 class MeshOptions:
-    """How many devices each axis has; at most one can be -1: all that are left."""
+    """Which devices a run takes."""
 
     data: int = -1
-    """Parts of the batch."""
-    spatial: int = 1
-    """Parts of a picture's height: for more devices than a batch has pictures."""
+    """Number of devices, and so of shards of the batch; -1: all that there are."""
 
     def __post_init__(self) -> None:
-        for name in (DATA, SPATIAL):
-            if getattr(self, name) < 1 and getattr(self, name) != -1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1, or -1: all devices")
-        if self.data == self.spatial == -1:
-            raise ValueError("data and spatial are both -1; one of them must be a number")
+        if self.data < 1 and self.data != -1:
+            raise ValueError(f"data is {self.data}; it must be at least 1, or -1: all devices")
 
 
 def make_mesh(options: MeshOptions, batch_sizes: Mapping[str, int]) -> Mesh:
-    """A mesh over the first `data` x `spatial` devices.
+    """A mesh over the first `data` devices.
 
     Args:
       options: value of `config.mesh`.
-      batch_sizes: by what they are, for messages: the numbers of pictures that must divide among `data`.
+      batch_sizes: by what they are, for messages: the numbers of pictures that must divide among the devices.
 
     Raises:
       InputError: more devices than there are, pictures that do not divide among them, or a process without a device.
     """
     devices = jax.devices()
-    data, spatial = options.data, options.spatial
-    if -1 in (data, spatial):
-        rest = len(devices) // max(data, spatial)
-        data, spatial = (rest if n == -1 else n for n in (data, spatial))
-    if not 1 <= data * spatial <= len(devices):
-        raise InputError(
-            f"config.mesh asks for {options.data} (data) x {options.spatial} (spatial) devices, but there are "
-            f"{len(devices)} ({devices[0].platform})."
-        )
+    n = len(devices) if options.data == -1 else options.data
+    if n > len(devices):
+        raise InputError(f"config.mesh.data is {n}, but there are {len(devices)} devices ({devices[0].platform}).")
     for key, size in batch_sizes.items():
-        if size % data:
+        if size % n:
             raise InputError(
-                f"{key} is {size}, which does not divide among {data} devices: take a multiple of {data}, or set "
-                f"config.mesh.data (and config.mesh.spatial, which splits the height of pictures)."
+                f"{key} is {size}, which does not divide among {n} devices: take a multiple of {n}, or set "
+                f"config.mesh.data to a divisor of {size}."
             )
-    mesh = Mesh(np.array(devices[: data * spatial]).reshape(data, spatial), (DATA, SPATIAL))
-    if len({device.process_index for device in mesh.devices.flat}) < jax.process_count():
+    mesh = Mesh(np.array(devices[:n]), (DATA,))
+    if len({device.process_index for device in mesh.devices}) < jax.process_count():
         raise InputError(
-            f"config.mesh takes {data * spatial} of {len(devices)} devices, which leaves some of the "
+            f"config.mesh.data takes {n} of {len(devices)} devices, which leaves some of the "
             f"{jax.process_count()} processes without one: let it take all, or start fewer processes."
         )
     return mesh
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
+    """The layout of an array that is whole on every device."""
     return NamedSharding(mesh, PartitionSpec())
+
+
+def sharded(mesh: Mesh) -> NamedSharding:
+    """The layout of an array whose first axis is divided among the devices."""
+    return NamedSharding(mesh, PartitionSpec(DATA))
 
 
 def replicate(tree: T, mesh: Mesh) -> T:
@@ -91,109 +86,81 @@ def share(mesh: Mesh) -> Callable[[T], T]:
     return jax.jit(lambda tree: tree, out_shardings=replicated(mesh))
 
 
-def own_rows(mesh: Mesh, batch_size: int) -> Int[np.ndarray, " b"]:
+def local_rows(mesh: Mesh, batch_size: int) -> Int[np.ndarray, " b"]:
     """The rows of a batch that lie on this process's devices, rising: those that it has to read."""
-    return np.arange(batch_size).reshape(len(_owned(mesh)), -1)[_owned(mesh)].ravel()
-
-
-def layout_of(batch: Batch, mesh: Mesh) -> Batch:
-    """Where each array of a batch lies: its pictures are divided among the devices."""
-    by_row = NamedSharding(mesh, PartitionSpec(DATA))
-    layout = jax.tree.map(lambda _: by_row, batch)
-    images = NamedSharding(mesh, PartitionSpec(DATA, SPATIAL))
-    return layout._replace(pictures=layout.pictures._replace(images=images))
+    return np.arange(batch_size).reshape(mesh.size, -1)[_local(mesh)].ravel()
 
 
 def split_batch(batch: Batch, mesh: Mesh) -> Batch:
     """The pictures of a batch, divided among the devices.
 
     Args:
-      batch: its `own_rows`, on the host.
+      batch: its `local_rows`, on the host.
       mesh: the devices of all processes.
 
     Returns:
       The whole batch.
     """
-    owned = _owned(mesh)
-    size = len(batch.position) * len(owned) // int(owned.sum())
-    rows = own_rows(mesh, size)
+    size = len(batch.position) * mesh.size // int(_local(mesh).sum())
 
-    def put(x: Any, sharding: NamedSharding) -> jax.Array:
-        def piece(index: Any) -> Any:
-            of_batch, *rest = index
-            wanted = range(size)[of_batch]
-            first = int(np.searchsorted(rows, wanted.start))
-            return x[(slice(first, first + len(wanted)), *rest)]
+    def put(x: Any) -> jax.Array:
+        return jax.make_array_from_process_local_data(sharded(mesh), x, (size, *x.shape[1:]))
 
-        return jax.make_array_from_callback((size, *x.shape[1:]), sharding, piece)
-
-    with jax.transfer_guard_host_to_device("allow"):  # to JAX an array made from pieces is no transfer asked for
-        return jax.tree.map(put, batch, layout_of(batch, mesh))
+    with jax.transfer_guard_host_to_device("allow"):  # to JAX an array of several processes is no transfer asked for
+        return jax.tree.map(put, batch)
 
 
-def _owned(mesh: Mesh) -> Bool[np.ndarray, " data"]:
-    """The parts of a batch that a device of this process has something of."""
-    return np.array([any(d.process_index == jax.process_index() for d in part) for part in mesh.devices])
+def _local(mesh: Mesh) -> Bool[np.ndarray, " data"]:
+    """Which of the mesh's devices are this process's."""
+    return np.array([device.process_index == jax.process_index() for device in mesh.devices])
 
 
-def check_rows(canvases: Iterable[tuple[int, int]], mesh: Mesh) -> None:
-    """Check that the rows of pictures divide among the devices of the axis `spatial`.
+def per_shard(function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
+    """A function of batches whose pictures need nothing of each other, computed by each device for its shard alone.
 
-    Raises:
-      InputError: those of a canvas do not.
+    So loops end on each device by themselves. Gradients flow through it to what is sharded too (see `on_shards`).
     """
-    parts = mesh.shape[SPATIAL]
-    for height, width in canvases:
-        if height % parts:
-            raise InputError(
-                f"config.mesh.spatial splits the height of pictures into {parts}, but there is a canvas of "
-                f"{height}x{width} (height x width): set config.data.pad_multiple to {32 * parts}, or "
-                f"config.mesh.spatial to a divisor of {height}."
-            )
+    shards = PartitionSpec(DATA)
+    return jax.shard_map(function, mesh=mesh, in_specs=shards, out_specs=shards, check_vma=False)
 
 
-def apart(function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
-    """A function of batches whose pictures need nothing of each other: each device computes its own, alone.
+def data_parallel(function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
+    """`function(variables, batch)`, computed by each device for its shard of the batch alone.
 
-    So loops end on each device by themselves. The devices that share pictures (`spatial`) all compute the same. No
-    gradient is meant to flow through it.
+    The variables are the same for all. No gradient is meant to flow to them: see `on_shards`.
     """
-    parts = PartitionSpec(DATA)
-    return jax.shard_map(function, mesh=mesh, in_specs=parts, out_specs=parts, check_vma=False)
+    shards = PartitionSpec(DATA)
+    specs = (PartitionSpec(), shards)
+    return jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=shards, check_vma=False)
 
 
-def own_copies(tree: T, mesh: Mesh) -> T:
-    """Arrays with a leading axis of `data`: a copy for each part of the batch, so that its gradient is of that part."""
-    n, layout = mesh.shape[DATA], NamedSharding(mesh, PartitionSpec(DATA))
-    return jax.tree.map(lambda x: jax.lax.with_sharding_constraint(jnp.broadcast_to(x, (n, *x.shape)), layout), tree)
+def tile(tree: T, mesh: Mesh) -> T:
+    """Arrays with a leading axis of `data`: one copy for each shard, whose gradient is that of its shard alone."""
+    layout = sharded(mesh)
+
+    def copies(x: Any) -> jax.Array:
+        return jax.lax.with_sharding_constraint(jnp.broadcast_to(x, (mesh.size, *x.shape)), layout)
+
+    return jax.tree.map(copies, tree)
 
 
-def with_own_copy(function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
-    """`function(variables, *batch)` of each part of the batch and its own copy: called with `own_copies(variables)`.
+def on_shards(function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
+    """`function(variables, *batch)` of each shard of a batch with its copy of the variables, which are tiled (`tile`).
 
-    Only the batch is split by hand. What `spatial` splits is left to the compiler, and to `lad_jax.models.rows`.
+    The gradient with respect to the tiled variables has a leading axis of `data` again: see `sum_shards`.
     """
 
-    def own(copies: Any, *batch: Any) -> Any:
-        # Said outright, or the compiler splits kernels over `spatial`.
-        variables = jax.tree.map(lambda x: jax.lax.with_sharding_constraint(x[0], PartitionSpec()), copies)
-        return function(variables, *batch)
+    def on_shard(tiled: Any, *batch: Any) -> Any:
+        return function(jax.tree.map(lambda x: x[0], tiled), *batch)
 
-    parts = PartitionSpec(DATA)
-    return jax.shard_map(own, mesh=mesh, in_specs=parts, out_specs=parts, axis_names={DATA}, check_vma=False)
+    return per_shard(on_shard, mesh)
 
 
-def by_part(function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
-    """`function(variables, batch)` of each part of the batch."""
-    return lambda variables, batch: with_own_copy(function, mesh)(own_copies(variables, mesh), batch)
-
-
-def sum_copies(copies: T, mesh: Mesh, dtype: str) -> T:
-    """The sum over the leading axis of `own_copies`, which travels between the devices in `dtype`."""
+def sum_shards(tiled: T, mesh: Mesh, dtype: str) -> T:
+    """Σ over the leading axis of tiled arrays; what travels between the devices has the given `dtype`."""
 
     def total(x: jax.Array) -> jax.Array:
         return jax.lax.psum(x[0].astype(dtype), DATA).astype(x.dtype)
 
-    own, same = PartitionSpec(DATA), PartitionSpec()
-    summed = jax.shard_map(partial(jax.tree.map, total), mesh=mesh, in_specs=own, out_specs=same, axis_names={DATA})
-    return summed(copies)
+    shards, whole = PartitionSpec(DATA), PartitionSpec()
+    return jax.shard_map(partial(jax.tree.map, total), mesh=mesh, in_specs=shards, out_specs=whole)(tiled)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
+from jax.sharding import Sharding
 
 from lad_jax.data import Plan, blank_batches
 from lad_jax.data.canvases import Canvas
@@ -64,15 +65,18 @@ class Programs:
         return self._compiled[canvas](*arguments)
 
 
-def shapes_of(tree: Any, layout: Any = None) -> Any:
+def shapes_of(tree: Any, layout: Sharding | None = None) -> Any:
     """What a program is compiled for: shapes and types of arrays, and where they lie, or would lie by `layout`."""
-    layout = jax.tree.map(lambda x: x.sharding, tree) if layout is None else layout
-    return jax.tree.map(lambda x, where: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where), tree, layout)
+
+    def shape(x: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding if layout is None else layout)
+
+    return jax.tree.map(shape, tree)
 
 
-def blank_shapes(plan: Plan, layout: Callable[[Batch], Any]) -> dict[Canvas, Batch]:
+def blank_shapes(plan: Plan, layout: Sharding) -> dict[Canvas, Batch]:
     """The shapes of a batch for each canvas of a plan; `layout` says where the arrays of a batch lie."""
-    return {canvas: shapes_of(batch, layout(batch)) for canvas, batch in blank_batches(plan).items()}
+    return {canvas: shapes_of(batch, layout) for canvas, batch in blank_batches(plan).items()}
 
 
 @contextlib.contextmanager

@@ -67,7 +67,7 @@ def test_collectives_in_the_text_of_a_tpu():
 def test_a_tpus_compiler_takes_the_step(row):
     """Of each kind of method, with narrow networks: gradients are summed over the chips, in the option's dtype."""
     pytest.importorskip("libtpu", reason="libtpu is not installed: pip install 'lad-jax[tpu]'")
-    case = aot.Case(f"configs/narrow.py:{row}", "v5e:2x2", "all", 2, 1, 64, 96, 8, 80, "bfloat16")
+    case = aot.Case(f"configs/narrow.py:{row}", "v5e:2x2", "all", 2, 64, 96, 8, 80, "bfloat16")
     figures = aot.measure(case)
     options = aot.options_of(case, 8)
     assert options.train.gradients == "float32"

@@ -102,9 +102,9 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Ended:
 
 @pytest.fixture(scope="module")
 def four(two: Ended) -> Ended:
-    """That run brought to its end by four, which also part the height of pictures."""
+    """That run brought to its end by four, of one picture each."""
     workdir = shutil.copytree(two.workdir, two.workdir.with_name("four"))
-    return processes(workdir, 4, "--config.mesh.spatial=2")
+    return processes(workdir, 4, "--config.mesh.data=4")
 
 
 def lines(file: Path) -> list[dict]:

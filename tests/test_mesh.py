@@ -12,9 +12,8 @@ from lad_jax.run.prepare import mesh_of
 from tests.run.tiny import tiny
 
 
-@pytest.mark.parametrize(("data", "spatial", "shape"), [(-1, 1, (8, 1)), (-1, 3, (2, 3)), (2, -1, (2, 4))])
-def test_all_that_are_left(data, spatial, shape):
-    assert make_mesh(MeshOptions(data, spatial), {}).devices.shape == shape
+def test_all_devices_unless_told_otherwise():
+    assert make_mesh(MeshOptions(), {}).size == jax.device_count() == 8
 
 
 @pytest.fixture
@@ -31,10 +30,8 @@ def three_processes(monkeypatch):
     ("changes", "message"),
     [
         ({"mesh__data": 0}, r"data is 0; it must be at least 1, or -1: all devices"),
-        ({"mesh__spatial": -2}, r"spatial is -2; it must be at least 1"),
-        ({"mesh__data": -1, "mesh__spatial": -1}, r"data and spatial are both -1"),
-        ({"mesh__data": 9}, r"^config\.mesh asks for 9 \(data\) x 1 \(spatial\) devices, but there are 8 \(cpu\)"),
-        ({"mesh__data": -1, "mesh__spatial": 9}, r"asks for -1 \(data\) x 9 \(spatial\) devices, but there are 8"),
+        ({"mesh__data": -2}, r"data is -2; it must be at least 1, or -1: all devices"),
+        ({"mesh__data": 9}, r"^config\.mesh\.data is 9, but there are 8 devices \(cpu\)"),
         ({"mesh__data": 3}, r"^config\.train\.batch_size is 4, which does not divide among 3 devices"),
         (
             {"mesh__data": 4, "train__accumulate": 2},
@@ -44,7 +41,10 @@ def three_processes(monkeypatch):
             {"mesh__data": 4, "evaluation__batch_size": 6},
             r"^config\.evaluation\.batch_size is 6, which does not divide among 4 devices",
         ),
-        ({"mesh__data": 2, "mesh__spatial": 3}, r"takes 6 of 8 devices, .* some of the 3 processes without one"),
+        (
+            {"mesh__data": 6, "train__batch_size": 6, "evaluation__batch_size": 6},
+            r"takes 6 of 8 devices, .* some of the 3 processes without one",
+        ),
     ],
 )
 def test_what_a_mesh_cannot_be(changes, message):

@@ -24,7 +24,7 @@ def total():
 
     here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     blank = {canvas: batch(canvas) for canvas in (WIDE, HIGH)}
-    shapes = {canvas: shapes_of(b, jax.tree.map(lambda _: here, b)) for canvas, b in blank.items()}
+    shapes = {canvas: shapes_of(b, here) for canvas, b in blank.items()}
     return Programs("the total", jax.jit(function), shapes)
 
 

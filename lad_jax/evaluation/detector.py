@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from lad_jax.data import DataSet
 from lad_jax.evaluation.postprocess import PostprocessOptions, postprocess
-from lad_jax.mesh import by_part, share, split_batch
+from lad_jax.mesh import data_parallel, share, split_batch
 from lad_jax.models import Detector, ModelOptions
 from lad_jax.priors import make_priors, within
 from lad_jax.types import Batch, Detections, Pictures, Predictions
@@ -33,7 +33,7 @@ def make_detector(model: Detector, options: PostprocessOptions, mesh: Mesh | Non
         predictions: Any = model.apply(variables, pictures.images, pictures.image_hw)
         return finish(predictions, pictures, model.options, options)
 
-    return jax.jit(detector if mesh is None else by_part(detector, mesh))
+    return jax.jit(detector if mesh is None else data_parallel(detector, mesh))
 
 
 def finish(

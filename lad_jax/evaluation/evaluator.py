@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -16,7 +15,7 @@ from lad_jax.evaluation.coco import Metrics, evaluate
 from lad_jax.evaluation.detector import detect, make_detector
 from lad_jax.evaluation.postprocess import PostprocessOptions
 from lad_jax.fields import check_range
-from lad_jax.mesh import layout_of, own_rows
+from lad_jax.mesh import local_rows, sharded
 from lad_jax.models import Detector
 from lad_jax.programs import Job, Programs, blank_shapes, compiling
 from lad_jax.progress import waiting
@@ -65,17 +64,12 @@ class Evaluator:
     ) -> None:
         self._dataset, self._data, self._options, self._mesh = dataset, data, options, mesh
         self._plan = make_eval_plan(dataset, data, batch_size=options.batch_size)
-        shapes = blank_shapes(self._plan, partial(layout_of, mesh=mesh))
+        shapes = blank_shapes(self._plan, sharded(mesh))
         pictures = {canvas: batch.pictures for canvas, batch in shapes.items()}
         self._detectors = {
             name: Programs(f"evaluation of the {name}", make_detector(model, options.postprocess, mesh), pictures)
             for name, model in models.items()
         }
-
-    @property
-    def canvases(self) -> tuple[tuple[int, int], ...]:
-        """Height and width of those that pictures go to."""
-        return self._plan.canvases
 
     @property
     def n_programs(self) -> int:
@@ -101,7 +95,7 @@ class Evaluator:
         detector, mesh = self._detectors[network], self._mesh
         with compiling(detector.jobs(variables)):
             read = begun(
-                eval_batches(self._dataset, self._plan, self._data, rows=own_rows(mesh, self._options.batch_size))
+                eval_batches(self._dataset, self._plan, self._data, rows=local_rows(mesh, self._options.batch_size))
             )
         with contextlib.closing(read):
             batches = waiting(read, f"the {network}'s evaluation, batch")

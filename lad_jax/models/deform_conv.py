@@ -7,8 +7,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from lad_jax.models.rows import Conv
-
 TAPS = 9
 """Of a 3x3 kernel, row by row."""
 
@@ -31,7 +29,7 @@ class DeformConv(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B _ _ _"]:
         """Samples are taken and weighted in float32, whatever `dtype`."""
-        to_taps = Conv(
+        to_taps = nn.Conv(
             3 * TAPS,
             (3, 3),
             strides=self.stride,

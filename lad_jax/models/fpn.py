@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from lad_jax.models.region import Region, inside
-from lad_jax.models.rows import Conv
 
 ExtraLevels = Literal["output", "input"]
 """What the first level beyond the backbone's is made from: the pyramid's coarsest output there, or the backbone's."""
@@ -42,7 +41,7 @@ class FPN(nn.Module):
         return tuple(outputs)
 
     def _conv(self, kernel: int, name: str, strides: int = 1) -> nn.Conv:
-        return Conv(
+        return nn.Conv(
             self.channels,
             (kernel, kernel),
             strides=strides,

@@ -12,7 +12,6 @@ from lad_jax.models import objectness
 from lad_jax.models.deform_conv import DeformConv
 from lad_jax.models.norm import make_norm
 from lad_jax.models.region import Region, inside
-from lad_jax.models.rows import Conv, whole
 
 Objectness = Literal["none", "implicit", "conditional"]
 """What multiplies a class's probability: nothing (PAA), IOP, or COP (spec 1.8)."""
@@ -73,7 +72,7 @@ class PAAHead(nn.Module):
             maps = [*to_probability(logits, box_features, region), to_box(box_features) * scale.astype(self.dtype)]
             if to_quality is not None:
                 maps.append(to_quality(box_features))
-            maps = [whole(y.astype(jnp.float32)) for y in maps]
+            maps = [y.astype(jnp.float32) for y in maps]
             levels.append([y.reshape(y.shape[0], -1, y.shape[-1]) for y in maps])
         log_p, log_not_p, deltas, *quality = (jnp.concatenate(parts, axis=1) for parts in zip(*levels, strict=True))
         return HeadOutputs(log_p, log_not_p, deltas, quality[0][..., 0] if quality else None)
@@ -98,7 +97,7 @@ class PAAHead(nn.Module):
         return self._conv(self.channels, name, use_bias=False)
 
     def _conv(self, channels: int, name: str, *, use_bias: bool = True, bias: float = 0.0) -> nn.Conv:
-        return Conv(
+        return nn.Conv(
             channels,
             (3, 3),
             padding=1,

@@ -17,7 +17,6 @@ from lad_jax.fields import check_range, option
 from lad_jax.models.deform_conv import DeformConv
 from lad_jax.models.norm import NormName, make_norm
 from lad_jax.models.region import Region, cells, inside
-from lad_jax.models.rows import Conv
 
 STAGES = {
     10: ("basic", (1, 1, 1, 1)),
@@ -142,7 +141,7 @@ def _conv(dtype: jnp.dtype) -> Callable[..., nn.Conv]:
     """Bias-free convolutions padded by half their kernel on every side, as torch pads (not `SAME`)."""
 
     def make(channels: int, kernel: int, *, strides: int = 1, groups: int = 1, name: str) -> nn.Conv:
-        return Conv(
+        return nn.Conv(
             channels,
             (kernel, kernel),
             strides=strides,

@@ -12,7 +12,6 @@ from jaxtyping import Array, Float
 from lad_jax.errors import InputError
 from lad_jax.fields import check_range, option
 from lad_jax.models.region import Region, cells, inside
-from lad_jax.models.rows import Conv
 from lad_jax.models.windows import ShiftedWindows, dense
 
 PATCH = 4
@@ -108,7 +107,7 @@ class PatchEmbed(nn.Module):
     def __call__(self, images: Float[Array, "B H W 3"]) -> Float[Array, "B _ _ _"]:
         """The sides of images are multiples of 4."""
         sides = (PATCH, PATCH)
-        x = Conv(self.channels, sides, strides=sides, padding=0, dtype=self.dtype, name="projection")(images)
+        x = nn.Conv(self.channels, sides, strides=sides, padding=0, dtype=self.dtype, name="projection")(images)
         return layer_norm("norm")(x).astype(self.dtype)
 
 

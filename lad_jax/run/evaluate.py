@@ -8,7 +8,7 @@ from lad_jax import hosts
 from lad_jax.data import DataSet, open_dataset, open_test
 from lad_jax.evaluation.coco import format_table, write_detections, write_metrics, write_submission
 from lad_jax.evaluation.evaluator import Evaluator
-from lad_jax.mesh import check_rows, make_mesh, replicate
+from lad_jax.mesh import make_mesh, replicate
 from lad_jax.models import Detector
 from lad_jax.options import RunOptions
 from lad_jax.run import checkpoint
@@ -60,7 +60,6 @@ def _load(
     mesh = make_mesh(options.mesh, {"config.evaluation.batch_size": options.evaluation.batch_size})
     models = {name: Detector(options.model_of(name), len(dataset.class_names)) for name in networks}
     evaluator = Evaluator(models, dataset, options.data, options.evaluation, mesh)
-    check_rows(evaluator.canvases, mesh)
     folder = checkpoint.find(workdir)
     _log.info("evaluating %s on %d pictures", folder, len(dataset.records))
     variables = {

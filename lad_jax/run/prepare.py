@@ -5,7 +5,6 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import jax
@@ -17,7 +16,7 @@ from lad_jax.data import DataSet, Plan, fingerprint, make_plan, open_datasets
 from lad_jax.errors import InputError
 from lad_jax.evaluation.evaluator import Evaluator
 from lad_jax.files import write_whole
-from lad_jax.mesh import check_rows, layout_of, make_mesh, replicate
+from lad_jax.mesh import make_mesh, replicate, sharded
 from lad_jax.options import RunOptions
 from lad_jax.programs import Job, Programs, blank_shapes, shapes_of
 from lad_jax.run import checkpoint
@@ -70,7 +69,6 @@ def prepare(options: RunOptions, workdir: Path, manager: ocp.CheckpointManager, 
     """
     train_set, val_set = open_datasets(options.data)
     plan = make_plan(train_set, options.data, batch_size=options.train.batch_size, seed=options.seed)
-    check_rows(plan.canvases, mesh)
     networks = make_networks(options, train_set, resuming=manager.latest_step() is not None)
     train_step = make_train_step(options, networks.models, steps_per_epoch=plan.steps_per_epoch, mesh=mesh)
     state = init_state(networks.trained, train_step.optimizer, seed=options.seed, ema=options.optimizer.ema_decay > 0)
@@ -89,13 +87,12 @@ def prepare(options: RunOptions, workdir: Path, manager: ocp.CheckpointManager, 
         options.evaluation,
         mesh,
     )
-    check_rows(evaluator.canvases, mesh)
     if jax.process_count() > 1:
         hosts.check_alike(_facts(meta, networks.trained, manager.latest_step()))
     state, meta = resume(manager, replicate(state, mesh), meta, workdir)
     if hosts.is_writer():
         write_whole(workdir / "config.json", json.dumps(meta.config, indent=2) + "\n")
-    programs = Programs("training", train_step.jitted, blank_shapes(plan, partial(layout_of, mesh=mesh)))
+    programs = Programs("training", train_step.jitted, blank_shapes(plan, sharded(mesh)))
     run = Run(
         options=options,
         workdir=workdir,
@@ -161,8 +158,7 @@ def _facts(meta: Meta, trained: Mapping[Network, Variables], newest: int | None)
 def _announce(run: Run, start: int) -> None:
     options, plan, devices = run.options, run.plan, run.mesh.devices
     canvases = ", ".join(f"{height}x{width}" for height, width in plan.canvases)
-    axes = " x ".join(f"{size} ({name})" for name, size in run.mesh.shape.items())
-    _log.info("%d %s device(s): %s; jax %s", devices.size, devices.flat[0].device_kind, axes, jax.__version__)
+    _log.info("%d %s device(s); jax %s", devices.size, devices[0].device_kind, jax.__version__)
     _log.info("method %s: %d steps, %d an epoch", options.method, run.total, plan.steps_per_epoch)
     train = options.train
     _log.info("a checkpoint every %d epoch(s) and every %d steps", train.eval_every, train.checkpoint_every)

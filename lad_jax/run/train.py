@@ -10,7 +10,7 @@ import jax
 from lad_jax import hosts
 from lad_jax.data import begun, train_batches
 from lad_jax.evaluation.coco import write_detections, write_metrics
-from lad_jax.mesh import own_rows, split_batch
+from lad_jax.mesh import local_rows, split_batch
 from lad_jax.options import RunOptions
 from lad_jax.programs import compiling
 from lad_jax.progress import doing
@@ -77,7 +77,7 @@ def _train(run: Run, state: TrainState, stop: Interruptions) -> None:
             saving.finish(manager)
             log.close()
 
-    rows = own_rows(run.mesh, options.batch_size)
+    rows = local_rows(run.mesh, options.batch_size)
     source = train_batches(
         run.train_set, plan, run.options.data, start_step=start, num_steps=run.total - start, rows=rows
     )

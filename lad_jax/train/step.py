@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float
 from lad_jax.assign import Assigner
 from lad_jax.distill import Assigned, Method, SwitchOptions, assign_batch, assignment_figures
 from lad_jax.losses import Loss, Scalars, Sums, batch_divisors, batch_sums, batch_terms
-from lad_jax.mesh import DATA, apart, own_copies, replicated, sum_copies, with_own_copy
+from lad_jax.mesh import DATA, on_shards, per_shard, replicated, sum_shards, tile
 from lad_jax.models import Detector
 from lad_jax.priors import make_priors, within
 from lad_jax.train import parts
@@ -62,12 +62,12 @@ class TrainStep:
         self, state: TrainState, frozen: Mapping[Network, Variables], batch: Batch
     ) -> tuple[TrainState, StepOutput]:
         """Train on a batch. Where the loss or a gradient is not finite, of the state only `step` moves on."""
-        variables = own_copies({**state.variables, **frozen}, self.mesh)
+        variables = tile({**state.variables, **frozen}, self.mesh)
         key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
         moment = Moment(key, state.step / self.total_steps)
         find = self.gradients if self.accumulate == 1 else partial(parts.gradients, self)
         gradients, measured = find(variables, batch, moment)
-        gradients = sum_copies(gradients, self.mesh, self.gradients_in)
+        gradients = sum_shards(gradients, self.mesh, self.gradients_in)
         norm = optax.global_norm(gradients)
         applied = jnp.isfinite(measured.scalars["loss"]) & jnp.isfinite(norm)
         # A branch costs nothing; a choice for each element takes twice the time of the update on a CPU.
@@ -85,7 +85,7 @@ class TrainStep:
 
         keys = jax.random.split(jax.random.fold_in(key, list(self.models).index(name)), self.mesh.shape[DATA])
         with jax.named_scope(name):
-            predictions = with_own_copy(apply, self.mesh)(variables, pictures.images, pictures.image_hw, keys)
+            predictions = on_shards(apply, self.mesh)(variables, pictures.images, pictures.image_hw, keys)
         return predictions if trained else jax.lax.stop_gradient(predictions)
 
     def predict_frozen(self, variables: Mapping[Network, Variables], batch: Batch, key: Any) -> ByNetwork:
@@ -118,7 +118,7 @@ class TrainStep:
             method=self.method,
             assigner=self.assigner,
             switch=self.switch,
-            per_shard=partial(apart, mesh=self.mesh),
+            per_shard=partial(per_shard, mesh=self.mesh),
         )
         divisors = {}
         for name in self.method.trained:
