@@ -45,7 +45,7 @@ def train_batches(
         die again and again.
     """
     make = functools.partial(_train_batch, dataset, plan, options, _all_or(rows, plan))
-    return _with_hope(make_ahead(make, range(start_step, start_step + num_steps), options.workers), options)
+    return _limit_bad_pictures(make_ahead(make, range(start_step, start_step + num_steps), options.workers), options)
 
 
 def eval_batches(
@@ -60,16 +60,16 @@ def eval_batches(
     """
     batches = plan.in_order()
     make = functools.partial(_eval_batch, dataset, plan, batches, options, _all_or(rows, plan))
-    return _with_hope(make_ahead(make, range(len(batches)), options.workers), options)
+    return _limit_bad_pictures(make_ahead(make, range(len(batches)), options.workers), options)
 
 
-def begun(batches: Generator[Batch, None, None]) -> Generator[Batch, None, None]:
+def started(batches: Generator[Batch, None, None]) -> Generator[Batch, None, None]:
     """The batches; the first is made at once, and with it the workers start."""
 
     def from_the_first() -> Generator[Any, None, None]:
         with contextlib.closing(batches):
             first = list(itertools.islice(batches, 1))
-            yield  # a generator that was not begun would not close the other
+            yield  # a generator that was not started would not close the other
             yield from first
             yield from batches
 
@@ -78,7 +78,7 @@ def begun(batches: Generator[Batch, None, None]) -> Generator[Batch, None, None]
     return ahead
 
 
-def _with_hope(batches: Generator[Batch, None, None], options: DataOptions) -> Generator[Batch, None, None]:
+def _limit_bad_pictures(batches: Generator[Batch, None, None], options: DataOptions) -> Generator[Batch, None, None]:
     """The batches, until `options.max_bad_pictures` in a row could not be read; over the ends of batches, too."""
     bad = 0
     with contextlib.closing(batches):
