@@ -13,7 +13,7 @@ from lad_jax.mesh import own_rows, split_batch
 from lad_jax.options import RunOptions
 from lad_jax.programs import compiling
 from lad_jax.progress import activity
-from lad_jax.run import saving
+from lad_jax.run import lock, saving
 from lad_jax.run.interrupt import Interrupted, Interruptions, saving_on_exit
 from lad_jax.run.logging import RunLog
 from lad_jax.run.prepare import Run, check_schedule, mesh_of, prepare
@@ -38,7 +38,12 @@ def train(options: RunOptions, workdir: Path) -> None:
     mesh = mesh_of(options)
     workdir.mkdir(parents=True, exist_ok=True)
     hosts.check_shared(workdir)
-    with Interruptions() as stop, open_manager(workdir) as manager, watch(options.train.watchdog_s):
+    with (
+        lock.hold(workdir),
+        Interruptions() as stop,
+        open_manager(workdir) as manager,
+        watch(options.train.watchdog_s),
+    ):
         try:
             with stop.at_once(), activity("preparing: data, networks and the last checkpoint"):
                 run, state = prepare(options, workdir, manager, mesh)
