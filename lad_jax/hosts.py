@@ -28,6 +28,8 @@ LOST_S = 60
 """A process that was not heard of for so long is taken for dead, and the others end [seconds]."""
 JOIN_S = 300
 """How long a process waits for the others when it starts [seconds]."""
+_LONGEST = 4096
+"""So much of a message is sent to other processes [bytes]."""
 VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 """`HOST:PORT` of process 0, how many there are, and the number of this one, from 0."""
 
@@ -50,7 +52,7 @@ def join() -> None:
         "Start all processes, with the same coordinator and a number of their own. Process 0 listens at the "
         "coordinator's address: it must be that host's, and its port free, and open to the others."
     )
-    patience = threading.Timer(JOIN_S, lambda: _end(message))
+    patience = threading.Timer(JOIN_S, lambda: end(message))
     patience.daemon = True
     patience.start()
     try:
@@ -79,11 +81,12 @@ def joined() -> Iterator[None]:
         yield
     except (Exception, KeyboardInterrupt):
         if jax.distributed.is_initialized():
-            atexit.register(_end)
+            atexit.register(end)
         raise
 
 
-def _end(message: str = "") -> None:
+def end(message: str = "") -> None:
+    """End this process at once, with nothing saved and nobody waited for, and exit code 2."""
     if message:
         print(f"error: {message}", file=sys.stderr)
     sys.stdout.flush()
@@ -158,6 +161,21 @@ def check_alike(facts: Mapping[str, str]) -> None:
                 f"{name} of process(es) {', '.join(map(str, others))} differ from those of process 0: start all "
                 "processes with the same command, code and data."
             )
+
+
+def check_first(fault: str) -> None:
+    """Raise in all processes what the first one has found. All must call it.
+
+    Args:
+      fault: of the first process: why the run cannot start; empty: it can.
+
+    Raises:
+      InputError: it cannot.
+    """
+    text = np.frombuffer(fault.encode()[:_LONGEST].ljust(_LONGEST, b"\0"), np.uint8)
+    first = bytes(_gather(text)[0]).rstrip(b"\0").decode(errors="replace")
+    if first:
+        raise InputError(first)
 
 
 def check_shared(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the program is doing: told by those who do it, asked by who watches (`train/watchdog.py`).
+"""What the program is doing: noted by those who do it, read by who watches (`run/watchdog.py`).
 
 One list for the process, as with logging: what takes long lies deep below who wants to know.
 """
@@ -9,29 +9,29 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
-_doing: list[str] = []
+_current: list[str] = []
 _latest = time.monotonic()
 
 
 @contextlib.contextmanager
-def doing(what: str) -> Iterator[None]:
-    """Tell that `what` is being done while within."""
-    _doing.append(what)
+def activity(what: str) -> Iterator[None]:
+    """Note that `what` is being done while within."""
+    _current.append(what)
     _tick()
     try:
         yield
     finally:
-        _doing.pop()
+        _current.pop()
         _tick()
 
 
-def waiting(items: Iterable[T], what: str) -> Iterator[T]:
-    """The items; each is told of, as `what` and its number from 1, while it is awaited."""
+def activities(items: Iterable[T], what: str) -> Iterator[T]:
+    """The items; each is noted, as `what` and its number from 1, while it is awaited."""
     iterator = iter(items)
     number = 0
     while True:
         number += 1
-        with doing(f"waiting for {what} {number}"):
+        with activity(f"waiting for {what} {number}"):
             try:
                 item = next(iterator)
             except StopIteration:
@@ -41,11 +41,11 @@ def waiting(items: Iterable[T], what: str) -> Iterator[T]:
 
 def current() -> tuple[str, ...]:
     """What is being done, the widest first."""
-    return tuple(_doing)
+    return tuple(_current)
 
 
 def latest() -> float:
-    """When anything was last begun or ended [seconds of time.monotonic]."""
+    """When anything was last started or ended [seconds of time.monotonic]."""
     return _latest
 
 

@@ -5,17 +5,19 @@
     python -m lad_jax recipe configs/paper.py:solad_r50_r101_1x --run -- --config.data.workers=16
 
 Call it in the repository's root. The run of `configs/NAME.py` lies in `runs/NAME`, that of `configs/NAME.py:VARIANT` in
-`runs/NAME_VARIANT`; what is done there is not repeated, and what only a finished training needed is not run. Options
-after `--` are added to every command as they are, so they hold for the teachers too; only `--config.teacher.path`, for
-a teacher that was trained elsewhere, is the config's own.
+`runs/NAME_VARIANT`; what is done there is not repeated, and what only a finished training needed is not run. A workdir
+where another run is at work, such as that of a teacher which another recipe trains, is waited for, and gone on with if
+that run ends early. Options after `--` are added to every command as they are, so they hold for the teachers too; only
+`--config.teacher.path`, for a teacher that was trained elsewhere, is the config's own.
 """
 
 import json
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,11 +27,14 @@ from ml_collections import config_flags
 from lad_jax.config import from_config
 from lad_jax.errors import InputError
 from lad_jax.options import RunOptions, run_name
-from lad_jax.run import checkpoint
+from lad_jax.run import checkpoint, lock
 
 FLAGS = flags.FLAGS
 
 TEACHER_PATH = "--config.teacher.path"
+
+POLL_S = 10.0
+"""How often it is asked whether another run has ended [seconds]."""
 
 State = Literal["done", "to be resumed", "to be run", "needs data.test.annotations"]
 
@@ -45,10 +50,14 @@ class Stage:
     """One command, and how far it is."""
 
     arguments: tuple[str, ...]
-    """Of Python."""
+    """Python's."""
     state: State
     note: Path | None
     """A file that `run` writes once the command is done, see `_noted`; None where the run itself tells."""
+    workdir: Path | None = None
+    """A training's folder; None for an evaluation, which others do not hinder."""
+    epochs: int = 0
+    """A training's number of epochs."""
 
     @property
     def command(self) -> str:
@@ -80,7 +89,10 @@ def make_stages(config: str, workdirs: Path, extra: Sequence[str] = ()) -> list[
     """
     common = _without_teacher_path(extra)
     chain = _chain(config, workdirs, extra)
-    trainings = [Stage((*training.program, *common), training.state, note=None) for training in chain]
+    trainings = [
+        Stage((*training.program, *common), training.state, None, training.workdir, training.options.train.epochs)
+        for training in chain
+    ]
     return [*trainings, *_evaluations(chain[-1], common)]
 
 
@@ -128,17 +140,33 @@ def run(stages: Sequence[Stage]) -> None:
       InputError: a command failed.
     """
     for stage in stages:
-        if stage.state not in ("to be run", "to be resumed"):
-            continue
-        print(f"\n$ {stage.command}", flush=True)
-        status = subprocess.run([sys.executable, *stage.arguments]).returncode
-        if status:
-            raise InputError(
-                f"exit status {status} of\n  {stage.command}\nIts own message stands above. Once that is put right, "
-                "call this program again: it goes on from here."
-            )
-        if stage.note:
-            stage.note.write_text(_noted(stage.command, stage.note.parent))
+        while (stage := _when_free(stage)).state in ("to be run", "to be resumed"):
+            print(f"\n$ {stage.command}", flush=True)
+            status = subprocess.run([sys.executable, *stage.arguments]).returncode
+            if status == 0:
+                if stage.note:
+                    stage.note.write_text(_noted(stage.command, stage.note.parent))
+                break
+            if not _other_run(stage):  # one that started at the same moment may have been faster
+                raise InputError(
+                    f"exit status {status} of\n  {stage.command}\nIts own message stands above. Once that is put "
+                    "right, call this program again: it goes on from here."
+                )
+
+
+def _when_free(stage: Stage) -> Stage:
+    """The stage once no other run is at work in its workdir, with the state that it is then in."""
+    if not stage.workdir:
+        return stage
+    if holder := _other_run(stage):
+        print(f"waiting for another run to end in {stage.workdir}: {holder}", flush=True)
+        while _other_run(stage):
+            time.sleep(POLL_S)
+    return replace(stage, state=training_state(stage.workdir, stage.epochs))
+
+
+def _other_run(stage: Stage) -> lock.Holder | None:
+    return lock.living_holder(stage.workdir) if stage.workdir else None
 
 
 def main(arguments: list[str]) -> None:

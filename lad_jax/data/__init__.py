@@ -1,7 +1,7 @@
 """Pictures and annotations in, batches out. numpy only: no device is opened here or in the worker processes."""
 
 from lad_jax.data.canvases import assign, choose_canvases, padding_share
-from lad_jax.data.loader import begun, blank_batches, eval_batches, train_batches
+from lad_jax.data.loader import blank_batches, eval_batches, started, train_batches
 from lad_jax.data.options import DataOptions, FolderOptions, SyntheticOptions, TfdsOptions
 from lad_jax.data.pictures import read_picture
 from lad_jax.data.plan import Plan, make_eval_plan, make_plan
@@ -17,7 +17,6 @@ __all__ = [
     "SyntheticOptions",
     "TfdsOptions",
     "assign",
-    "begun",
     "blank_batches",
     "choose_canvases",
     "eval_batches",
@@ -30,6 +29,7 @@ __all__ = [
     "open_test",
     "padding_share",
     "read_picture",
+    "started",
     "train_batches",
     "training_positions",
 ]

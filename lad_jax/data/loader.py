@@ -49,7 +49,7 @@ def train_batches(
         die again and again.
     """
     make = functools.partial(_train_batch, dataset, plan, options, _all_or(rows, plan))
-    return _with_hope(make_ahead(make, range(start_step, start_step + num_steps), options.workers))
+    return _limit_bad_pictures(make_ahead(make, range(start_step, start_step + num_steps), options.workers))
 
 
 def eval_batches(
@@ -64,16 +64,16 @@ def eval_batches(
     """
     batches = plan.in_order()
     make = functools.partial(_eval_batch, dataset, plan, batches, options, _all_or(rows, plan))
-    return _with_hope(make_ahead(make, range(len(batches)), options.workers))
+    return _limit_bad_pictures(make_ahead(make, range(len(batches)), options.workers))
 
 
-def begun(batches: Generator[Batch, None, None]) -> Generator[Batch, None, None]:
+def started(batches: Generator[Batch, None, None]) -> Generator[Batch, None, None]:
     """The batches; the first is made at once, and with it the workers start."""
 
     def from_the_first() -> Generator[Any, None, None]:
         with contextlib.closing(batches):
             first = list(itertools.islice(batches, 1))
-            yield  # a generator that was not begun would not close the other
+            yield  # a generator that was not started would not close the other
             yield from first
             yield from batches
 
@@ -82,7 +82,7 @@ def begun(batches: Generator[Batch, None, None]) -> Generator[Batch, None, None]
     return ahead
 
 
-def _with_hope(batches: Generator[Batch, None, None]) -> Generator[Batch, None, None]:
+def _limit_bad_pictures(batches: Generator[Batch, None, None]) -> Generator[Batch, None, None]:
     """The batches, until `MAX_BAD_IN_A_ROW` pictures could not be read; over the ends of batches, too."""
     bad = 0
     with contextlib.closing(batches):

@@ -9,7 +9,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import UInt8
 
-from lad_jax.data import DataOptions, DataSet, begun, eval_batches, make_eval_plan
+from lad_jax.data import DataOptions, DataSet, eval_batches, make_eval_plan, started
 from lad_jax.errors import InputError
 from lad_jax.evaluation.coco import Metrics, evaluate
 from lad_jax.evaluation.detector import detect, make_detector
@@ -18,7 +18,7 @@ from lad_jax.fields import check_range
 from lad_jax.mesh import local_rows, sharded
 from lad_jax.models import Detector
 from lad_jax.programs import Job, Programs, blank_shapes, compiling
-from lad_jax.progress import waiting
+from lad_jax.progress import activities
 from lad_jax.types import Network
 from lad_jax.visualize import draw_boxes, enlarge, readable_factor, side_by_side
 
@@ -94,11 +94,11 @@ class Evaluator:
         """What one network detects, in COCO's results format."""
         detector, mesh = self._detectors[network], self._mesh
         with compiling(detector.jobs(variables)):
-            read = begun(
+            read = started(
                 eval_batches(self._dataset, self._plan, self._data, rows=local_rows(mesh, self._options.batch_size))
             )
         with contextlib.closing(read):
-            batches = waiting(read, f"the {network}'s evaluation, batch")
+            batches = activities(read, f"the {network}'s evaluation, batch")
             return detect(detector, variables, self._dataset, batches, mesh)
 
     def pictures(self, detections: list[dict[str, Any]]) -> Iterator[UInt8[np.ndarray, "H W 3"]]:

@@ -94,17 +94,17 @@ class Interruptions:
 
 
 @contextlib.contextmanager
-def before_leaving(action: Callable[[], None]) -> Iterator[None]:
-    """Call `action` before an error or an interruption of the block goes on.
+def saving_on_exit(save: Callable[[], None]) -> Iterator[None]:
+    """Call `save` before an error or an interruption of the block goes on.
 
     Of several processes an error is one's own, and the others wait elsewhere: what all must do is not done.
     """
     try:
         yield
     except Interrupted:
-        action()
+        save()
         raise
     except Exception:
         if jax.process_count() == 1:
-            action()
+            save()
         raise

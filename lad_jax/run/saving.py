@@ -10,7 +10,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
 from lad_jax.errors import InputError, reason_of
-from lad_jax.progress import doing
+from lad_jax.progress import activity
 from lad_jax.run.meta import Meta
 from lad_jax.train.state import TrainState, Variables
 from lad_jax.types import Network
@@ -44,7 +44,7 @@ def save(manager: ocp.CheckpointManager, state: TrainState, meta: Meta) -> None:
     if state.ema:
         items["ema"] = ocp.args.StandardSave(state.ema)
     step = int(state.step)
-    with _writing(manager), doing(f"saving step {step}"):
+    with _writing(manager), activity(f"saving step {step}"):
         manager.save(step, args=ocp.args.Composite(**items))
 
 
@@ -54,7 +54,7 @@ def finish(manager: ocp.CheckpointManager) -> None:
     Raises:
       InputError: it could not be.
     """
-    with _writing(manager), doing("waiting for the last checkpoint to be written"):
+    with _writing(manager), activity("waiting for the last checkpoint to be written"):
         manager.wait_until_finished()
 
 

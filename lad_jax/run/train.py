@@ -1,6 +1,5 @@
 """The training run: load, step, log, evaluate, save."""
 
-import contextlib
 import logging
 import time
 from pathlib import Path
@@ -8,20 +7,21 @@ from pathlib import Path
 import jax
 
 from lad_jax import hosts
-from lad_jax.data import begun, train_batches
+from lad_jax.data import started, train_batches
 from lad_jax.evaluation.coco import write_detections, write_metrics
 from lad_jax.mesh import local_rows, split_batch
 from lad_jax.options import RunOptions
 from lad_jax.programs import compiling
-from lad_jax.progress import doing
-from lad_jax.run import saving
-from lad_jax.run.interrupt import Interrupted, Interruptions, before_leaving
+from lad_jax.progress import activity
+from lad_jax.run import lock, saving
+from lad_jax.run.interrupt import Interrupted, Interruptions, saving_on_exit
 from lad_jax.run.logging import RunLog
 from lad_jax.run.prepare import Run, check_schedule, mesh_of, prepare
 from lad_jax.run.recover import open_manager
 from lad_jax.run.watchdog import watch
 from lad_jax.run.window import Window
 from lad_jax.train.state import TrainState, evaluated_variables
+from lad_jax.types import Batch
 
 _log = logging.getLogger(__name__)
 
@@ -38,108 +38,161 @@ def train(options: RunOptions, workdir: Path) -> None:
     mesh = mesh_of(options)
     workdir.mkdir(parents=True, exist_ok=True)
     hosts.check_shared(workdir)
-    with Interruptions() as stop, open_manager(workdir) as manager, watch(options.train.watchdog_s):
+    with (
+        lock.hold(workdir),
+        Interruptions() as stop,
+        open_manager(workdir) as manager,
+        watch(options.train.watchdog_s),
+    ):
         try:
-            with stop.at_once(), doing("preparing: data, networks and the last checkpoint"):
+            with stop.at_once(), activity("preparing: data, networks and the last checkpoint"):
                 run, state = prepare(options, workdir, manager, mesh)
-            _train(run, state, stop)
+            _Loop(run, state, stop).train()
         except Interrupted as end:
             step = manager.latest_step() or 0
             _log.warning("%s: exit code %s; the same command goes on from step %d", end.signal.name, end.code, step)
             raise
 
 
-def _train(run: Run, state: TrainState, stop: Interruptions) -> None:
-    options, plan, manager = run.options.train, run.plan, run.manager
-    start = done = int(state.step)
-    owed = start > 0 and _is_evaluated(run, start) and manager.metrics(start) is None
-    log = RunLog(
-        run.workdir,
-        start=start,
-        evaluated=not owed,
-        total=run.total,
-        steps_per_epoch=plan.steps_per_epoch,
-        batch_size=options.batch_size,
-        writes=hosts.is_writer(),
-    )
-    window = Window(run.train_set, options)
+class _Loop:
+    """A run on its way: the state after so many steps, and what is gathered for its log."""
 
-    def keep() -> None:
-        """Save what was learned since the last checkpoint: the run is about to end."""
-        source.close()
+    def __init__(self, run: Run, state: TrainState, stop: Interruptions) -> None:
+        options, plan = run.options.train, run.plan
+        self.run, self.options, self.state, self.stop = run, options, state, stop
+        self.done = start = int(state.step)
+        # The run may have ended after this step was saved and before its AP was.
+        self.unevaluated = start > 0 and self.evaluation_is_due and run.manager.metrics(start) is None
+        self.window = Window(run.train_set, options)
+        self.run_log = RunLog(
+            run.workdir,
+            start=start,
+            evaluated=not self.unevaluated,
+            total=run.total,
+            steps_per_epoch=plan.steps_per_epoch,
+            batch_size=options.batch_size,
+            writes=hosts.is_writer(),
+        )
+        rows = local_rows(run.mesh, options.batch_size)
+        self.batches = train_batches(
+            run.train_set, plan, run.options.data, start_step=start, num_steps=run.total - start, rows=rows
+        )
+
+    def train(self) -> None:
+        """Do the steps that are left.
+
+        The order of the loop matters:
+
+        * step, then log: a step is only started. While the devices are at it the host writes the figures of the one
+          before, so the newest step is waited for where it is saved, and nowhere else.
+        * log, then save: a line that finds too many steps left out ends the run before any of them is saved.
+        * save, then end or evaluate: what is asked to end here has lost nothing; an evaluation takes long, and a run
+          that is killed in it goes on with it.
+        """
         try:
-            if done != (manager.latest_step() or 0):
-                scalars, image_ids = window.close(done)  # raises where too many steps were left out
+            self.start()
+            while self.done < self.run.total:
+                batch = self.next_batch()
+                self.step(batch)
+                self.log()
+                self.save()
+                self.end_if_asked()
+                self.evaluate()
+        finally:
+            self.batches.close()
+        self.run_log.close()
+        saving.finish(self.run.manager)
+
+    def start(self) -> None:
+        """Compile everything while the first batch is read, and evaluate what the run before this one did not."""
+        jobs = self.run.jobs(self.state) if self.done < self.run.total else []
+        with (
+            self.stop.at_once(),
+            activity("compiling the run's programs"),
+            compiling(jobs),
+            activity(f"waiting for the batch of step {self.done + 1}"),
+        ):
+            self.batches = started(self.batches)
+        self.run_log.restart_clock()
+        with saving_on_exit(self.save_now):
+            self.stop.go_on_from(self.done)
+        if self.unevaluated:
+            self.evaluate()
+
+    def next_batch(self) -> Batch:
+        """The pictures of the next step."""
+        waiting = activity(f"waiting for the batch of step {self.done + 1}")
+        with saving_on_exit(self.save_now), self.stop.at_once(), waiting:
+            return next(self.batches)
+
+    def step(self, batch: Batch) -> None:
+        """Start a step; returns when the devices have done the one before."""
+        # Nothing goes from host to device, or back, that is not said here.
+        with activity(f"starting step {self.done + 1}"), jax.transfer_guard("disallow"):
+            self.state, output = self.run.step(self.state, self.run.frozen, split_batch(batch, self.run.mesh))
+            self.window.add(output)
+        self.run_log.step()
+        self.done += 1
+
+    def log(self) -> None:
+        """Write the figures of all steps but the newest, every so many steps."""
+        step = self.done - 1
+        if step % self.options.log_every == 0 and len(self.window) > 1:
+            with activity(f"logging step {step}"):
+                self.run_log.window(step, *self.window.take(step, keep=1))
+                saving.check(self.run.manager)
+
+    def save(self) -> None:
+        """Save the state every so many steps, and where it is about to be evaluated."""
+        if not self.evaluation_is_due and self.done % self.options.checkpoint_every:
+            return
+        with activity(f"waiting for the devices to end step {self.done}"):
+            self.run_log.window(self.done, *self.window.take(self.done))
+        # After steps left out the newest checkpoint stays one from before them, but for that of an evaluation.
+        if self.evaluation_is_due or not self.window.skipped_in_a_row:
+            saving.save(self.run.manager, self.state, self.run.meta)
+
+    def end_if_asked(self) -> None:
+        """End the run, saved, if a signal has come; of several processes all do, after the same step."""
+        with saving_on_exit(self.save_now):
+            self.stop.check(self.done)
+
+    def evaluate(self) -> None:
+        """Evaluate the state that was saved, where that is due, write all that is found, and note its AP.
+
+        The AP comes last: a run that ends before it evaluates again, and writes the same.
+        """
+        if not self.evaluation_is_due:
+            return
+        run, step, since = self.run, self.done, time.monotonic()
+        with saving_on_exit(self.save_now):
+            with self.stop.at_once(), activity(f"evaluating after step {step}"):
+                results = run.evaluator(evaluated_variables(self.state))
+            main = results[run.options.evaluation.network]
+            if hosts.is_writer():
+                write_metrics(run.workdir, {name: result.metrics for name, result in results.items()})
+                write_detections(run.workdir, main.detections)
+            self.run_log.evaluation(step, results, time.monotonic() - since)
+            self.run_log.pictures(step, run.evaluator.pictures(main.detections))
+            saving.note_ap(run.manager, step, main.metrics.overall["AP"] or 0.0)
+            self.run_log.restart_clock()
+
+    @property
+    def evaluation_is_due(self) -> bool:
+        """Whether the last step ends an epoch that is evaluated, or the run."""
+        every = self.run.plan.steps_per_epoch * self.options.eval_every
+        return self.done % every == 0 or self.done == self.run.total
+
+    def save_now(self) -> None:
+        """Save what was learned since the last checkpoint: the run is about to end."""
+        self.batches.close()
+        manager = self.run.manager
+        try:
+            if self.done != (manager.latest_step() or 0):
+                scalars, image_ids = self.window.take(self.done)  # raises where too many steps were left out
                 if image_ids:
-                    log.window(done, scalars, image_ids)
-                saving.save(manager, state, run.meta)
+                    self.run_log.window(self.done, scalars, image_ids)
+                saving.save(manager, self.state, self.run.meta)
         finally:
             saving.finish(manager)
-            log.close()
-
-    rows = local_rows(run.mesh, options.batch_size)
-    source = train_batches(
-        run.train_set, plan, run.options.data, start_step=start, num_steps=run.total - start, rows=rows
-    )
-    with contextlib.closing(source):
-        with (
-            stop.at_once(),
-            doing("compiling the run's programs"),
-            compiling(run.jobs(state) if start < run.total else []),
-            doing(f"waiting for the batch of step {start + 1}"),
-        ):
-            batches = begun(source)
-        log.restart_clock()
-        with before_leaving(keep):
-            stop.go_on_from(start)
-            if owed:  # the run ended after this step was saved and before its AP was
-                _evaluate(run, state, log, stop)
-        while done < run.total:
-            with before_leaving(keep), stop.at_once(), doing(f"waiting for the batch of step {done + 1}"):
-                batch = next(batches)
-            # Nothing goes from host to device, or back, that is not said here.
-            with doing(f"starting step {done + 1}"), jax.transfer_guard("disallow"):
-                state, output = run.step(state, run.frozen, split_batch(batch, run.mesh))
-                window.add(output)
-            log.step()
-            done += 1
-            evaluate = _is_evaluated(run, done)
-            save = evaluate or done % options.checkpoint_every == 0
-            with doing(f"waiting for the devices to end step {done}"):
-                if (done - 1) % options.log_every == 0 and len(window) > 1:  # a step late: the newest is not waited for
-                    log.window(done - 1, *window.close(done - 1, keep=1))
-                    saving.check(manager)
-                if save:
-                    log.window(done, *window.close(done))
-            # After steps left out the newest checkpoint stays one from before them, but for that of an evaluation.
-            if evaluate or (save and not window.skipped_in_a_row):
-                saving.save(manager, state, run.meta)
-            with before_leaving(keep):
-                stop.check(done)
-                if evaluate:
-                    _evaluate(run, state, log, stop)
-    log.close()
-    saving.finish(manager)
-
-
-def _is_evaluated(run: Run, step: int) -> bool:
-    """Whether there is an evaluation after so many steps."""
-    return step % (run.plan.steps_per_epoch * run.options.train.eval_every) == 0 or step == run.total
-
-
-def _evaluate(run: Run, state: TrainState, log: RunLog, stop: Interruptions) -> None:
-    """Evaluate a state that was saved, write all that was found, and note the AP with the checkpoint.
-
-    That comes last: a run that ends before it evaluates again, and writes the same.
-    """
-    since, step = time.monotonic(), int(state.step)
-    with stop.at_once(), doing(f"evaluating after step {step}"):
-        results = run.evaluator(evaluated_variables(state))
-    main = results[run.options.evaluation.network]
-    if hosts.is_writer():
-        write_metrics(run.workdir, {name: result.metrics for name, result in results.items()})
-        write_detections(run.workdir, main.detections)
-    log.evaluation(step, results, time.monotonic() - since)
-    log.pictures(step, run.evaluator.pictures(main.detections))
-    saving.note_ap(run.manager, step, main.metrics.overall["AP"] or 0.0)
-    log.restart_clock()
+            self.run_log.close()

@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def watch(limit_s: float) -> Iterator[None]:
-    """While within, warn whenever nothing that `progress` is told of began or ended for `limit_s`, and again as often.
+    """While within, warn whenever no activity that `progress` notes started or ended for `limit_s`, and again as often.
 
     The warning names what is being done, since when, and where in the code the thread is that called.
 

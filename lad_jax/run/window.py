@@ -1,4 +1,4 @@
-"""What the steps tell, gathered between two lines of the log."""
+"""Figures of the steps, gathered between two lines of the log."""
 
 import logging
 
@@ -20,7 +20,7 @@ class Window:
     def __init__(self, dataset: DataSet, options: TrainOptions) -> None:
         self._dataset, self._options = dataset, options
         self.skipped_in_a_row = 0
-        """Steps left out up to the last of the window closed last."""
+        """Steps left out up to the last that was taken."""
         self._outputs: list[StepOutput] = []
         self._unreadable: set[str] = set()
 
@@ -29,13 +29,13 @@ class Window:
         return len(self._outputs)
 
     def add(self, output: StepOutput) -> None:
-        """Add a step that was begun. Waits for the one before it: the host is never more than a step ahead."""
+        """Add a step that was started. Waits for the one before it: the host is never more than a step ahead."""
         jax.copy_to_host_async(output)
         self._outputs.append(output)
         self._outputs[-2:-1] = jax.device_get(self._outputs[-2:-1])
 
-    def close(self, step: int, *, keep: int = 0) -> tuple[dict[str, float], list[list[int]]]:
-        """Mean scalars of the steps that were applied, and the image ids of all; names the images that gave trouble.
+    def take(self, step: int, *, keep: int = 0) -> tuple[dict[str, float], list[list[int]]]:
+        """Take steps out: mean scalars of those applied, and image ids of all; names the images that gave trouble.
 
         Args:
           step: number of the last one.

@@ -6,6 +6,8 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ import pytest
 
 from lad_jax.commands import recipe
 from lad_jax.errors import InputError
-from lad_jax.run import saving
+from lad_jax.run import lock, saving
 from lad_jax.run.meta import Meta
 
 ROOT = Path(__file__).parents[2]
@@ -251,3 +253,49 @@ def test_the_first_failure_ends_it(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"exit status 3 of\n  python -c 'raise SystemExit\(3\)'\n.*call this program"):
         recipe.run([failing, after])
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("is_done", [True, False], ids=["done", "cut off"])
+def test_a_teacher_that_another_recipe_trains_is_waited_for(
+    is_done: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The other run ends its training; or it ends before, and this recipe goes on with it."""
+    workdir, ran, holds = tmp_path / "run", tmp_path / "ran", threading.Event()
+    checkpoint_folder = workdir / "checkpoints" / "1"
+    workdir.mkdir()
+
+    def other_run() -> None:
+        with lock.hold(workdir):
+            holds.set()
+            time.sleep(1)
+            (checkpoint_folder if is_done else checkpoint_folder / "optimizer").mkdir(parents=True)
+
+    monkeypatch.setattr(recipe, "POLL_S", 0.05)
+    thread = threading.Thread(target=other_run)
+    thread.start()
+    assert holds.wait(20)
+    recipe.run([recipe.Stage(("-c", f"open('{ran}', 'w')"), "to be run", None, workdir, 1)])
+    thread.join()
+    said = capsys.readouterr().out
+    assert said.startswith(f"waiting for another run to end in {workdir}: process {os.getpid()} on")
+    assert said.count("waiting") == 1
+    assert ran.exists() != is_done
+
+
+def test_of_two_recipes_that_start_at_the_same_moment_one_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its command finds the workdir free, and is refused when it gets there."""
+    answers = iter([None, lock.Holder(), lock.Holder(), lock.Holder(), None])
+
+    def living_holder(workdir: Path) -> lock.Holder | None:
+        answer = next(answers)
+        if answer is None and (tmp_path / "started").exists():
+            (workdir / "checkpoints" / "1").mkdir(parents=True)
+        return answer
+
+    monkeypatch.setattr(recipe, "POLL_S", 0.0)
+    monkeypatch.setattr(lock, "living_holder", living_holder)
+    refused = ("-c", f"open('{tmp_path / 'started'}', 'x'); raise SystemExit(2)")
+    recipe.run([recipe.Stage(refused, "to be run", None, tmp_path, 1)])
+    assert "waiting for another run to end" in capsys.readouterr().out and not list(answers)

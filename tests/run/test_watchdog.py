@@ -8,7 +8,7 @@ import time
 import pytest
 
 from lad_jax import progress
-from lad_jax.progress import doing, waiting
+from lad_jax.progress import activities, activity
 from lad_jax.run import train as loop
 from lad_jax.run import watchdog
 from lad_jax.run.watchdog import watch
@@ -30,7 +30,7 @@ def sleep_deeply():
 
 
 def test_what_hangs_is_named_again_and_again(caplog):
-    with watch(0.1), doing("evaluating after step 3"), doing("waiting for batch 7"):
+    with watch(0.1), activity("evaluating after step 3"), activity("waiting for batch 7"):
         sleep_deeply()
     first, second, *_ = told(caplog)
     assert "nothing has ended for 0 s: the run is waiting for batch 7 while evaluating after step 3. It is at" in first
@@ -45,7 +45,7 @@ def test_what_goes_on_is_not_named(pause_s, is_named, caplog, monkeypatch):
     """Batches that take less than the limit each, and in all much longer; by a clock of our own."""
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    batches = waiting(itertools.repeat(None), "batch")
+    batches = activities(itertools.repeat(None), "batch")
     next(batches)
 
     class Ended(threading.Event):
@@ -63,7 +63,7 @@ def test_what_goes_on_is_not_named(pause_s, is_named, caplog, monkeypatch):
 
 
 def test_it_can_be_turned_off(caplog):
-    with watch(0.0), doing("a step"):
+    with watch(0.0), activity("a step"):
         time.sleep(0.1)
     assert not told(caplog)
 
@@ -73,8 +73,8 @@ def test_what_is_waited_for_has_a_number():
         yield progress.current()
         yield progress.current()
 
-    assert list(waiting(items(), "batch")) == [("waiting for batch 1",), ("waiting for batch 2",)]
-    with pytest.raises(ZeroDivisionError), doing("a step"):
+    assert list(activities(items(), "batch")) == [("waiting for batch 1",), ("waiting for batch 2",)]
+    with pytest.raises(ZeroDivisionError), activity("a step"):
         1 / 0  # noqa: B018
     assert progress.current() == ()
 

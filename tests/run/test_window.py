@@ -32,7 +32,7 @@ def closed(*outputs: StepOutput):
     window = Window(DATASET, TrainOptions())
     for o in outputs:
         window.add(o)
-    return window.close(10)
+    return window.take(10)
 
 
 def test_means_and_ids() -> None:
@@ -69,7 +69,7 @@ def test_more_than_max_skipped_in_a_row_end_the_run(log_every: int) -> None:
         for step, o in enumerate(outputs, start=1):
             window.add(o)
             if step % log_every == 0:
-                window.close(step)
+                window.take(step)
 
     said = (
         rf"^step 7 cannot be applied \(4 in a row\): student/loss_box .*\[{IDS[2]}\]\. Lower config\.optimizer\.learn"
@@ -83,17 +83,17 @@ def test_stop_ends_the_run_at_once() -> None:
     window.add(output())
     window.add(lost(1))
     with pytest.raises(InputError, match=rf"step 10 cannot be applied .*image ids \[{IDS[0]}\]"):
-        window.close(10)
+        window.take(10)
 
 
 def test_a_step_that_is_under_way_is_left_for_the_next_line() -> None:
     window = Window(DATASET, TrainOptions())
     for loss in (1.0, 2.0, 6.0):
         window.add(jax.device_put(output(loss)))
-    scalars, ids = window.close(9, keep=1)
+    scalars, ids = window.take(9, keep=1)
     assert scalars["loss"] == 1.5 and len(ids) == 2 and len(window) == 1
     window.add(jax.device_put(output(8.0)))
-    scalars, ids = window.close(11)
+    scalars, ids = window.take(11)
     assert scalars["loss"] == 7.0 and len(ids) == 2 and len(window) == 0
 
 
@@ -114,6 +114,6 @@ def test_a_step_that_is_added_is_not_waited_for() -> None:
     window = Window(DATASET, TrainOptions())
     window.add(jax.device_put(output(3.0)))
     window.add(output()._replace(scalars={"loss": loss, "gradient_norm": np.float32(1)}))
-    assert window.close(1, keep=1)[0]["loss"] == 3.0
+    assert window.take(1, keep=1)[0]["loss"] == 3.0
     assert not loss.waited
-    assert window.close(2)[0]["loss"] == 5.0 and loss.waited
+    assert window.take(2)[0]["loss"] == 5.0 and loss.waited
