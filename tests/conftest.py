@@ -19,12 +19,26 @@ os.environ["XLA_FLAGS"] = " ".join(
 )
 if version("jax").startswith("0.10."):  # later ones have no such flag, and end the process for it
     os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"
+# Arrays of two ranks or two dtypes do not meet unless a line says how; nor in the processes that tests start.
+os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
+os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
 ROOT = Path(__file__).parent.parent
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".cache" / "jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
 
+import jax
+import optax
 import pytest
+from flax.linen import normalization
 from jaxtyping import install_import_hook
+
+MIXED_DTYPES = {
+    (optax.tree, "bias_correction"): "a Python float to the power of an int32 count, under AdamW",
+    (normalization, "_normalize"): "a bfloat16 map less its float32 mean, in Swin",
+}
+"""Functions of libraries that leave it to JAX how dtypes meet, and what meets."""
+for library, name in MIXED_DTYPES:
+    setattr(library, name, jax.numpy_dtype_promotion("standard")(getattr(library, name)))
 
 # Every shape in a signature is checked while the tests run.
 install_import_hook("lad_jax", "beartype.beartype")

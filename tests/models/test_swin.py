@@ -84,7 +84,7 @@ def test_attention_equals_the_references_roll(window, shift):
 
 
 def test_perceptron_has_an_exact_gelu():
-    x = jnp.asarray(np.random.default_rng(1).standard_normal((1, 2, 3, 4)), jnp.float32)
+    x = np.random.default_rng(1).standard_normal((1, 2, 3, 4)).astype(np.float32)
     params = params_of(MLP(FLOAT32), x)
     p = jax.tree.map(np.asarray, params["params"])
     y = x @ p["layers_0_0"]["kernel"] + p["layers_0_0"]["bias"]
