@@ -14,23 +14,13 @@ from lad_jax.distill import METHODS, Method, SwitchOptions, policy
 from lad_jax.distill.assignment import assign_batch
 from lad_jax.losses import SoftOptions
 from lad_jax.mesh import MeshOptions, make_mesh, replicate, split_batch
-from lad_jax.models import Detector, ModelOptions, ResNetOptions
 from lad_jax.train.optimizer import OptimizerOptions, make_optimizer
-from lad_jax.train.state import init_state, init_variables
+from lad_jax.train.state import init_state
 from lad_jax.train.step import make_train_step
-from lad_jax.types import Batch, CostTable
-from tests.reference.example import predictions_of, priors_of, truth_of
+from lad_jax.types import CostTable
+from tests.networks import CANVAS, MODEL, OPTIONS, make_batch, padded, random_predictions, varied
+from tests.reference.example import priors_of
 
-OPTIONS = ModelOptions(
-    backbone=ResNetOptions(depth=10, width=8, frozen_stages=-1),
-    first_level=4,
-    n_levels=2,
-    anchor_scale=2.0,
-    channels=16,
-    tower_convs=1,
-    norm_groups=4,
-)
-MODEL, CANVAS, N_CLASSES = Detector(OPTIONS, 3), (64, 96), 3
 ASSIGNER = make_assigner(AssignerOptions(), OPTIONS.n_levels)
 RATE = 0.01
 VARIANTS = {
@@ -64,29 +54,7 @@ def parts(variant, ema_decay=0.0, soft=SOFT, mesh=None, **changes):
     return method, optimizer, jax.jit(step)
 
 
-@functools.cache
-def varied(model, seed):
-    """Starting weights, the head's made larger so that predictions, and with them the costs, vary."""
-    return jax.tree_util.tree_map_with_path(
-        lambda path, x: x * 8 if path[1].key == "bbox_head" and path[-1].key == "kernel" else x,
-        init_variables(model, seed),
-    )
-
-
 variables = functools.partial(varied, MODEL)
-
-
-def objects(seed, n):
-    rng = np.random.default_rng(seed)
-    corner, side = rng.uniform(0, (60, 40), (n, 2)), np.exp(rng.uniform(2, 4, (n, 2)))
-    return np.concatenate([corner, corner + side], axis=1), rng.integers(0, N_CLASSES, n)
-
-
-def make_batch(n=4, size=8):
-    images = np.random.default_rng(0).integers(0, 256, (n, *CANVAS, 3), np.uint8)
-    hw = jnp.asarray([CANVAS if i % 2 else (50, 60) for i in range(n)], jnp.int32)
-    truth = truth_of([objects(i, i % 4 + 1) for i in range(n)], size)
-    return Batch(jnp.asarray(images), truth, hw, hw, jnp.ones((n, 2)), jnp.arange(n), jnp.ones(n, bool))
 
 
 def run(variant, student, teacher, batch, *, mesh=None, **changes):
@@ -160,15 +128,6 @@ def test_moving_average():
     assert_same(state.ema["student"], expected["params"], rtol=1e-6)
 
 
-def padded(batch, extra):
-    """More rows, of junk that does not count, and more object rows."""
-    n = len(batch.images)
-    junk = make_batch(n + extra, 16)
-    truth = truth_of([objects(i, i % 4 + 1) for i in range(n)] + [objects(9, 3)] * extra, 16)
-    images = jnp.concatenate([batch.images, junk.images[n:]])
-    return junk._replace(images=images, truth=truth, valid=jnp.arange(n + extra) < n)
-
-
 def test_padding_the_batch_and_the_objects_changes_nothing(paa):
     new, output = run("paa", variables(0), None, padded(make_batch(), 4))
     assert_same(new, paa[0], rtol=1e-4, atol=1e-6)
@@ -205,10 +164,7 @@ BATCH = make_batch()
 PRIORS = priors_of(CANVAS, BATCH.image_hw, OPTIONS.strides, OPTIONS.anchor_scale)
 
 
-def predictions(seed):
-    rng, shape = np.random.default_rng(seed), PRIORS.valid.shape
-    raw = (rng.normal(-3, 1, (*shape, N_CLASSES)), rng.normal(0, 0.8, (*shape, 4)), rng.normal(0, 1, shape))
-    return predictions_of(*(x.astype(np.float32) for x in raw), PRIORS.boxes)
+predictions = functools.partial(random_predictions, PRIORS)
 
 
 @functools.partial(jax.jit, static_argnames="method")

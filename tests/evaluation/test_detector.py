@@ -10,7 +10,9 @@ import pytest
 from lad_jax.evaluation.coco import evaluate
 from lad_jax.evaluation.detector import detect, make_detector
 from lad_jax.evaluation.postprocess import PostprocessOptions
-from lad_jax.types import Batch, GroundTruth, Predictions
+from lad_jax.types import Predictions
+from tests.networks import batch_of
+from tests.reference.example import NO_OBJECTS, truth_of
 
 CANVAS, STRIDES = (32, 48), (16, 32)  # 2·3 + 1·2 priors
 IDS = (900_000_000_001, 5, 77, 4)
@@ -25,12 +27,12 @@ def apply(variables, images, image_hw):
     told = images[:, 0, :8].astype(jnp.float32)
     corner = told[..., :2]
     seen = jnp.arange(8) < 2
-    p = jnp.where(seen[:, None] & (told[..., 2:] == jnp.arange(2)), variables["p"], 1e-6)
+    p = jnp.where(seen[None, :, None] & (told[..., 2:] == jnp.arange(2.0)[None, None]), variables["p"], 1e-6)
     return Predictions(
         class_log_p=jnp.log(p),
         class_log_not_p=jnp.log1p(-p),
         box_deltas=jnp.zeros((*p.shape[:2], 4)),
-        boxes=jnp.concatenate([corner, corner + jnp.array([10.0, 8.0])], axis=-1),
+        boxes=jnp.concatenate([corner, corner + jnp.array([10.0, 8.0])[None, None]], axis=-1),
         quality_logit=jnp.full(p.shape[:2], 20.0),
     )
 
@@ -39,16 +41,8 @@ def batch(rows, valid, told, scale=(1.0, 1.0)):
     count = len(rows)
     images = np.zeros((count, *CANVAS, 3), np.uint8)
     images[:, 0, :2] = told
-    return Batch(
-        images=images,
-        truth=GroundTruth(
-            np.zeros((count, 8, 4), np.float32), np.zeros((count, 8), np.int32), *np.zeros((2, count, 8), bool)
-        ),
-        image_hw=np.tile(np.array(CANVAS, np.int32), (count, 1)),
-        original_hw=np.tile(np.array(CANVAS, np.int32), (count, 1)),
-        scale=np.tile(np.array(scale, np.float32), (count, 1)),
-        position=np.array(rows, np.int32),
-        valid=np.array(valid),
+    return batch_of(images, truth_of([NO_OBJECTS] * count))._replace(
+        scale=np.tile(np.array(scale, np.float32), (count, 1)), position=np.array(rows, np.int32), valid=np.array(valid)
     )
 
 

@@ -35,6 +35,7 @@ from lad_jax.models.detector import IMAGENET_MEAN, IMAGENET_STD, normalise
 from lad_jax.models.resnet import STAGES
 from lad_jax.types import Assignment, Batch
 from lad_jax.weights.names import reference_name
+from tests import networks
 from tests.reference.example import priors_of, truth_of
 
 OPTIMISED = {"xla_backend_optimization_level": 3}
@@ -112,19 +113,10 @@ def batch_of(arrays) -> Batch:
     pixels = arrays["images"] * np.array(IMAGENET_STD) + np.array(IMAGENET_MEAN)
     images, hw = jnp.asarray(np.round(pixels).clip(0, 255).astype(np.uint8)), jnp.asarray(arrays["image_hw"], jnp.int32)
     np.testing.assert_allclose(normalise(images, hw, ModelOptions()), arrays["images"], atol=2e-6)
-    n = len(images)
     objects = [
         (arrays["gt_boxes"][i, :count], arrays["gt_labels"][i, :count]) for i, count in enumerate(arrays["gt_count"])
     ]
-    return Batch(
-        images=images,
-        truth=truth_of(objects, arrays["gt_boxes"].shape[1]),
-        image_hw=hw,
-        original_hw=hw,
-        scale=jnp.ones((n, 2)),
-        position=jnp.arange(n),
-        valid=jnp.ones(n, bool),
-    )
+    return networks.batch_of(images, truth_of(objects, arrays["gt_boxes"].shape[1]), hw)
 
 
 def priors(model: Detector, batch: Batch):

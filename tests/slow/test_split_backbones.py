@@ -9,8 +9,8 @@ from lad_jax.mesh import MeshOptions, by_part, make_mesh, replicate, split_batch
 from lad_jax.models import Detector
 from lad_jax.train.state import init_variables
 from lad_jax.types import Batch
+from tests.networks import of_family
 from tests.reference.example import truth_of
-from tests.run.test_families import model as model_of
 
 
 def batch_of(height):
@@ -25,7 +25,7 @@ def batch_of(height):
 @pytest.mark.parametrize("family", ["swin", "dcn"])
 def test_gradients_are_those_of_one_device(family, height):
     """With maps that divide, stop dividing on the way, and have windows on both devices; offsets are not zero."""
-    model = Detector(model_of(family), 3)
+    model = Detector(of_family(family), 3)
     noise = np.random.default_rng(1)
     variables = jax.tree.map(
         lambda x: np.asarray(x + 0.02 * noise.normal(size=x.shape), x.dtype), init_variables(model, 0)

@@ -13,23 +13,16 @@ from lad_jax.data.synthetic import SyntheticShapes
 from lad_jax.distill import METHODS
 from lad_jax.errors import InputError
 from lad_jax.mesh import MeshOptions, make_mesh, replicate
-from lad_jax.models import Detector, ModelOptions, ResNetOptions
+from lad_jax.models import Detector
 from lad_jax.train.debug import debugged, first_not_finite
 from lad_jax.train.finite import describe
 from lad_jax.train.optimizer import OptimizerOptions, make_optimizer
 from lad_jax.train.state import init_state, init_variables
 from lad_jax.train.step import make_train_step
-from lad_jax.types import Batch
+from tests import networks
+from tests.networks import N_CLASSES, OPTIONS, noise
 from tests.reference.example import truth_of
 
-OPTIONS = ModelOptions(
-    backbone=ResNetOptions(depth=10, width=4, norm="group", norm_groups=2, frozen_stages=-1),
-    n_levels=3,
-    anchor_scale=4.0,
-    channels=4,
-    tower_convs=1,
-    norm_groups=2,
-)
 SOUND, NO_LOSS, NO_GRADIENT = 0, 101, 102
 """Values of a picture's first pixel, by which the network below knows what to do."""
 DATASET = SyntheticShapes(SyntheticOptions(train=4, size=96), "train")
@@ -48,20 +41,18 @@ class Fragile(Detector):
         return out._replace(class_log_p=jnp.where(mark == NO_LOSS, jnp.nan, log_p + nothing))
 
 
-MODEL = Fragile(OPTIONS, 2)
+MODEL = Fragile(OPTIONS, N_CLASSES)
 
 
 def batch_of(*marks):
-    images = np.random.default_rng(0).integers(0, 256, (4, 64, 96, 3), np.uint8)
+    images = noise(4)
     images[:, 0, 0, 0] = marks
-    hw, rows = jnp.asarray([(64, 96)] * 4, jnp.int32), jnp.arange(4)
-    truth = truth_of([([[5.0, 8, 40, 50], [30, 10, 90, 60]], [0, 1])] * 4)
-    return Batch(jnp.asarray(images), truth, hw, hw, jnp.ones((4, 2)), rows, rows >= 0)
+    return networks.batch_of(images, truth_of([([[5.0, 8, 40, 50], [30, 10, 90, 60]], [0, 1])] * 4))
 
 
 def rate(step):
     """Rises with the step."""
-    return 0.01 * (1 + step)
+    return 0.01 * (1.0 + step.astype(jnp.float32))
 
 
 OPTIMIZER = make_optimizer(OptimizerOptions(kind="adamw"), rate, {"student": OPTIONS})
