@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from lad_jax.config import from_config, to_config
-from lad_jax.distill import METHODS
 from lad_jax.errors import InputError
 from lad_jax.models import ModelOptions
 from lad_jax.options import RunOptions, TeacherOptions
@@ -16,11 +15,6 @@ def options(**changes):
     config = to_config(RunOptions())
     config.update_from_flattened_dict({key.replace("__", "."): value for key, value in changes.items()})
     return from_config(RunOptions, config)
-
-
-@pytest.mark.parametrize("method", sorted(METHODS))
-def test_every_method_is_an_option(method):
-    assert options(method=method).policy == METHODS[method]
 
 
 def test_the_released_weights_of_soft_labels():

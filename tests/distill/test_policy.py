@@ -162,18 +162,3 @@ def test_a_cohort_of_three_takes_the_best_of_each_cell():
     np.testing.assert_array_equal(of_three[0], np.where(is_candidate[0], 2, -1))  # the most spread costs
     np.testing.assert_array_equal(of_three[1], of_two[1])  # costs without spread
     np.testing.assert_array_equal(np.asarray(table.cost[0])[is_candidate[0]], third.cost[0][is_candidate[0]])
-
-
-def test_methods():
-    """The table of design 1."""
-    soft = {name for name, m in METHODS.items() if "soft" in m.losses}
-    assert {name: (m.trained, m.costs_from, m.frozen) for name, m in METHODS.items()} == {
-        "paa": (("student",), ("student",), ()),
-        "soft_label": (("student",), ("student",), ("teacher",)),
-        "lad": (("student",), ("teacher",), ("teacher",)),
-        "solad": (("student",), ("teacher",), ("teacher",)),
-        "dynamic_lad": (("student",), ("student", "teacher"), ("teacher",)),
-        "colad": (("student", "teacher"), ("student", "teacher"), ()),
-    }
-    assert soft == {"soft_label", "solad"} and METHODS["soft_label"].losses == ("soft",)
-    assert {name for name, m in METHODS.items() if m.box_weighting == "iou"} == {"paa", "soft_label"}
