@@ -44,19 +44,6 @@ for library, name in MIXED_DTYPES:
 install_import_hook("lad_jax", "beartype.beartype")
 
 
-LONGEST = (
-    *("test_readme.py", "test_families.py", "test_hosts.py", "test_mixed_run.py", "test_run.py", "test_devices.py"),
-    *("test_folder_run.py", "test_recipe.py", "test_survival.py", "test_skipped_run.py", "test_varied_run.py"),
-    *("test_finite.py", "test_mask_padding.py", "test_backbones.py", "test_configs.py", "test_laws.py"),
-    "test_faults.py",
-)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first, so that two workers end at about the same time (with `--no-loadscope-reorder`)."""
-    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
-
-
 def _absent(reason: str) -> NoReturn:
     """Skip the test; where CI runs, everything has to be there."""
     if os.environ.get("CI") == "true":
