@@ -19,10 +19,10 @@ demo: .venv/run
 	$(BIN)/python -m scripts.demo --output=runs/demo
 
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-golden: .venv/test
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/golden
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests/golden
 
 test-slow: .venv/test
 	$(BIN)/python -m pytest -m slow

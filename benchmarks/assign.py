@@ -49,7 +49,7 @@ def inputs(canvas, batch, n_classes, n_objects):
         class_log_p=jax.nn.log_sigmoid(logits),
         class_log_not_p=jax.nn.log_sigmoid(-logits),
         box_deltas=jnp.asarray(deltas),
-        boxes=boxes.decode(jnp.asarray(priors.boxes), jnp.asarray(deltas)),
+        boxes=boxes.decode(jnp.asarray(priors.boxes)[None], jnp.asarray(deltas)),
         quality_logit=jnp.zeros((batch, n)),
     )
     return jax.tree.map(jnp.asarray, priors), logits, predictions, truth

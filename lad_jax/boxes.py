@@ -51,7 +51,8 @@ def encode(priors: Float[Array, "... 4"], boxes: Float[Array, "... 4"]) -> Float
     """Deltas (dx, dy, dw, dh) that `decode` takes from `priors` to `boxes`."""
     size, target = priors[..., 2:] - priors[..., :2], boxes[..., 2:] - boxes[..., :2]
     shift = ((boxes[..., :2] + boxes[..., 2:]) - (priors[..., :2] + priors[..., 2:])) / 2 / size
-    return jnp.concatenate([shift, jnp.log(target / size)], axis=-1) / jnp.array(DELTA_STD)
+    deltas = jnp.concatenate([shift, jnp.log(target / size)], axis=-1)
+    return deltas / jnp.broadcast_to(jnp.array(DELTA_STD), deltas.shape)
 
 
 def decode(priors: Float[Array, "... 4"], deltas: Float[Array, "... 4"]) -> Float[Array, "... 4"]:
@@ -59,7 +60,7 @@ def decode(priors: Float[Array, "... 4"], deltas: Float[Array, "... 4"]) -> Floa
 
     Not clipped to the image.
     """
-    deltas = deltas * jnp.array(DELTA_STD)
+    deltas = deltas * jnp.broadcast_to(jnp.array(DELTA_STD), deltas.shape)
     size = priors[..., 2:] - priors[..., :2]
     centre = (priors[..., :2] + priors[..., 2:]) / 2 + size * deltas[..., :2]
     half = size * jnp.exp(jnp.clip(deltas[..., 2:], -MAX_LOG_RATIO, MAX_LOG_RATIO)) / 2
@@ -69,4 +70,4 @@ def decode(priors: Float[Array, "... 4"], deltas: Float[Array, "... 4"]) -> Floa
 def clip(boxes: Float[Array, "... 4"], hw: Float[Array, "2"]) -> Float[Array, "... 4"]:
     """Boxes limited to x in [0, width], y in [0, height]."""
     limit = jnp.stack([hw[1], hw[0], hw[1], hw[0]])
-    return jnp.clip(boxes, 0.0, limit)
+    return jnp.clip(boxes, 0.0, jnp.broadcast_to(limit, boxes.shape))

@@ -179,7 +179,7 @@ def _fit(y: Float[Array, "*V"], sets: _Sets) -> tuple[_Parameters, Int[Array, "*
         likelihood = sets.total(jnp.where(sets.mask, log_density, 0.0)) / count
         new = _maximisation(y, count, log_odds, sets), likelihood, jnp.abs(likelihood - previous) < TOLERANCE
         kept = jax.tree.map(partial(jnp.where, converged), (parameters, previous, converged), new)
-        return *kept, iterations + ~converged
+        return *kept, iterations + (~converged).astype(jnp.int32)
 
     def unfinished(state):
         _, _, converged, iterations = state
@@ -227,7 +227,7 @@ def _log_odds(y: Float[Array, "*V"], p: _Parameters) -> Float[Array, "*V"]:
 
 def _log_density(y: Float[Array, "*V"], p: _Parameters) -> Float[Array, "*V"]:
     log_odds = _log_odds(y, p)
-    squared = (y - p.mean) ** 2 / p.variance
+    squared = (y[None] - p.mean) ** 2 / p.variance
     component = p.log_weight - (jnp.log(2 * jnp.pi) + squared + jnp.log(p.variance)) / 2
     likelier = jnp.where(log_odds > 0, component[0], component[1])
     return likelier + jnp.log1p(jnp.exp(-jnp.abs(log_odds)))
@@ -237,23 +237,23 @@ def _maximisation(
     y: Float[Array, "*V"], count: Float[Array, "*K"], log_odds: Float[Array, "*V"], sets: _Sets
 ) -> _Parameters:
     keep = sets.mask.astype(y.dtype)
-    share = jax.nn.sigmoid(jnp.stack([log_odds, -log_odds])) * keep
+    share = jax.nn.sigmoid(jnp.stack([log_odds, -log_odds])) * keep[None]
     # The contrasts, from t = (share₀ - share₁) / 2, which is small and exact where the shares are both near 1/2.
     t = jnp.tanh(log_odds / 2) / 2 * keep
     n0, n1, y0, y1, t_sum, t_y, t_yy, y_sum, yy_sum = sets.total(
-        jnp.stack([*share, *(share * y), t, t * y, t * y * y, y, y * y])
+        jnp.stack([*share, *(share * y[None]), t, t * y, t * y * y, y, y * y])
     )
     total = jnp.stack([n0, n1]) + COUNT_FLOOR
     n0, n1 = total
     mean = jnp.stack([y0, y1]) / total
-    variance = sets.total(share * (y - sets.spread(mean)) ** 2) / total + VARIANCE_FLOOR
+    variance = sets.total(share * (y[None] - sets.spread(mean)) ** 2) / total + VARIANCE_FLOOR
     mean_contrast = (y_sum * t_sum - count * t_y) / (n0 * n1)
     variance_contrast = (yy_sum * t_sum - count * t_yy) / (n0 * n1) - mean_contrast * (mean[0] + mean[1])
     difference = variance[1] - variance[0]
     return _Parameters(
         mean=mean,
         variance=variance,
-        log_weight=jnp.log(total / (n0 + n1)),
+        log_weight=jnp.log(total / (n0 + n1)[None]),
         mean_contrast=mean_contrast,
         variance_contrast=jnp.where(jnp.abs(difference) > variance[0] / 2, difference, variance_contrast),
         weight_contrast=jnp.where(jnp.abs(t_sum) <= 0.1 * count, jnp.log1p(2 * t_sum / n1), jnp.log(n0 / n1)),

@@ -49,4 +49,4 @@ def own_extent(image_hw: Int[Array, "*B 2"]) -> Int[Array, "*B 2"]:
 def within(priors: Priors, image_hw: Int[Array, "2"]) -> Priors:
     """The priors with `valid` cleared where the cell starts beyond the image's own extent."""
     extent = own_extent(jnp.asarray(image_hw))
-    return priors._replace(valid=jnp.all(jnp.asarray(priors.levels.corners) < extent[::-1], axis=1))
+    return priors._replace(valid=jnp.all(jnp.asarray(priors.levels.corners) < extent[None, ::-1], axis=1))

@@ -1,13 +1,56 @@
-"""How the benchmarks tell parts of a step apart. That they run: `test_readme.py`."""
+"""Every benchmark runs at a tiny size and prints its table (`benchmarks.step`: `test_readme.py`); what they compute."""
 
-import jax
-import jax.numpy as jnp
-import numpy as np
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
+from benchmarks import aot
 from benchmarks._measure import Times, ratio
 from benchmarks._parts import OTHER, part_of
-from benchmarks._profile import Event, parse, profile, shares
+from benchmarks._profile import Event, parse, shares
+from tests.networks import TINY
+
+MODEL = [f"--config.model.{key}={value}" for key, value in TINY.items()]
+CANVAS = ["--height=64", "--width=96"]
+STEP = ["--config=configs/base.py", *MODEL, *CANVAS, "--runs=1"]
+COMMANDS = {
+    "assign": [*CANVAS, "--batch=2", "--classes=3", "--objects=1,7", "--literal=7", "--repeats=1"],
+    "canvases": [],
+    "inference": [*MODEL, *CANVAS, "--batch=1,2", "--classes=3", "--runs=1", "--beside="],
+    "loader": ["--workers=0", *CANVAS, "--short_side=64", "--batch=2", "--batches=2", "--rounds=1", "--files=4"],
+    "xla_flags": ["--rounds=1", "--only=default,fast math", "--", *STEP],
+    "aot": [
+        *("--configs=configs/narrow.py:colad_r50_r101_1x", "--topologies=v5e:2x2", "--remat=all", "--pictures=2"),
+        *(*CANVAS, "--objects=8"),
+    ],
+}
+
+
+def run(name: str) -> list[str]:
+    """The rows of the tables that a benchmark prints: what follows the line under a head."""
+    command = [sys.executable, "-m", f"benchmarks.{name}", *COMMANDS[name]]
+    ended = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    tables = re.findall(r"^\|[-:| ]+\|\n((?:\|.*\n)+)", ended.stdout, re.MULTILINE)
+    return [row for table in tables for row in table.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("name", "n_rows"), [("assign", 2), ("canvases", 13), ("inference", 2), ("loader", 1), ("xla_flags", 2)]
+)
+def test_runs_and_prints_its_table(name: str, n_rows: int) -> None:
+    assert len(run(name)) >= n_rows
+
+
+@pytest.mark.slow
+def test_compiles_for_a_tpu_and_prints_its_table() -> None:
+    pytest.importorskip("libtpu", reason="libtpu is not installed: pip install 'lad-jax[tpu]'")
+    [row] = run("aot")
+    assert "refused" not in row
+
 
 PROGRAM = """
 %fused (param_0: f32[8]) -> f32[8] {
@@ -73,23 +116,37 @@ def test_part_of(scope: str, part: str):
     assert part_of(scope, ("student", "teacher")) == part
 
 
-def test_a_profile_adds_up_and_finds_the_part_that_works():
-    def f(x):
-        with jax.named_scope("heavy"):
-            y = jnp.sin(x @ x)
-        with jax.named_scope("light"):
-            return jnp.cumsum(y[0])
-
-    x = jnp.asarray(np.random.default_rng(0).normal(size=(700, 700)), jnp.float32)
-    program = jax.jit(f).lower(x).compile()
-    seen = profile(program, lambda: jax.block_until_ready(program(x)), runs=3)
-    seconds = {"heavy": 0.0, "light": 0.0}
-    for scope, time in seen.by_scope.items():
-        for name in seconds:
-            seconds[name] += time if name in scope else 0.0
-    assert 0 <= seen.idle < seen.wall, "time that instructions share was counted once"
-    assert seconds["heavy"] > 20 * seconds["light"] > 0
-
-
 def test_ratio_is_of_runs_of_the_same_turn():
     assert ratio(Times([2, 20, 200]), Times([1, 10, 50])) == 2
+
+
+@pytest.mark.parametrize("start", [1, 4, 6, 50])
+@pytest.mark.parametrize(("fixed", "each", "limit"), [(0.5, 2.4, 15.75), (3.0, 0.9, 95.0), (9.0, 8.0, 15.75)])
+def test_search_for_what_fits_a_chip_finds_the_largest_that_fits(fixed, each, limit, start):
+    compiled = []
+
+    def figures_of(n):
+        compiled.append(n)
+        memory = fixed + each * n + 0.01 * n % 0.05
+        figures = {"memory_gib": {"arguments": 0.8 * fixed, "temporaries": memory - 0.8 * fixed}}
+        return figures if memory <= 1.1 * limit else {"refused": "too much"}
+
+    n = aot.largest(figures_of, start, limit)
+    assert n == max([i for i in range(200) if fixed + each * i + 0.01 * i % 0.05 <= limit])
+    assert not n or n in compiled
+    assert len(compiled) == len(set(compiled)) <= 6
+
+
+def test_collectives_in_the_text_of_a_tpu():
+    """With layouts, comments, one-byte and two-byte types, and pairs that begin and end."""
+    text = """
+  %all-reduce.1 = (bf16[]{:T(256)}, /*index=1*/bf16[3,3,128]{2,1,0:T(8,128)(2,1)}) all-reduce(%a, %b), channel_id=1
+  %all-gather-start.2 = (f32[4]{0:T(128)}, f32[16]{0:T(128)}) all-gather-start(%c), dimensions={0}
+  %all-gather-done.2 = f32[16]{0:T(128)} all-gather-done(%all-gather-start.2)
+  ROOT %all-reduce.3 = pred[]{:T(512)} all-reduce(%d), to_apply=%or
+  %get-tuple-element.4 = bf16[]{:T(256)} get-tuple-element(%all-reduce.1), index=0
+"""
+    assert aot.collectives(text) == {
+        "all-reduce": {"count": 2, "bytes": 2 + 2 * 9 * 128 + 1},
+        "all-gather": {"count": 1, "bytes": 64},
+    }

@@ -68,7 +68,7 @@ def test_giou_is_bounded_symmetric_and_below_iou():
     giou, iou = boxes.giou(a, b), boxes.iou(a, b)
     assert (giou >= -1).all() and (giou <= iou + 1e-6).all()
     np.testing.assert_allclose(giou, boxes.giou(b, a), atol=1e-6)
-    moved = jnp.array([7.0, -3, 7, -3])
+    moved = jnp.array([[7.0, -3, 7, -3]])
     np.testing.assert_allclose(boxes.giou(a + moved, b + moved), giou, atol=1e-4)
 
 

@@ -10,25 +10,12 @@ import pytest
 
 from lad_jax.assign import AssignerOptions, make_assigner
 from lad_jax.distill import METHODS, Method, SwitchOptions, assign_batch, policy
-from lad_jax.losses import LossSetting, SoftOptions, make_losses
+from lad_jax.losses import SoftOptions
 from lad_jax.mesh import MeshOptions, make_mesh, replicate, split_batch
-from lad_jax.models import Detector, ModelOptions, ResNetOptions
-from lad_jax.train.optimizer import OptimizerOptions, make_optimizer
-from lad_jax.train.state import init_state, init_variables
-from lad_jax.train.step import TrainStep
-from lad_jax.types import Batch, CostTable, Pictures
-from tests.reference.example import loss_terms, predictions_of, priors_of, scene_of, truth_of
+from lad_jax.types import CostTable
+from tests.networks import CANVAS, MODEL, OPTIONS, make_batch, padded, random_predictions, start, train_step, varied
+from tests.reference.example import loss_terms, priors_of, scene_of
 
-OPTIONS = ModelOptions(
-    backbone=ResNetOptions(depth=10, width=8, frozen_stages=-1),
-    first_level=4,
-    n_levels=2,
-    anchor_scale=2.0,
-    channels=16,
-    tower_convs=1,
-    norm_groups=4,
-)
-MODEL, CANVAS, N_CLASSES = Detector(OPTIONS, 3), (64, 96), 3
 ASSIGNER = make_assigner(AssignerOptions())
 RATE = 0.01
 VARIANTS = {
@@ -44,24 +31,9 @@ VARIANTS = {
 SOFT = SoftOptions()
 
 
-ONE_DEVICE = make_mesh(MeshOptions(data=1), {})
-
-
 @functools.cache
-def step_of(variant, soft=SOFT, mesh=ONE_DEVICE, **changes):
-    method = VARIANTS[variant]
-    return TrainStep(
-        method=method,
-        models=dict.fromkeys(method.networks, MODEL),
-        assigner=ASSIGNER,
-        switch=changes.pop("switch", SwitchOptions()),
-        losses=dict.fromkeys(method.trained, make_losses(method.losses, LossSetting(method.box_weighting, soft))),
-        optimizer=make_optimizer(OptimizerOptions(), lambda _: RATE, dict.fromkeys(method.trained, OPTIONS)),
-        schedule=lambda _: RATE,
-        mesh=mesh,
-        total_steps=10,
-        **changes,
-    )
+def step_of(variant, **changes):
+    return train_step(VARIANTS[variant], **changes)
 
 
 @functools.cache
@@ -69,40 +41,14 @@ def compiled(variant, **changes):
     return jax.jit(step_of(variant, **changes).step)
 
 
-@functools.cache
-def varied(model, seed):
-    """Starting weights, the head's made larger so that predictions, and with them the costs, vary."""
-    return jax.tree_util.tree_map_with_path(
-        lambda path, x: x * 8 if path[1].key == "bbox_head" and path[-1].key == "kernel" else x,
-        init_variables(model, seed),
-    )
-
-
 variables = functools.partial(varied, MODEL)
-
-
-def objects(seed, n):
-    rng = np.random.default_rng(seed)
-    corner, side = rng.uniform(0, (60, 40), (n, 2)), np.exp(rng.uniform(2, 4, (n, 2)))
-    return np.concatenate([corner, corner + side], axis=1), rng.integers(0, N_CLASSES, n)
-
-
-def make_batch(n=4, size=8):
-    images = np.random.default_rng(0).integers(0, 256, (n, *CANVAS, 3), np.uint8)
-    hw = jnp.asarray([CANVAS if i % 2 else (50, 60) for i in range(n)], jnp.int32)
-    truth = truth_of([objects(i, i % 4 + 1) for i in range(n)], size)
-    return Batch(Pictures(jnp.asarray(images), hw, jnp.ones((n, 2))), truth, jnp.arange(n), jnp.ones(n, bool))
 
 
 def run(variant, student, teacher, batch, *, mesh=None, **changes):
     """New variables and output of one step; the teacher is trained or frozen as the method says."""
+    state, frozen = start(step_of(variant, **changes), {"student": student, "teacher": teacher})
     if mesh:
         changes |= {"mesh": mesh}
-    step, method = step_of(variant, **changes), VARIANTS[variant]
-    networks = {"student": student, "teacher": teacher}
-    state = init_state({n: networks[n] for n in method.trained}, step.optimizer, seed=0, ema=False)
-    frozen = {n: networks[n] for n in method.frozen}
-    if mesh:
         state, frozen, batch = replicate(state, mesh), replicate(frozen, mesh), split_batch(batch, mesh)
     state, output = compiled(variant, **changes)(state, frozen, batch)
     return state.variables, output
@@ -162,19 +108,9 @@ def test_moving_average():
     """After a step: 0.9 times the weights before, and 0.1 times those after."""
     step = step_of("plain", ema_decay=0.9)
     before = {"student": variables(0)}
-    start = init_state(before, step.optimizer, seed=0, ema=True)
-    state, _ = jax.jit(step.step)(start, {}, make_batch())
+    state, _ = jax.jit(step.step)(*start(step, before), make_batch())
     expected = jax.tree.map(lambda a, b: 0.9 * a + 0.1 * b, before["student"], state.variables["student"])
     assert_same(state.ema["student"], expected["params"], rtol=1e-6)
-
-
-def padded(batch, extra):
-    """More rows, of junk that does not count, and more object rows."""
-    n = len(batch.valid)
-    junk = make_batch(n + extra, 16)
-    truth = truth_of([objects(i, i % 4 + 1) for i in range(n)] + [objects(9, 3)] * extra, 16)
-    images = jnp.concatenate([batch.pictures.images, junk.pictures.images[n:]])
-    return junk._replace(pictures=junk.pictures._replace(images=images), truth=truth, valid=jnp.arange(n + extra) < n)
 
 
 def test_padding_the_batch_and_the_objects_changes_nothing(paa):
@@ -214,10 +150,7 @@ PRIORS = priors_of(CANVAS, BATCH.pictures.image_hw, OPTIONS.strides, OPTIONS.anc
 SCENE = scene_of(PRIORS, BATCH.truth, BATCH.pictures.image_hw)
 
 
-def predictions(seed):
-    rng, shape = np.random.default_rng(seed), PRIORS.valid.shape
-    raw = (rng.normal(-3, 1, (*shape, N_CLASSES)), rng.normal(0, 0.8, (*shape, 4)), rng.normal(0, 1, shape))
-    return predictions_of(*(x.astype(np.float32) for x in raw), PRIORS.boxes)
+predictions = functools.partial(random_predictions, PRIORS)
 
 
 @functools.partial(jax.jit, static_argnames="method")

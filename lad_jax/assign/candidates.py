@@ -22,7 +22,7 @@ def max_iou_candidates(priors: Priors, truth: GroundTruth, *, min_iou: float) ->
     def visit(state: tuple[Array, ...], visited: tuple[Int[Array, ""], Float[Array, "4"], Bool[Array, ""]]):
         largest, nearest, claimant = state
         index, box, is_object = visited
-        overlap = jnp.where(priors.valid & is_object, boxes.iou(box, priors.boxes), -1.0)
+        overlap = jnp.where(priors.valid & is_object, boxes.iou(box[None], priors.boxes), -1.0)
         # Kept as it is, so that the largest is compared with the very numbers it was taken from.
         overlap = jax.lax.optimization_barrier(overlap)
         nearest = jnp.where(overlap > largest, index, nearest)

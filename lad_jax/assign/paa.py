@@ -103,7 +103,7 @@ def densest_foreground(fitted: mixture.Mixture, costs: Float[Array, "G S"]) -> B
 def densest_any(fitted: mixture.Mixture, costs: Float[Array, "G S"]) -> Bool[Array, "G S"]:
     """Every candidate up to that one; none where the cheaper component has none."""
     densest = masked.argmax(fitted.log_density, fitted.foreground)
-    upto = jnp.arange(costs.shape[1]) <= densest[:, None]
+    upto = jnp.arange(costs.shape[1])[None] <= densest[:, None]
     return upto & jnp.any(fitted.foreground, axis=1, keepdims=True)
 
 

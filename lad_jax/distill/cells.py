@@ -38,8 +38,9 @@ def make_cells(table: CostTable, scene: Scene, scope: Scope) -> Cells:
     """
     levels, n_objects = scene.priors.levels, len(scene.truth.labels)
     n_cells = {"object_level": n_objects * len(levels), "object": n_objects}.get(scope, 1)
+    level = jnp.broadcast_to(levels.of_prior, table.object.shape)
     one = jnp.zeros_like(table.object)
-    number = {"object_level": table.object * len(levels) + levels.of_prior, "object": table.object}.get(scope, one)
+    number = {"object_level": table.object * len(levels) + level, "object": table.object}.get(scope, one)
     if table.object.ndim == 1:
         cell = jnp.where(table.compared, number, n_cells)
         total, spread = partial(_compact_total, cell=cell, n_cells=n_cells), partial(_compact_spread, cell=number)

@@ -53,7 +53,7 @@ def nms(boxes: Float[Array, "N 4"], scores: Float[Array, "N C"], *, iou_threshol
         row = left[label]
         prior = jnp.argmax(row)
         # A box without area overlaps nothing, itself included: what was picked is removed by name.
-        gone = (iou(boxes[prior], boxes) > iou_threshold).at[prior].set(True)
+        gone = (iou(boxes[prior][None], boxes) > iou_threshold).at[prior].set(True)
         remaining = jnp.where(gone, -jnp.inf, row)
         state = left.at[label].set(remaining), best.at[label].set(remaining.max())
         return state, (prior, label, row[prior])

@@ -69,7 +69,7 @@ def postprocess(
     log_score = jnp.where(valid[:, None], log_score, -jnp.inf)
     kept = _best_of_each_level(log_score.max(axis=1), level_sizes, options.pre_nms)
 
-    boxes = clip(predictions.boxes[kept], image_hw.astype(jnp.float32)) / jnp.tile(scale, 2)
+    boxes = clip(predictions.boxes[kept], image_hw.astype(jnp.float32)) / jnp.tile(scale, 2)[None]
     scores = jnp.exp(log_score[kept])
     scores = jnp.where(scores > options.score_threshold, scores, -jnp.inf)
 

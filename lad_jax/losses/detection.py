@@ -43,7 +43,7 @@ def detection_sums(
     object_of = jnp.maximum(assignment.object, 0)
     target = truth.boxes[object_of]
     log_p, log_not_p = predictions.class_log_p, predictions.class_log_not_p
-    present = assignment.positive[:, None] & (truth.labels[object_of][:, None] == jnp.arange(log_p.shape[1]))
+    present = assignment.positive[:, None] & (truth.labels[object_of][:, None] == jnp.arange(log_p.shape[1])[None])
     focal = jnp.where(present, focal_positive(log_p, log_not_p), focal_negative(log_p, log_not_p))
 
     iou = jax.lax.stop_gradient(boxes.iou(predictions.boxes, target))
@@ -74,7 +74,7 @@ def detection_divisors(measures: Scalars, n_images: Int[Array, ""]) -> Scalars:
     """
     positives, box_weight = measures["positives"], measures["box_weight"]
     return {
-        "class": jnp.maximum(jnp.maximum(positives, n_images), 1.0),
+        "class": jnp.maximum(jnp.maximum(positives, n_images.astype(jnp.float32)), 1.0),
         "box": jnp.where(box_weight > 0, box_weight, 1.0),
         "quality": jnp.maximum(positives, 1.0),
     }

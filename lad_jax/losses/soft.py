@@ -149,5 +149,5 @@ def soft_divisors(measures: Scalars, n_images: Int[Array, ""]) -> Scalars:
       measures: summed over these images.
       n_images: how many of them are real.
     """
-    divisor = jnp.where(measures["overlap"] > 0, measures["overlap"], jnp.maximum(n_images, 1))
+    divisor = jnp.where(measures["overlap"] > 0, measures["overlap"], jnp.maximum(n_images.astype(jnp.float32), 1.0))
     return {"soft_class": divisor, "soft_box": divisor, "soft_quality": divisor}

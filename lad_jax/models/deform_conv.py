@@ -69,17 +69,18 @@ def deform_conv(
       stride: of the output [cells of `x`].
     """
     shape, n_groups = masks.shape[:3], x.shape[3] // kernel.shape[2]
-    centre = stride * jnp.stack(jnp.meshgrid(*map(jnp.arange, shape[1:]), indexing="ij"), axis=-1)
-    taps = jnp.stack(jnp.divmod(jnp.arange(TAPS), 3), axis=-1) - 1
+    centre = stride * jnp.stack(jnp.meshgrid(*map(jnp.arange, shape[1:]), indexing="ij"), axis=-1)[None]
+    taps = jnp.stack(jnp.divmod(jnp.arange(TAPS), 3), axis=-1)[:, None, None, None] - 1
 
     @partial(jax.checkpoint, prevent_cse=False)
     def of_tap(tap, offset, mask, weights):
-        seen = (sample(x, centre + tap + offset) * mask[..., None]).astype(x.dtype)
+        position = (centre + tap).astype(offset.dtype) + offset
+        seen = (sample(x, position) * mask[..., None]).astype(x.dtype)
         groups = seen.reshape(*shape, n_groups, -1), weights.reshape(weights.shape[0], n_groups, -1)
         return jnp.einsum("bhwgi,igo->bhwgo", *groups).reshape(*shape, -1)
 
     total, _ = jax.lax.scan(
-        lambda total, inputs: (total + of_tap(*inputs), None),
+        lambda total, inputs: (total + of_tap(*inputs).astype(total.dtype), None),
         jnp.zeros((*shape, kernel.shape[3]), offsets.dtype),
         (taps, jnp.moveaxis(offsets, 3, 0), jnp.moveaxis(masks, 3, 0), kernel.reshape(TAPS, *kernel.shape[2:])),
     )
@@ -92,12 +93,12 @@ def sample(x: Float[Array, "B H W C"], position: Float[Array, "B h w 2"]) -> Flo
     One cell outside and beyond, value and gradient are 0. That includes the border itself, where the outermost taps
     stand before they have learned an offset.
     """
-    size = jnp.array(x.shape[1:3])
+    size = jnp.array(x.shape[1:3], position.dtype)[None, None, None]
     within = ((position > -1) & (position < size)).all(axis=-1)[..., None]
     position = jnp.where(within, position, 0.0)  # infinities too become indices
     low = jnp.floor(position)
     high_share = position - low
-    share = jnp.stack([1 - high_share, high_share], axis=-1) * within[..., None]
+    share = jnp.stack([1 - high_share, high_share], axis=-1) * within[..., None].astype(position.dtype)
     # In the position's precision from here on: the gradient of a cell is a sum over all samples near it.
     padded = jnp.pad(x.astype(position.dtype), ((0, 0), (1, 1), (1, 1), (0, 0)))
     patches = _patches(padded, low.astype(jnp.int32) + 1)

@@ -122,7 +122,7 @@ class Detector(nn.Module):
             class_log_p=outputs.class_log_p,
             class_log_not_p=outputs.class_log_not_p,
             box_deltas=outputs.box_deltas,
-            boxes=boxes.decode(jnp.asarray(priors.boxes), outputs.box_deltas),
+            boxes=boxes.decode(jnp.asarray(priors.boxes)[None], outputs.box_deltas),
             quality_logit=outputs.quality_logit,
         )
 
@@ -133,7 +133,8 @@ def normalise(
     """(pixel - mean) / std in the network's channel order; padding becomes 0 *after* that (spec 9.1)."""
     x = images.astype(jnp.float32)
     x = x[..., ::-1] if options.channel_order == "bgr" else x
-    x = (x - jnp.array(options.pixel_mean)) / jnp.array(options.pixel_std)
-    rows, columns = jnp.arange(images.shape[1]), jnp.arange(images.shape[2])
-    content = (rows[:, None] < image_hw[:, 0, None, None]) & (columns < image_hw[:, 1, None, None])
+    mean, std = (jnp.array(per_channel)[None, None, None] for per_channel in (options.pixel_mean, options.pixel_std))
+    x = (x - mean) / std
+    rows, columns = jnp.arange(images.shape[1])[None, :, None], jnp.arange(images.shape[2])[None, None]
+    content = (rows < image_hw[:, 0, None, None]) & (columns < image_hw[:, 1, None, None])
     return jnp.where(content[..., None], x, 0.0)

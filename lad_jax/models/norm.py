@@ -30,7 +30,8 @@ class FrozenBatchNorm(nn.Module):
         mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,)).value
         variance = self.variable("batch_stats", "var", jnp.ones, (channels,)).value
         factor = scale * jax.lax.rsqrt(variance + EPSILON)
-        return x * factor.astype(self.dtype) + (bias - mean * factor).astype(self.dtype)
+        factor, offset = (y.astype(self.dtype)[None, None, None] for y in (factor, bias - mean * factor))
+        return x * factor + offset
 
 
 class GroupNorm(nn.Module):
@@ -55,9 +56,9 @@ class GroupNorm(nn.Module):
         mean = jnp.sum(inner, axis=(1, 2, 4)) / count
         variance = jnp.maximum(jnp.sum(inner**2, axis=(1, 2, 4)) / count - mean**2, 0.0)
         mean, variance = (jnp.repeat(s, channels // self.groups, axis=1) for s in (mean, variance))
-        factor = scale * jax.lax.rsqrt(variance + EPSILON)
-        factor, offset = factor[:, None, None], (bias - mean * factor)[:, None, None]
-        return (x * factor + offset).astype(self.dtype)
+        factor = scale[None] * jax.lax.rsqrt(variance + EPSILON)
+        factor, offset = factor[:, None, None], (bias[None] - mean * factor)[:, None, None]
+        return (x.astype(jnp.float32) * factor + offset).astype(self.dtype)
 
 
 def make_norm(name: NormName, dtype: jnp.dtype, *, groups: int) -> Callable[..., Any]:

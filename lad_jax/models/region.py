@@ -20,7 +20,7 @@ def cells(region: Region, stride: int) -> Region:
 
 def own(x: Float[Array, "B H W _"], region: Int[Array, "B 2"]) -> Bool[Array, "B H W 1"]:
     """Which cells of a map are its picture's."""
-    rows, columns = jnp.arange(x.shape[1])[:, None, None], jnp.arange(x.shape[2])[:, None]
+    rows, columns = jnp.arange(x.shape[1])[None, :, None, None], jnp.arange(x.shape[2])[None, None, :, None]
     return (rows < region[:, 0, None, None, None]) & (columns < region[:, 1, None, None, None])
 
 

@@ -47,7 +47,7 @@ class ShiftedWindows(nn.Module):
         """Which cells of the padded map belong to the whole windows that cover a picture's own region, unshifted."""
         covered = -(-own // self.window) * self.window
         rows, columns = (
-            (cell >= front) & (cell < front + covered[:, side, None])
+            (cell >= front)[None] & (cell[None] < front + covered[:, side, None])
             for side, cell in enumerate((jnp.arange(x.shape[1]), jnp.arange(x.shape[2])))
         )
         return (rows[:, :, None] & columns[:, None, :])[..., None]
@@ -78,7 +78,7 @@ class WindowAttention(nn.Module):
         table = self.param("relative_position_bias_table", TRUNCATED_NORMAL, (offsets, self.heads))
         bias = table[relative_position_index(self.window)].transpose(2, 0, 1)
         scaled = q * (channels // self.heads) ** -0.5
-        logits = jnp.einsum("bnihc,bnjhc->bnhij", scaled, k, preferred_element_type=jnp.float32) + bias
+        logits = jnp.einsum("bnihc,bnjhc->bnhij", scaled, k, preferred_element_type=jnp.float32) + bias[None, None]
         logits = jnp.where(keys[:, :, None, None], logits, jnp.finfo(logits.dtype).min)
         weights = jax.nn.softmax(logits).astype(self.dtype)
         mixed = jnp.einsum("bnhij,bnjhc->bnihc", weights, v).reshape(x.shape)

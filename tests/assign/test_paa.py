@@ -130,6 +130,19 @@ def test_assignment_equals_the_twin():
 candidates = jax.jit(max_iou_candidates, static_argnames="min_iou")
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_candidates_of_a_crowded_picture_equal_the_twins(seed):
+    """Several objects claim the same prior: the later object wins."""
+    rng = np.random.default_rng(seed)
+    rows, labels = random_objects(seed, 8)
+    truth = truth_of([(np.concatenate([rows, rows[rng.permutation(8)]]), np.tile(labels, 2))] * 2, 16)
+    found = jax.vmap(partial(candidates, min_iou=PAAOptions().min_iou))(PRIORS, truth)
+    for i in range(2):
+        boxes, _ = numpy_objects(truth, i)
+        expected = twin.pre_assign(np.asarray(PRIORS.boxes[i]), np.asarray(PRIORS.valid[i]), boxes)
+        np.testing.assert_array_equal(found[i], expected)
+
+
 def candidates_of(objects, image=0):
     take = lambda tree: jax.tree.map(lambda x: x[image], tree)  # noqa: E731
     return np.asarray(candidates(take(PRIORS), take(truth_of([objects] * 2, 8)), min_iou=0.1))

@@ -73,7 +73,7 @@ def test_priors_that_are_not_valid_do_not_detect():
 def far_apart(scores, quality=1.0):
     """One prior per score, of one class, on boxes that do not touch."""
     p = jnp.asarray(scores, jnp.float32)
-    x = 20.0 * jnp.arange(len(p))
+    x = 20 * jnp.arange(len(p), dtype=p.dtype)
     return Predictions(
         class_log_p=jnp.log(p)[:, None],
         class_log_not_p=jnp.log1p(-p)[:, None],
@@ -127,7 +127,7 @@ def test_untrained_network_gives_finite_boxes_in_the_image():
     predictions = Predictions(log_p, jnp.log1p(-jnp.exp(log_p)), jnp.zeros((count, 4)), priors, jnp.zeros(count))
     found = run(predictions, jnp.array([100, 120]), ONE, level_sizes=sizes, options=PostprocessOptions())
     assert found.valid.all()
-    assert (found.boxes >= 0).all() and (found.boxes <= jnp.array([120, 100, 120, 100]) + 1e-3).all()
+    assert (found.boxes >= 0).all() and (found.boxes <= jnp.array([[120.0, 100.0, 120.0, 100.0]]) + 1e-3).all()
 
 
 def test_levels_that_do_not_fit_the_predictions():

@@ -32,8 +32,9 @@ from lad_jax.assign import AssignerOptions, make_assigner
 from lad_jax.models import Detector, ModelOptions, ResNetOptions
 from lad_jax.models.detector import IMAGENET_MEAN, IMAGENET_STD, normalise
 from lad_jax.models.resnet import STAGES
-from lad_jax.types import Assignment, Batch, CostTable, Pictures, Scene
+from lad_jax.types import Assignment, Batch, CostTable, Scene
 from lad_jax.weights.names import reference_name
+from tests import networks
 from tests.reference import example
 from tests.reference.example import loss_terms, priors_of, scene_of, truth_of
 
@@ -112,16 +113,10 @@ def batch_of(arrays) -> Batch:
     pixels = arrays["images"] * np.array(IMAGENET_STD) + np.array(IMAGENET_MEAN)
     images, hw = jnp.asarray(np.round(pixels).clip(0, 255).astype(np.uint8)), jnp.asarray(arrays["image_hw"], jnp.int32)
     np.testing.assert_allclose(normalise(images, hw, ModelOptions()), arrays["images"], atol=2e-6)
-    n = len(images)
     objects = [
         (arrays["gt_boxes"][i, :count], arrays["gt_labels"][i, :count]) for i, count in enumerate(arrays["gt_count"])
     ]
-    return Batch(
-        pictures=Pictures(images, hw, jnp.ones((n, 2))),
-        truth=truth_of(objects, arrays["gt_boxes"].shape[1]),
-        position=jnp.arange(n),
-        valid=jnp.ones(n, bool),
-    )
+    return networks.batch_of(images, truth_of(objects, arrays["gt_boxes"].shape[1]), hw)
 
 
 def priors(model: Detector, batch: Batch):

@@ -11,6 +11,7 @@ from lad_jax.models import Detector, ModelOptions, ResNetOptions
 from lad_jax.models.detector import IMAGENET_MEAN, IMAGENET_STD, normalise
 from lad_jax.models.resnet import is_frozen
 from lad_jax.train.state import init_variables
+from tests.networks import CANVAS, N_CLASSES, OPTIONS, noise
 
 
 def shapes(model):
@@ -82,25 +83,16 @@ def test_normalise(order):
     assert ModelOptions().pixel_mean == IMAGENET_MEAN and ModelOptions().pixel_std == IMAGENET_STD
 
 
-TINY = ModelOptions(
-    backbone=ResNetOptions(depth=10, width=8, norm="group", norm_groups=4, frozen_stages=2),
-    n_levels=4,
-    channels=8,
-    tower_convs=1,
-    norm_groups=4,
-)
-
-
 @pytest.fixture(scope="module")
 def tiny():
-    model = Detector(TINY, 3)
+    model = Detector(replace(OPTIONS, backbone=replace(OPTIONS.backbone, frozen_stages=2)), N_CLASSES)
     hw = jnp.array([[40, 70]])
     return model, init_variables(model, 0), jax.jit(model.apply), hw
 
 
 def test_what_lies_outside_the_content_is_not_seen(tiny):
     _, variables, apply, hw = tiny
-    images = np.random.default_rng(0).integers(0, 256, (1, 64, 96, 3), np.uint8)
+    images = noise(1)
     spoiled = images.copy()
     spoiled[:, 40:], spoiled[:, :, 70:] = 255, 255
     jax.tree.map(np.testing.assert_array_equal, apply(variables, images, hw), apply(variables, spoiled, hw))
@@ -110,7 +102,7 @@ def test_what_lies_outside_the_content_is_not_seen(tiny):
 
 def test_classes_start_at_the_prior_probability(tiny):
     _, variables, apply, hw = tiny
-    predictions = apply(variables, jnp.zeros((1, 64, 96, 3), jnp.uint8), hw)
+    predictions = apply(variables, jnp.zeros((1, *CANVAS, 3), jnp.uint8), hw)
     probability = np.exp(predictions.class_log_p)
     np.testing.assert_allclose(probability, 0.01, rtol=0.2)
     np.testing.assert_allclose(probability + np.exp(predictions.class_log_not_p), 1, rtol=1e-5)
@@ -118,7 +110,7 @@ def test_classes_start_at_the_prior_probability(tiny):
 
 def test_no_gradient_reaches_frozen_stages(tiny):
     model, variables, _, hw = tiny
-    images = jnp.asarray(np.random.default_rng(0).integers(0, 256, (1, 64, 96, 3), np.uint8))
+    images = jnp.asarray(noise(1))
 
     def total(params):
         return sum(jnp.sum(x) for x in model.apply({**variables, "params": params}, images, hw))

@@ -9,33 +9,19 @@ import pytest
 
 from lad_jax.evaluation.detector import finish
 from lad_jax.evaluation.postprocess import PostprocessOptions
-from lad_jax.models import Detector, ModelOptions, ResNetOptions, SwinOptions
+from lad_jax.models import Detector
 from lad_jax.priors import level_shapes
 from lad_jax.train.state import init_variables
-from lad_jax.types import Batch, Pictures
+from tests.networks import BACKBONES, N_CLASSES, batch_of, of_family
 from tests.reference.example import NO_OBJECTS, truth_of
 
-SMALL = ModelOptions(channels=8, tower_convs=2, norm_groups=4, n_levels=5)
-MODELS = {
-    "basic blocks, group norm, IOP without IoU branch": replace(
-        SMALL,
-        backbone=ResNetOptions(depth=10, width=8, norm="group", norm_groups=4),
-        objectness="implicit",
-        iou_branch=False,
-    ),
-    "bottlenecks, caffe style, COP": replace(
-        SMALL, backbone=ResNetOptions(depth=14, width=4, style="caffe"), objectness="conditional"
-    ),
-    "Swin, windows that do not divide any map": replace(
-        SMALL, backbone=SwinOptions(embed=4, depths=(1, 1, 2, 1), heads=(1, 2, 2, 4))
-    ),
-    "ResNeXt, deformable convolutions, P6 from C5": replace(
-        SMALL,
-        backbone=ResNetOptions(depth=14, width=4, groups=2, group_width=2, deformable_stages=(4,)),
-        deformable_towers=True,
-        extra_levels="input",
-    ),
+CHANGES = {
+    "basic": {"objectness": "implicit", "iou_branch": False},
+    "caffe": {"objectness": "conditional"},
+    "swin": {"backbone": replace(BACKBONES["swin"], window=7)},
+    "dcn": {"extra_levels": "input"},
 }
+"""What the network of each family has besides; Swin's windows divide none of the maps."""
 SIZES, CANVAS = [(50, 70), (96, 128), (64, 96)], (160, 192)
 
 
@@ -52,14 +38,12 @@ def pictures():
     return [rng.integers(0, 256, (*hw, 3), np.uint8) for hw in SIZES]
 
 
-def batch_of(images, canvas):
-    n = len(images)
-    padded = np.full((n, *canvas, 3), 200, np.uint8)
-    for row, image in zip(padded, images, strict=True):
+def on_canvas(images, canvas):
+    """A batch of the pictures, whose padding is not 0."""
+    rows = np.full((len(images), *canvas, 3), 200, np.uint8)
+    for row, image in zip(rows, images, strict=True):
         row[: image.shape[0], : image.shape[1]] = image
-    hw = jnp.asarray([image.shape[:2] for image in images], jnp.int32)
-    truth = truth_of([NO_OBJECTS] * n)
-    return Batch(Pictures(jnp.asarray(padded), hw, jnp.ones((n, 2))), truth, jnp.arange(n), jnp.ones(n, bool))
+    return batch_of(rows, truth_of([NO_OBJECTS] * len(images)), [image.shape[:2] for image in images])
 
 
 def tight(hw):
@@ -76,18 +60,18 @@ def corner(values, canvas, smaller, strides):
     return np.concatenate(parts)
 
 
-@pytest.fixture(scope="module", params=sorted(MODELS))
+@pytest.fixture(scope="module", params=sorted(CHANGES))
 def case(request):
     """The model, and the predictions of all pictures together, and of each on the canvas that fits it.
 
     The latter without the option: where there is no padding, nothing needs to be masked.
     """
-    model = Detector(MODELS[request.param], 3)
+    model = Detector(of_family(request.param, n_levels=5, tower_convs=2, **CHANGES[request.param]), N_CLASSES)
     variables = variables_of(model)
     masked, plain = (
-        jax.jit(Detector(replace(model.options, mask_padding=option), 3).apply) for option in (True, False)
+        jax.jit(Detector(replace(model.options, mask_padding=option), N_CLASSES).apply) for option in (True, False)
     )
-    batch, *single = [batch_of(pictures(), CANVAS), *(batch_of([p], tight(p.shape[:2])) for p in pictures())]
+    batch, *single = [on_canvas(pictures(), CANVAS), *(on_canvas([p], tight(p.shape[:2])) for p in pictures())]
     together = masked(variables, batch.pictures.images, batch.pictures.image_hw)
     alone = [(one, plain(variables, one.pictures.images, one.pictures.image_hw)) for one in single]
     return model.options, variables, (batch, together), alone
@@ -108,7 +92,7 @@ def test_predictions_are_those_of_a_canvas_that_fits(case):
 def test_without_the_option_they_are_not(case):
     """As in the references; so the test above says something."""
     options, variables, (batch, _), [(one, fitting), *_] = case
-    apply = jax.jit(Detector(replace(options, mask_padding=False), 3).apply)
+    apply = jax.jit(Detector(replace(options, mask_padding=False), N_CLASSES).apply)
     together = apply(variables, batch.pictures.images, batch.pictures.image_hw).box_deltas[0]
     ours, expected = corner(together, CANVAS, one.canvas, options.strides), np.asarray(fitting.box_deltas[0])
     assert np.abs(ours - expected).max() > 1e-2 * np.abs(expected).max()
@@ -129,6 +113,6 @@ def test_detections_are_the_same(case):
 def test_a_picture_that_could_not_be_read_breaks_nothing(case):
     options, variables, (batch, together), _ = case
     hw = batch.pictures.image_hw.at[1].set(0)
-    predictions = jax.jit(Detector(options, 3).apply)(variables, batch.pictures.images, hw)
+    predictions = jax.jit(Detector(options, N_CLASSES).apply)(variables, batch.pictures.images, hw)
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(predictions))
     jax.tree.map(lambda a, b: np.testing.assert_array_equal(a[::2], b[::2]), predictions, together)

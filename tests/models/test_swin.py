@@ -87,7 +87,7 @@ def test_perceptron_has_an_exact_gelu():
     x = jnp.asarray(np.random.default_rng(1).standard_normal((1, 2, 3, 4)), jnp.float32)
     params = params_of(MLP(FLOAT32), x)
     p = jax.tree.map(np.asarray, params["params"])
-    y = x @ p["layers_0_0"]["kernel"] + p["layers_0_0"]["bias"]
+    y = np.asarray(x) @ p["layers_0_0"]["kernel"] + p["layers_0_0"]["bias"]
     y = y * (1 + erf(y / np.sqrt(2))) / 2
     expected = y @ p["layers_1"]["kernel"] + p["layers_1"]["bias"]
     np.testing.assert_allclose(MLP(FLOAT32).apply(params, x), expected, rtol=1e-5, atol=1e-6)

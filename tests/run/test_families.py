@@ -13,27 +13,16 @@ from flax.traverse_util import flatten_dict
 
 import lad_jax
 from lad_jax.data import train_batches
-from lad_jax.models import ModelOptions, ResNetOptions, SwinOptions
 from lad_jax.options import RunOptions
 from lad_jax.run import train as loop
 from lad_jax.run.train import train
 from lad_jax.train.state import init_variables
+from tests.networks import of_family
 from tests.run.tiny import tiny
 
-RESNEXT = ResNetOptions(depth=14, width=8, frozen_stages=-1, groups=2, group_width=4)
-BACKBONES = {
-    "resnext": RESNEXT,
-    "dcn": replace(RESNEXT, deformable_stages=(3, 4)),
-    "swin": SwinOptions(embed=8, depths=(1, 1, 2, 1), heads=(1, 2, 2, 4), window=4, drop_path=0.3),
-}
 TEACHER_OF = {"resnext": "swin", "dcn": "resnext", "swin": "dcn"}
 PART_OF = {"resnext": "conv2/kernel", "dcn": "conv_offset/kernel", "swin": "relative_position_bias_table"}
 """What no other family has."""
-
-
-def model(family: str) -> ModelOptions:
-    base = replace(tiny().model, first_level=3, n_levels=3, anchor_scale=4.0)
-    return replace(base, backbone=BACKBONES[family], deformable_towers=family == "dcn")
 
 
 def options(shared: Path, family: str, **changes) -> RunOptions:
@@ -47,7 +36,7 @@ def options(shared: Path, family: str, **changes) -> RunOptions:
     keys |= {"data__filter_empty": True, "optimizer__decay_epochs": (), "optimizer__weight_decay": 0.0}
     keys |= {"train__epochs": 1, "train__batch_size": 40, "evaluation__batch_size": 41}
     run = tiny(**(keys | changes))
-    return replace(run, model=model(family), teacher=replace(run.teacher, model=model(TEACHER_OF[family])))
+    return replace(run, model=of_family(family), teacher=replace(run.teacher, model=of_family(TEACHER_OF[family])))
 
 
 def check(workdir: Path, families: dict[str, str]) -> None:
@@ -92,7 +81,7 @@ def test_paa(family: str, paa: Callable[[str], Path]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", BACKBONES)
+@pytest.mark.parametrize("family", TEACHER_OF)
 def test_lad(family: str, paa: Callable[[str], Path], shared: Path, tmp_path: Path) -> None:
     """By the costs of another family."""
     train(options(shared, family, method="lad", teacher__path=str(paa(TEACHER_OF[family]))), tmp_path)

@@ -4,19 +4,11 @@ from typing import Any
 
 from lad_jax.config import from_config, to_config
 from lad_jax.options import RunOptions
+from tests import networks
 
 # Every run here shares these shapes, so that a program is compiled once and then found in the cache.
 TINY = {
-    "model.backbone.depth": 10,
-    "model.backbone.width": 8,
-    "model.backbone.norm": "frozen_batch",
-    "model.backbone.frozen_stages": -1,
-    "model.first_level": 4,
-    "model.n_levels": 2,
-    "model.anchor_scale": 2.0,
-    "model.channels": 16,
-    "model.tower_convs": 1,
-    "model.norm_groups": 4,
+    **{f"model.{key}": value for key, value in networks.TINY.items()},
     "data.source": "synthetic",
     "data.synthetic.train": 12,
     "data.synthetic.val": 4,

@@ -8,14 +8,11 @@ import numpy as np
 import pytest
 
 from benchmarks.aot import collectives
-from lad_jax.assign import AssignerOptions, make_assigner
-from lad_jax.distill import METHODS, SwitchOptions
-from lad_jax.distill.assignment import assign_batch
+from lad_jax.distill import METHODS, SwitchOptions, assign_batch
 from lad_jax.evaluation.detector import make_detector
 from lad_jax.evaluation.postprocess import PostprocessOptions
 from lad_jax.mesh import (
     MeshOptions,
-    data_parallel,
     make_mesh,
     on_shards,
     per_shard,
@@ -30,24 +27,20 @@ from lad_jax.models import Detector
 from lad_jax.programs import shapes_of
 from lad_jax.run import checkpoint, saving
 from lad_jax.run.meta import Meta
-from lad_jax.train.optimizer import OptimizerOptions, make_optimizer
-from lad_jax.train.state import init_state
-from lad_jax.train.step import make_train_step
-from tests.reference.example import priors_of
-from tests.test_laws import OPTIONS as LAWS
-from tests.test_laws import RATE, VARIANTS, make_batch, padded, varied
+from tests import networks
+from tests.networks import make_batch, padded, train_step, varied
+from tests.test_laws import VARIANTS
 
-OPTIONS = dataclasses.replace(LAWS, anchor_scale=4.0)
+OPTIONS = dataclasses.replace(networks.OPTIONS, anchor_scale=4.0)
 """Larger anchors: more than one of them is positive for an object here."""
 MODEL = Detector(OPTIONS, 3)
 BATCH = padded(make_batch(), 4)
 """Four pictures and four rows that only fill the batch: shards differ in what they hold."""
-ASSIGNER = make_assigner(AssignerOptions(), OPTIONS.n_levels)
 SWITCH = SwitchOptions(scope="batch")
 """A decision that needs the costs of all shards."""
-ROWS = {"paa": METHODS["paa"], "all": VARIANTS["all"]}
+ROWS = {"plain": METHODS["plain"], "all": VARIANTS["all"]}
 """The plainest method, and one of a trained and a frozen network, a switch and both kinds of losses."""
-ACCUMULATE = {("paa", 2): 2}
+ACCUMULATE = {("plain", 2): 2}
 """In how many parts a step takes its batch, where that is not 1."""
 
 
@@ -56,44 +49,35 @@ variables = functools.partial(varied, MODEL)
 
 @functools.cache
 def make_step(method, n_devices, gradients_in="float32"):
-    """The jitted step, its optimiser and its mesh."""
-    mesh, row = make_mesh(MeshOptions(n_devices), {}), ROWS[method]
-    optimizer = make_optimizer(OptimizerOptions(), lambda _: RATE, dict.fromkeys(row.trained, OPTIONS))
-    step = make_train_step(
-        dict.fromkeys(row.networks, MODEL),
-        method=row,
-        assigner=ASSIGNER,
-        optimizer=optimizer,
-        schedule=lambda _: RATE,
+    return train_step(
+        ROWS[method],
+        MODEL,
+        mesh=make_mesh(MeshOptions(n_devices), {}),
         switch=SWITCH,
         accumulate=ACCUMULATE.get((method, n_devices), 1),
-        mesh=mesh,
         gradients_in=gradients_in,
     )
-    return jax.jit(step, out_shardings=(replicated(mesh), None)), optimizer, mesh
 
 
-def start(method, optimizer):
+def start(step):
     """A state, and the frozen networks."""
-    row = ROWS[method]
-    networks = {n: variables(i) for i, n in enumerate(row.networks)}
-    state = init_state({n: networks[n] for n in row.trained}, optimizer, ema=False)
-    return state, {n: networks[n] for n in row.frozen}
+    return networks.start(step, {n: variables(i) for i, n in enumerate(step.method.networks)})
+
+
+def arguments(step):
+    return *replicate(start(step), step.mesh), split_batch(BATCH, step.mesh)
 
 
 @functools.cache
 def program(method, n_devices, gradients_in="float32"):
-    step, optimizer, mesh = make_step(method, n_devices, gradients_in)
-    return step.lower(*replicate(start(method, optimizer), mesh), split_batch(BATCH, mesh)).compile()
+    step = make_step(method, n_devices, gradients_in)
+    return jax.jit(step.step, out_shardings=(replicated(step.mesh), None)).lower(*arguments(step)).compile()
 
 
 @functools.cache
 def stepped(method, n_devices, gradients_in="float32"):
     """State and output of a first step."""
-    _, optimizer, mesh = make_step(method, n_devices, gradients_in)
-    return program(method, n_devices, gradients_in)(
-        *replicate(start(method, optimizer), mesh), split_batch(BATCH, mesh)
-    )
+    return program(method, n_devices, gradients_in)(*arguments(make_step(method, n_devices, gradients_in)))
 
 
 def assert_same_step(ours, expected, before):
@@ -112,10 +96,10 @@ def assert_same_step(ours, expected, before):
     assert output.position.tolist() == expected_output.position.tolist()
 
 
-@pytest.mark.parametrize(("method", "n_devices"), [("paa", 8), ("paa", 2), ("all", 4)])
+@pytest.mark.parametrize(("method", "n_devices"), [("plain", 8), ("plain", 2), ("all", 4)])
 def test_the_number_of_devices_does_not_matter(method, n_devices):
     """Nor how many parts the batch is taken in: losses, figures and update are those of one device."""
-    expected, (before, _) = stepped(method, 1), start(method, make_step(method, 1)[1])
+    expected, (before, _) = stepped(method, 1), start(make_step(method, 1))
     assert expected[1].scalars["positives_per_object"] > 1
     assert_same_step(stepped(method, n_devices), expected, before)
 
@@ -123,22 +107,22 @@ def test_the_number_of_devices_does_not_matter(method, n_devices):
 def test_what_travels_between_devices():
     """In a step sums alone, of gradients and of fewer numbers than a picture has priors. In the assignment nothing:
     its loops end on each device by themselves."""
-    mesh = make_step("all", 4)[2]
-    priors = priors_of(BATCH.images.shape[1:3], BATCH.image_hw, OPTIONS.strides, OPTIONS.anchor_scale)
-    predictions = jax.eval_shape(MODEL.apply, variables(0), BATCH.images, BATCH.image_hw)
-    shapes = shapes_of((dict.fromkeys(ROWS["all"].networks, predictions), priors, BATCH.truth), sharded(mesh))
+    step = make_step("all", 4)
+    scene = step.scene(BATCH, np.float32(0))
+    predictions = jax.eval_shape(MODEL.apply, variables(0), BATCH.pictures.images, BATCH.pictures.image_hw)
+    shapes = shapes_of((dict.fromkeys(ROWS["all"].networks, predictions), scene), sharded(step.mesh))
     assign = functools.partial(
         assign_batch,
-        method=ROWS["all"],
-        assigner=ASSIGNER,
-        n_levels=OPTIONS.n_levels,
-        per_shard=functools.partial(per_shard, mesh=mesh),
+        method=step.method,
+        assigner=step.assigner,
+        switch=SwitchOptions(),
+        per_shard=functools.partial(per_shard, mesh=step.mesh),
     )
     assert collectives(jax.jit(assign).lower(*shapes).compile().as_text()) == {}
     found = collectives(program("all", 4).as_text())
     n_params = sum(x.size for x in jax.tree.leaves(variables(0)["params"]))
     assert set(found) == {"all-reduce"}
-    assert found["all-reduce"]["bytes"] < 4 * (n_params + priors.valid.shape[1])
+    assert found["all-reduce"]["bytes"] < 4 * (n_params + scene.priors.valid.shape[1])
 
 
 def test_gradients_are_summed_in_float32_or_bfloat16():
@@ -156,9 +140,9 @@ def test_gradients_are_summed_in_float32_or_bfloat16():
 
 def test_a_step_sums_its_gradients_as_its_option_says():
     """In bfloat16 most weights move by a little more or less than in float32."""
-    (rounded, output), (exact, expected) = stepped("paa", 8, "bfloat16"), stepped("paa", 8)
+    (rounded, output), (exact, expected) = stepped("plain", 8, "bfloat16"), stepped("plain", 8)
     assert output.scalars["loss"] == expected.scalars["loss"]
-    before = start("paa", make_step("paa", 8)[1])[0]
+    before, _ = start(make_step("plain", 8))
 
     def difference(x, y, start):
         return np.ravel(np.abs(x - y) / (np.abs(y - start).max() + 1e-9))
@@ -184,16 +168,16 @@ def test_a_gradient_is_of_its_shard_until_it_is_summed():
 @pytest.mark.parametrize(("written", "read"), [(8, 1), (1, 2), (2, 8)])
 def test_a_run_goes_on_on_other_devices(written, read, tmp_path):
     """The same bits after reading, and from there on the same step."""
-    _, optimizer, mesh = make_step("paa", read)
-    saved, meta = stepped("paa", written)[0], Meta({}, (), (), "", {})
+    step = make_step("plain", read)
+    saved, meta = stepped("plain", written)[0], Meta({}, (), (), "", {})
     with saving.make_manager(tmp_path) as manager:
         saving.save(manager, saved, meta)
         saving.finish(manager)
-    restored = checkpoint.restore(tmp_path / "checkpoints" / "1", replicate(start("paa", optimizer)[0], mesh))
+    restored = checkpoint.restore(tmp_path / "checkpoints" / "1", replicate(start(step)[0], step.mesh))
     jax.tree.map(np.testing.assert_array_equal, restored, saved)
-    assert all(x.sharding == replicated(mesh) for x in jax.tree.leaves(restored))
-    ours = program("paa", read)(restored, {}, split_batch(BATCH, mesh))
-    expected = program("paa", written)(saved, {}, split_batch(BATCH, make_step("paa", written)[2]))
+    assert all(x.sharding == replicated(step.mesh) for x in jax.tree.leaves(restored))
+    ours = program("plain", read)(restored, {}, split_batch(BATCH, step.mesh))
+    expected = program("plain", written)(saved, {}, split_batch(BATCH, make_step("plain", written).mesh))
     assert_same_step(ours, expected, saved)
 
 
@@ -201,10 +185,8 @@ def test_detections_are_those_of_one_device():
     network, found = variables(0), {}
     for n_devices in (1, 4):
         mesh = make_mesh(MeshOptions(n_devices), {})
-        options = PostprocessOptions(max_detections=10)
-        spread = functools.partial(data_parallel, mesh=mesh)
-        detector = make_detector(MODEL.apply, OPTIONS.strides, OPTIONS.anchor_scale, options, spread=spread)
-        found[n_devices] = detector(replicate(network, mesh), split_batch(BATCH, mesh))
+        detector = make_detector(MODEL, PostprocessOptions(max_detections=10), mesh)
+        found[n_devices] = detector(replicate(network, mesh), split_batch(BATCH, mesh).pictures)
     ours, expected = found[4], found[1]
     assert expected.valid.any()
     np.testing.assert_array_equal(ours.valid, expected.valid)

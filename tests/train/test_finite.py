@@ -7,30 +7,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lad_jax.assign import AssignerOptions, make_assigner
 from lad_jax.data import SyntheticOptions
 from lad_jax.data.synthetic import SyntheticShapes
-from lad_jax.distill import METHODS, SwitchOptions
+from lad_jax.distill import METHODS
 from lad_jax.errors import InputError
-from lad_jax.losses import LossSetting, make_losses
 from lad_jax.mesh import MeshOptions, make_mesh, replicate
-from lad_jax.models import Detector, ModelOptions, ResNetOptions
+from lad_jax.models import Detector
 from lad_jax.train.debug import debugged, first_not_finite
 from lad_jax.train.finite import explain
 from lad_jax.train.optimizer import OptimizerOptions, make_optimizer
 from lad_jax.train.state import init_state, init_variables
-from lad_jax.train.step import TrainStep
-from lad_jax.types import Batch, Pictures
+from tests import networks
+from tests.networks import N_CLASSES, ONE_DEVICE, OPTIONS, noise, train_step
 from tests.reference.example import truth_of
 
-OPTIONS = ModelOptions(
-    backbone=ResNetOptions(depth=10, width=4, norm="group", norm_groups=2, frozen_stages=-1),
-    n_levels=3,
-    anchor_scale=4.0,
-    channels=4,
-    tower_convs=1,
-    norm_groups=2,
-)
 SOUND, NO_LOSS, NO_GRADIENT = 0, 101, 102
 """Values of a picture's first pixel, by which the network below knows what to do."""
 DATASET = SyntheticShapes(SyntheticOptions(train=4, size=96), "train")
@@ -49,20 +39,18 @@ class Fragile(Detector):
         return out._replace(class_log_p=jnp.where(mark == NO_LOSS, jnp.nan, log_p + nothing))
 
 
-MODEL = Fragile(OPTIONS, 2)
+MODEL = Fragile(OPTIONS, N_CLASSES)
 
 
 def batch_of(*marks):
-    images = np.random.default_rng(0).integers(0, 256, (4, 64, 96, 3), np.uint8)
+    images = noise(4)
     images[:, 0, 0, 0] = marks
-    hw, rows = jnp.asarray([(64, 96)] * 4, jnp.int32), jnp.arange(4)
-    truth = truth_of([([[5.0, 8, 40, 50], [30, 10, 90, 60]], [0, 1])] * 4)
-    return Batch(Pictures(jnp.asarray(images), hw, jnp.ones((4, 2))), truth, rows, rows >= 0)
+    return networks.batch_of(images, truth_of([([[5.0, 8, 40, 50], [30, 10, 90, 60]], [0, 1])] * 4))
 
 
 def rate(step):
     """Rises with the step."""
-    return 0.01 * (1 + step)
+    return 0.01 * (1.0 + step.astype(jnp.float32))
 
 
 OPTIMIZER = make_optimizer(OptimizerOptions(kind="adamw"), rate, {"student": OPTIONS})
@@ -70,24 +58,17 @@ OPTIMIZER = make_optimizer(OptimizerOptions(kind="adamw"), rate, {"student": OPT
 
 @pytest.fixture(scope="module")
 def step():
-    mesh = make_mesh(MeshOptions(data=1), {})
-    method = METHODS["plain"]
-    training = TrainStep(
-        method=method,
-        models={"student": MODEL},
-        assigner=make_assigner(AssignerOptions()),
-        switch=SwitchOptions(),
-        losses={"student": make_losses(method.losses, LossSetting(method.box_weighting))},
+    training = train_step(
+        METHODS["plain"],
+        MODEL,
         optimizer=OPTIMIZER,
         schedule=rate,
-        mesh=mesh,
-        total_steps=10,
         ema_decay=0.5,
         accumulate=2,  # in the harder case: flags of parts become those of the batch
     )
     compiled = jax.jit(training.step)
     # The state laid out as the step leaves it, whatever a test made of it: one program.
-    return lambda state, frozen, batch: compiled(replicate(state, mesh), frozen, batch)
+    return lambda state, frozen, batch: compiled(replicate(state, ONE_DEVICE), frozen, batch)
 
 
 @pytest.fixture(scope="module")
