@@ -20,7 +20,7 @@ def batch(canvas, value=0):
 @pytest.fixture
 def total():
     def function(factor, batch):
-        return factor * jnp.sum(batch.images)
+        return factor * jnp.sum(batch.images, dtype=jnp.float32)
 
     here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     blank = {canvas: batch(canvas) for canvas in (WIDE, HIGH)}

@@ -11,7 +11,8 @@ from lad_jax.evaluation.detector import detect, make_detector
 from lad_jax.evaluation.postprocess import PostprocessOptions
 from lad_jax.mesh import MeshOptions, make_mesh
 from lad_jax.models import Detector, ModelOptions
-from lad_jax.types import Batch, GroundTruth, Pictures, Predictions
+from lad_jax.types import Batch, Pictures, Predictions
+from tests.reference.example import NO_OBJECTS, truth_of
 
 CANVAS = (32, 48)
 MODEL = ModelOptions(first_level=4, n_levels=2, anchor_scale=1.0)
@@ -37,12 +38,12 @@ class Reader(Detector):
         written = images[:, 0, :8].astype(jnp.float32)
         corner = written[..., :2]
         seen = jnp.arange(8) < 2
-        p = jnp.where(seen[:, None] & (written[..., 2:] == jnp.arange(2)), self.get_variable("params", "p"), 1e-6)
+        p = jnp.where(seen[None, :, None] & (written[..., 2:] == jnp.arange(2.0)[None, None]), self.get_variable("params", "p"), 1e-6)
         return Predictions(
             class_log_p=jnp.log(p),
             class_log_not_p=jnp.log1p(-p),
             box_deltas=jnp.zeros((*p.shape[:2], 4)),
-            boxes=jnp.concatenate([corner, corner + jnp.array([10.0, 8.0])], axis=-1),
+            boxes=jnp.concatenate([corner, corner + jnp.array([10.0, 8.0])[None, None]], axis=-1),
             quality_logit=jnp.full(p.shape[:2], 20.0),
         )
 
@@ -57,9 +58,7 @@ def batch(rows, valid, told, scale=(1.0, 1.0)):
             image_hw=np.tile(np.array(CANVAS, np.int32), (count, 1)),
             scale=np.tile(np.array(scale, np.float32), (count, 1)),
         ),
-        truth=GroundTruth(
-            np.zeros((count, 8, 4), np.float32), np.zeros((count, 8), np.int32), *np.zeros((2, count, 8), bool)
-        ),
+        truth=truth_of([NO_OBJECTS] * count),
         position=np.array(rows, np.int32),
         valid=np.array(valid),
     )

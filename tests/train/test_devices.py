@@ -4,6 +4,7 @@ import dataclasses
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -108,7 +109,7 @@ def test_what_travels_between_devices():
     """In a step sums alone, of gradients and of fewer numbers than a picture has priors. In the assignment nothing:
     its loops end on each device by themselves."""
     step = make_step("all", 4)
-    scene = step.scene(BATCH, np.float32(0))
+    scene = step.scene(BATCH, jnp.zeros(()))
     predictions = jax.eval_shape(MODEL.apply, variables(0), BATCH.pictures.images, BATCH.pictures.image_hw)
     shapes = shapes_of((dict.fromkeys(ROWS["all"].networks, predictions), scene), sharded(step.mesh))
     assign = functools.partial(
