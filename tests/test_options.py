@@ -80,8 +80,8 @@ def test_a_cohort_has_names_and_models():
             {"method": "solad", "teacher.model.iou_branch": False},
             ["solad.quality_weight", "config.teacher.model has no IoU"],
         ),
-        ({"teacher.path": "runs/x"}, ["teacher.path is 'runs/x'", "'paa' has no teacher", "lad", "colad"]),
-        ({"evaluation.network": "teacher"}, ["evaluation.network", "'paa' does not train", "'student'"]),
+        ({"teacher.path": "runs/x"}, ["teacher.path is 'runs/x'", "'plain' has no teacher", "lad", "colad"]),
+        ({"evaluation.network": "teacher"}, ["evaluation.network", "'plain' does not train", "'student'"]),
     ],
 )
 def test_what_does_not_fit_is_named(changes, words):

@@ -145,7 +145,7 @@ def test_a_teacher_from_elsewhere(copy: Path, tmp_path: Path) -> None:
     assert recipe.make_stages(ROW, new, [trained_here]) == recipe.make_stages(ROW, new)
     with pytest.raises(InputError, match=f"no checkpoint in {tmp_path}/nothing.*It is config.teacher.path of {ROW}"):
         states(new, f"--config.teacher.path={tmp_path}/nothing")
-    with pytest.raises(InputError, match=r"paa_r50_1x: .*method 'paa' has no teacher"):
+    with pytest.raises(InputError, match=r"paa_r50_1x: .*method 'plain' has no teacher"):
         states(new, f"--config.teacher.path={teacher}", config="configs/narrow.py:paa_r50_1x")
 
 

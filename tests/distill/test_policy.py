@@ -215,7 +215,9 @@ def test_an_entry_that_is_not_compared_follows_its_cell(layout):
     spoilt = {
         **changed,
         "student": changed["student"]._replace(
-            cost=jnp.where(left_out, 1e3 * jnp.arange(candidate.shape[1], dtype=jnp.float32)[None], changed["student"].cost)
+            cost=jnp.where(
+                left_out, 1e3 * jnp.arange(candidate.shape[1], dtype=jnp.float32)[None], changed["student"].cost
+            )
         ),
     }
     layouts = {

@@ -1,35 +1,18 @@
 """The switch against its twin, at ties, at lone candidates, and where costs are not finite."""
 
-from functools import partial
-
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from lad_jax import masked
-from lad_jax.distill import SwitchOptions, policy
-from lad_jax.types import CostTable, GroundTruth, Levels, Priors, Scene
 from tests.reference import paa as twin
+from tests.reference.example import best_network
 
 
 def random_cells(seed, n_cells, spread):
     rng = np.random.default_rng(seed)
     cell = rng.integers(0, n_cells + 1, 200).astype(np.int32)
     return cell, *(rng.normal(2, spread, (2, 200)).clip(0.1).astype(np.float32))
-
-
-@partial(jax.jit, static_argnames=("n_cells", "criterion"))
-def best_network(costs, cell, *, n_cells, criterion="std_over_mean"):
-    """The network that each prior's cost is from, -1 for none; a cell is an object."""
-    n = len(cell)
-    priors = Priors(jnp.zeros((n, 4)), jnp.ones(n, bool), Levels((8,), ((1, n),)))
-    objects = jnp.zeros(n_cells, bool)
-    truth = GroundTruth(jnp.zeros((n_cells, 4)), jnp.zeros(n_cells, jnp.int32), ~objects, objects)
-    scene = Scene(priors, truth, jnp.zeros(2, jnp.int32), jnp.zeros(()))
-    owner = jnp.where(cell < n_cells, cell, -1)
-    tables = [CostTable(cost, owner, owner >= 0, {}) for cost in costs]
-    return policy(tables, scene, SwitchOptions(criterion=criterion, scope="object"))[1]
 
 
 def better(student, teacher, cell, **options):

@@ -38,7 +38,8 @@ class Reader(Detector):
         written = images[:, 0, :8].astype(jnp.float32)
         corner = written[..., :2]
         seen = jnp.arange(8) < 2
-        p = jnp.where(seen[None, :, None] & (written[..., 2:] == jnp.arange(2.0)[None, None]), self.get_variable("params", "p"), 1e-6)
+        said = seen[None, :, None] & (written[..., 2:] == jnp.arange(2.0)[None, None])
+        p = jnp.where(said, self.get_variable("params", "p"), 1e-6)
         return Predictions(
             class_log_p=jnp.log(p),
             class_log_not_p=jnp.log1p(-p),

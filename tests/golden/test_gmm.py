@@ -26,7 +26,7 @@ def decided(arrays):
 
 
 def n_positives(arrays, dtype):
-    keep = jnp.arange(arrays["costs"].shape[1]) < arrays["count"][:, None]
+    keep = jnp.asarray(np.arange(arrays["costs"].shape[1]) < arrays["count"][:, None])
     costs = jnp.where(keep, jnp.asarray(np.nan_to_num(arrays["costs"]), dtype), 0)
     fitted = jax.jit(jax.vmap(mixture.fit))(costs, keep)
     assert fitted.means.dtype == dtype

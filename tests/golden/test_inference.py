@@ -7,7 +7,7 @@ import pytest
 
 from lad_jax.boxes import decode
 from lad_jax.evaluation.postprocess import PostprocessOptions, postprocess
-from lad_jax.priors import level_sizes, make_priors
+from lad_jax.priors import make_priors
 from lad_jax.types import Predictions
 
 STRIDES = (8, 16, 32, 64, 128)
@@ -18,12 +18,13 @@ run = jax.jit(postprocess, static_argnames=("level_sizes", "options"))
 
 def detect(arrays, image, *, rescale, voting):
     canvas = tuple(arrays["canvas"].tolist())
+    priors = make_priors(canvas, STRIDES, 8.0)
     logits, deltas = jnp.asarray(arrays["cls_logits"][image]), jnp.asarray(arrays["box_deltas"][image])
     predictions = Predictions(
         class_log_p=jax.nn.log_sigmoid(logits),
         class_log_not_p=jax.nn.log_sigmoid(-logits),
         box_deltas=deltas,
-        boxes=decode(jnp.asarray(make_priors(canvas, STRIDES, 8.0).boxes), deltas),
+        boxes=decode(jnp.asarray(priors.boxes), deltas),
         quality_logit=jnp.asarray(arrays["iou_logits"][image]),
     )
     return run(
@@ -31,7 +32,7 @@ def detect(arrays, image, *, rescale, voting):
         jnp.ones(len(logits), bool),  # the reference looks at the padding too
         jnp.asarray(arrays["image_hw"][image]),
         jnp.asarray(arrays["scale_wh"][image]) if rescale else jnp.ones(2),
-        level_sizes=level_sizes(canvas, STRIDES),
+        level_sizes=priors.levels.sizes,
         options=PostprocessOptions(voting=voting),
     )
 

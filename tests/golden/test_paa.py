@@ -51,7 +51,7 @@ def test_features_and_outputs(case):
 def test_costs_of_the_references_outputs(case):
     arrays, model, _, batch, _ = case
     scene = network.scene(model, batch)
-    predictions = predictions_of(*(arrays[k] for k in ("cls_logits", "box_deltas", "iou_logits")), arrays["anchors"])
+    predictions = predictions_of(*(arrays[k] for k in ("cls_logits", "box_deltas", "iou_logits")), scene.priors.boxes)
     table = jax.jit(jax.vmap(network.assigner(model).cost))(scene, predictions)
     np.testing.assert_array_equal(table.object, arrays["paa_candidate_gt"])
     is_candidate = arrays["paa_candidate_gt"] >= 0

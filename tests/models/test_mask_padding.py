@@ -10,7 +10,7 @@ import pytest
 from lad_jax.evaluation.detector import finish
 from lad_jax.evaluation.postprocess import PostprocessOptions
 from lad_jax.models import Detector
-from lad_jax.priors import level_shapes
+from lad_jax.priors import make_levels
 from lad_jax.train.state import init_variables
 from tests.networks import BACKBONES, N_CLASSES, batch_of, of_family
 from tests.reference.example import NO_OBJECTS, truth_of
@@ -53,7 +53,9 @@ def tight(hw):
 def corner(values, canvas, smaller, strides):
     """Of the values at a canvas's priors, those at the priors of a smaller canvas in its corner."""
     parts, start = [], 0
-    for (h, w), (rows, columns) in zip(level_shapes(canvas, strides), level_shapes(smaller, strides), strict=True):
+    for (h, w), (rows, columns) in zip(
+        make_levels(canvas, strides).shapes, make_levels(smaller, strides).shapes, strict=True
+    ):
         level = np.asarray(values[start : start + h * w]).reshape(h, w, -1)
         parts.append(level[:rows, :columns].reshape(rows * columns, -1))
         start += h * w

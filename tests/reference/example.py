@@ -3,14 +3,17 @@
 And what the tests need to speak with `lad_jax` about raw outputs and unpadded objects.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from lad_jax import boxes
+from lad_jax.distill import SwitchOptions, policy
 from lad_jax.losses import LossSetting, batch_divisors, batch_sums, batch_terms, make_losses
 from lad_jax.priors import make_priors, within
-from lad_jax.types import Assignment, GroundTruth, Predictions, Scene
+from lad_jax.types import Assignment, CostTable, GroundTruth, Levels, Predictions, Priors, Scene
 
 STRIDES = (8, 16, 32, 64, 128)
 N_LEVELS = len(STRIDES)
@@ -85,3 +88,16 @@ def numpy_objects(truth, i):
     """Boxes and labels of picture i without padding."""
     keep = np.asarray(truth.objects[i])
     return np.asarray(truth.boxes[i])[keep], np.asarray(truth.labels[i])[keep]
+
+
+@partial(jax.jit, static_argnames=("n_cells", "criterion"))
+def best_network(costs, cell, *, n_cells, criterion="std_over_mean"):
+    """The network that each prior's cost is from, -1 for none; a cell is an object."""
+    n = len(cell)
+    priors = Priors(jnp.zeros((n, 4)), jnp.ones(n, bool), Levels((8,), ((1, n),)))
+    objects = jnp.zeros(n_cells, bool)
+    truth = GroundTruth(jnp.zeros((n_cells, 4)), jnp.zeros(n_cells, jnp.int32), ~objects, objects)
+    scene = Scene(priors, truth, jnp.zeros(2, jnp.int32), jnp.zeros(()))
+    owner = jnp.where(cell < n_cells, cell, -1)
+    tables = [CostTable(cost, owner, owner >= 0, {}) for cost in costs]
+    return policy(tables, scene, SwitchOptions(criterion=criterion, scope="object"))[1]

@@ -13,7 +13,7 @@ from lad_jax.evaluation.evaluator import EvaluationOptions
 from lad_jax.evaluation.postprocess import PostprocessOptions
 from lad_jax.models import Detector, ModelOptions
 from lad_jax.options import RunOptions
-from lad_jax.priors import level_sizes
+from lad_jax.priors import make_levels
 from lad_jax.run.predict import find_pictures, predict_files
 from lad_jax.run.trained import Trained
 from lad_jax.types import Predictions
@@ -28,7 +28,7 @@ class Finder(Detector):
     def __call__(self, images, image_hw):
         height, width = jnp.moveaxis(image_hw.astype(jnp.float32), -1, 0)
         zero = jnp.zeros_like(width)
-        n, count = len(images), sum(level_sizes(images.shape[1:3], self.options.strides))
+        n, count = len(images), sum(make_levels(images.shape[1:3], self.options.strides).sizes)
         whole, left = jnp.stack([zero, zero, width, height], -1), jnp.stack([zero, zero, width / 2, height], -1)
         p = jnp.full((n, count, 2), 1e-6).at[:, 0, 1].set(0.81).at[:, 1, 0].set(0.04)
         return Predictions(

@@ -304,7 +304,7 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("flag", "message"),
         [
-            ("--config.method=lda", r"config\.method is 'lda'; allowed: 'paa', 'soft_label', 'lad'"),
+            ("--config.method=lda", r"config\.method is 'lda'; allowed: 'plain', 'soft_label', 'lad'"),
             ("--config.model.backbone.depht=18", "error: unknown config key.*depht.*Did you mean .depth"),
             ("--config.optimizer.momentum=1.5", r"momentum is 1\.5; it must be at least 0 and below 1"),
         ],

@@ -250,7 +250,7 @@ class TestMisfits:
     def test_no_teacher_where_it_is_trained(self, r18, templates) -> None:
         both = {"student": templates["student"], "teacher": templates["student"]}
         message = error_of(r18[0], both, ("student", "teacher"))
-        assert re.search(r"it has no teacher, which the config's method trains: .*'paa', .*'lad'", message)
+        assert re.search(r"it has no teacher, which the config's method trains: .*'plain', .*'lad'", message)
         assert "missing: teacher_bbox_head.scales.4.scale" in message
 
     def test_key_of_the_teacher(self, r18, templates) -> None:

@@ -1,0 +1,47 @@
+"""From options to the training step: what is a constant of its program, and what is data."""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import jax.monitoring
+
+from lad_jax.data import make_plan, open_dataset
+from lad_jax.programs import blank_shapes, shapes_of
+from lad_jax.run.build import make_models, make_train_step
+from lad_jax.run.train import train
+from lad_jax.train.state import init_state, init_variables
+from tests.networks import ONE_DEVICE, of_family
+from tests.run.tiny import tiny
+
+
+def lowered(seed: int) -> str:
+    """The text of the step of a network that draws in training (drop path)."""
+    options = replace(tiny(seed=seed), model=of_family("swin"))
+    train_set = open_dataset(options.data, "train")
+    plan = make_plan(train_set, options.data, batch_size=options.train.batch_size, seed=seed)
+    models = make_models(options, len(train_set.class_names))
+    step = make_train_step(options, models, steps_per_epoch=plan.steps_per_epoch, mesh=ONE_DEVICE)
+
+    def start():
+        variables = {name: init_variables(model, 0) for name, model in models.items()}
+        return init_state(variables, step.optimizer, seed=seed, ema=False)
+
+    where = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    [batch] = blank_shapes(plan, where).values()
+    return step.jitted.lower(shapes_of(jax.eval_shape(start), where), {}, batch).as_text()
+
+
+def test_another_seed_is_the_same_program() -> None:
+    first, second = lowered(0), lowered(1)
+    assert "threefry" in first or "rng" in first, "nothing is drawn here"
+    assert first == second
+
+
+def test_a_run_of_another_seed_finds_its_programs_in_the_cache(paa_workdir: Path, tmp_path: Path) -> None:
+    events: Counter[str] = Counter()
+    jax.monitoring.register_event_listener(lambda event, **_: events.update([event]))
+    train(tiny(seed=1), tmp_path)
+    assert events["/jax/compilation_cache/cache_hits"] >= 2, "the step's and the evaluation's"
+    assert events["/jax/compilation_cache/cache_misses"] == 0
