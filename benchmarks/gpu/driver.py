@@ -1,0 +1,192 @@
+"""All that is open about GPUs, by one command with a limit of time: values, times by part, memory, a short training.
+
+    bash benchmarks/gpu/prepare.sh                                  # where there is a network: fills .gpu
+    bash benchmarks/gpu/run.sh --seconds=540 --output=runs/gpu      # with a GPU, without a network, .gpu carried along
+    python -m benchmarks.gpu.driver --dry                           # small sizes on a CPU, to try all steps
+
+1. Side by side: a run of each program fills the cache; the check of values; the training. Nothing of this is timed.
+2. When they are through, or their time is up (the training then saves): one after the other, alone on the device, the
+   benchmarks proper, which find their programs in the cache.
+3. With the time that is left the training goes on; then forms of the step of less worth.
+
+`results.json` in the output folder is written again after each step, so that what is cut off loses one step. The tables
+of the steps lie beside it and are printed as they come, at last a table of all. Exit 1 where a step failed.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from absl import app, flags
+
+from benchmarks.gpu._process import ROOT, Process, Step
+from benchmarks.gpu._steps import DRY_CANVAS, make_steps
+
+FLAGS = flags.FLAGS
+flags.DEFINE_float("seconds", 540, "When all is to have ended.")
+flags.DEFINE_bool("dry", False, "Small sizes, for a CPU.")
+flags.DEFINE_string("output", "runs/gpu", "Folder for results and logs.")
+flags.DEFINE_string("carried", ".gpu", "Folder that prepare.sh has filled.")
+flags.DEFINE_list("only", [], "Names of steps; empty: all.")
+flags.DEFINE_string("forms", "", "Folder of other copies of the project, to be timed beside it.")
+
+SHARE_TOGETHER = 0.48
+"""Of the time, for what runs side by side."""
+SAVING = 25
+"""For a training to save [seconds]."""
+LEAST = 15
+"""What no step does with less [seconds]."""
+
+
+class Driver:
+    """Runs steps within the time, and keeps what they find."""
+
+    def __init__(self, seconds: float, output: Path, scratch: Path, only: list[str]) -> None:
+        self.end, self.output, self.scratch, self.only = time.monotonic() + seconds, output, scratch, only
+        self.results: dict[str, Any] = {}
+        self.running: list[Process] = []
+        output.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def left(self) -> float:
+        """Seconds."""
+        return self.end - time.monotonic()
+
+    def env(self, **more: str) -> dict[str, str]:
+        """A step's environment: one cache for all, which the variables for JAX's may name."""
+        cache = {
+            "JAX_COMPILATION_CACHE_DIR": str(self.scratch / "cache"),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            "TORCHINDUCTOR_CACHE_DIR": str(self.scratch / "inductor"),
+        }
+        return {**cache, **os.environ, **more}
+
+    def start(self, step: Step, **more: str) -> Process:
+        process = Process(step, self.output, self.env(**more))
+        self.running.append(process)
+        return process
+
+    def keep(self, process: Process) -> None:
+        """Note what an ended step has found."""
+        self.running.remove(process)
+        found = process.outcome()
+        print(f"== {process.step.name}: {found['outcome']}, {found['seconds']:.0f} s\n\n{found['output']}", flush=True)
+        self.note(process.step, found)
+
+    def note(self, step: Step, found: dict[str, Any]) -> None:
+        self.results[step.name] = found
+        part = self.output / "results.part"
+        part.write_text(json.dumps(self.results, indent=1))
+        part.rename(self.output / "results.json")
+
+    def wanted(self, steps: list[Step]) -> list[Step]:
+        return [step for step in steps if not self.only or step.name in self.only]
+
+    def together(self, steps: list[Step], training: Step | None) -> bool:
+        """Steps side by side, as long as their share of the time lasts; whether the training is not through."""
+        # By default each would take most of the device's memory.
+        started = [self.start(step, XLA_PYTHON_CLIENT_PREALLOCATE="false") for step in [*steps, training] if step]
+        until = time.monotonic() + SHARE_TOGETHER * self.left
+        while started:
+            late = time.monotonic() > until
+            for process in [p for p in started if late or not p.running]:
+                process.stop(grace=SAVING if process.step == training else 0)
+                started.remove(process)
+                self.keep(process)
+            time.sleep(0.2)
+        return bool(training) and self.results[training.name]["outcome"] == "stopped"
+
+    def alone(self, step: Step, grace: float = 0.0) -> None:
+        """One step, within its limit and what is left; `grace`: to end it in [seconds]."""
+        limit = min(step.limit, self.left - grace - 5)
+        if limit < LEAST:
+            self.note(step, {"outcome": "skipped", "output": f"{self.left:.0f} s were left"})
+            return
+        process = self.start(step)
+        process.wait(limit)
+        process.stop(grace)
+        self.keep(process)
+
+    def summary(self) -> str:
+        """A row for each step, with figures of those that have one."""
+        lines = ["| step | outcome | s | images/s | ms | peak memory of the device [MB] |", "|---|---|---|---|---|---|"]
+        for name, found in self.results.items():
+            content = found.get("figures", {})
+            figures = content.get("figures", {}) if isinstance(content, dict) else {}
+            values = [figures.get(key) for key in ("images/s", "ms", "peak memory of the device [MB]")]
+            cells = [name, found["outcome"], f"{found.get('seconds', 0):.0f}"]
+            lines.append(f"| {' | '.join([*cells, *('-' if v is None else f'{v:.4g}' for v in values)])} |")
+        return "\n".join(lines)
+
+
+def make_expected(file: Path) -> None:
+    """The values of a CPU, at the sizes of a dry run."""
+    command = [sys.executable, "-m", "benchmarks.gpu.smoke", f"--make={file}", *DRY_CANVAS]
+    subprocess.run(command, cwd=ROOT, env={**os.environ, "JAX_PLATFORMS": "cpu"}, check=True)
+
+
+def data_found(carried: Path) -> bool:
+    """Whether there are data for the training, carried along or where configs look for them."""
+    if (carried / "shared").exists():
+        os.environ["LAD_SHARED"] = str(carried / "shared")
+    return (Path(os.environ.get("LAD_SHARED", ROOT.parent / "shared")) / "data/bccd").exists()
+
+
+def training_figures(workdir: Path) -> list[dict[str, Any]]:
+    """The evaluations of a run, and the last line of its log of steps."""
+    file = workdir / "metrics.jsonl"
+    rows = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    return [row for row in rows if "evaluation" in row] + [row for row in rows if "evaluation" not in row][-1:]
+
+
+def note_training(driver: Driver, step: Step) -> None:
+    """Add a training's metrics to what was noted of it."""
+    driver.note(step, {**driver.results[step.name], "figures": training_figures(driver.scratch / "training")})
+
+
+def drive(driver: Driver) -> None:
+    """All steps, in their order."""
+    carried = Path(FLAGS.carried).resolve()
+    expected = driver.scratch / "expected.npz" if FLAGS.dry else carried / "expected.npz"
+    forms = sorted(folder.resolve() for folder in Path(FLAGS.forms).iterdir()) if FLAGS.forms else []
+    steps = make_steps(driver.scratch, dry=FLAGS.dry, expected=expected, forms=forms)
+    if FLAGS.dry and "values" in {step.name for step in driver.wanted(steps.together)}:
+        make_expected(expected)
+    trains = driver.wanted([steps.training]) and (FLAGS.dry or data_found(carried))
+    goes_on = driver.together(driver.wanted(steps.together), steps.training if trains else None)
+    if trains:
+        note_training(driver, steps.training)
+    for step in driver.wanted(steps.alone):
+        driver.alone(step)
+    if goes_on:
+        more = replace(steps.training, name="training, on", limit=driver.left)
+        driver.alone(more, grace=SAVING)
+        note_training(driver, more)
+    for step in driver.wanted(steps.last):
+        driver.alone(step)
+
+
+def main(_: list[str]) -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("error: stopped from outside"))
+    scratch = Path(tempfile.mkdtemp(prefix="lad_jax_gpu_"))
+    driver = Driver(FLAGS.seconds, Path(FLAGS.output).resolve(), scratch, FLAGS.only)
+    try:
+        drive(driver)
+    finally:
+        for process in driver.running:
+            process.stop()
+        shutil.rmtree(scratch, ignore_errors=True)
+        print(driver.summary(), flush=True)
+    sys.exit(any(found["outcome"] == "failed" for found in driver.results.values()))
+
+
+if __name__ == "__main__":
+    app.run(main)
