@@ -1,4 +1,4 @@
-"""Detectors of torchvision, to be timed beside ours where it is installed.
+"""Detectors of torchvision, where it is installed, to be timed beside ours.
 
 Like ours they compute in bfloat16 (autocast, channels last) where the config says so, keep batch norm's statistics
 and the first stage as they are, and are compiled on a GPU.
@@ -19,12 +19,12 @@ DETECTORS = ("retinanet_resnet50_fpn_v2", "fcos_resnet50_fpn")
 
 
 def training(names: Iterable[str], batch: Batch, *, n_classes: int, dtype: str) -> dict[str, Callable[[], None]]:
-    """By name: a training step (losses, gradients, SGD); empty where torchvision is not installed."""
+    """Training steps (losses, gradients, SGD) by name; empty where torchvision is not installed."""
     return {name: _training(name, batch, n_classes, dtype) for name in names if torchvision}
 
 
 def inference(names: Iterable[str], pictures: Pictures, *, n_classes: int, dtype: str) -> dict[str, Callable[[], None]]:
-    """By name: detection with NMS; empty where torchvision is not installed."""
+    """Detection with NMS by name; empty where torchvision is not installed."""
     return {name: _inference(name, pictures, n_classes, dtype) for name in names if torchvision}
 
 
@@ -37,8 +37,8 @@ def _training(name: str, batch: Batch, n_classes: int, dtype: str) -> Callable[[
     body = detector.backbone.body
     for module in (body.conv1, body.bn1, body.layer1):
         module.requires_grad_(False)
-    learning = [p for p in detector.parameters() if p.requires_grad]
-    optimizer = torch.optim.SGD(learning, 1e-4, momentum=0.9, weight_decay=1e-4)
+    trained = [p for p in detector.parameters() if p.requires_grad]
+    optimizer = torch.optim.SGD(trained, 1e-4, momentum=0.9, weight_decay=1e-4)
     truth = [
         {"boxes": torch.tensor(boxes[mask], device=device), "labels": torch.tensor(labels[mask], device=device).long()}
         for boxes, labels, mask in zip(batch.truth.boxes, batch.truth.labels, batch.truth.mask, strict=True)
@@ -71,7 +71,7 @@ def _inference(name: str, pictures: Pictures, n_classes: int, dtype: str) -> Cal
 
 
 def _detector(name: str, pictures: Pictures, n_classes: int) -> Any:
-    """Random weights; a threshold of 0, since an untrained network of ours passes its threshold everywhere."""
+    """A detector with random weights and a threshold of 0: an untrained one of ours passes its threshold everywhere."""
     height, width = pictures.canvas
     make = getattr(torchvision.models.detection, name)
     detector = make(
@@ -88,7 +88,7 @@ def _detector(name: str, pictures: Pictures, n_classes: int) -> Any:
 
 
 def _tensors(pictures: Pictures, device: str) -> list[Any]:
-    """From the host's uint8 pixels, as ours."""
+    """Pictures on the device, from the host's uint8 pixels as for our detectors."""
     images = torch.from_numpy(pictures.images).to(device).permute(0, 3, 1, 2)
     return list((images / 255.0).contiguous(memory_format=torch.channels_last))
 

@@ -2,13 +2,14 @@
 
 import numpy as np
 
+from lad_jax.rounding import round_up
 from lad_jax.types import Batch, GroundTruth, Pictures
 
 
 def random_batch(canvas: tuple[int, int], *, n_images: int, n_objects: int, n_classes: int) -> Batch:
     """Noise that fills the canvas, with boxes of all sizes on it."""
     rng, hw = np.random.default_rng(0), np.array(canvas)
-    padded = max(-(-n_objects // 8) * 8, 8)
+    padded = max(round_up(n_objects, 8), 8)
     size = np.exp(rng.uniform(np.log(16), np.log(hw.min() * 0.8), (n_images, padded, 2)))
     corner = rng.uniform(0, 1, size.shape) * (hw[::-1] - size)
     mask = np.broadcast_to(np.arange(padded) < n_objects, (n_images, padded))

@@ -1,4 +1,4 @@
-"""What the benchmarks share: runs in turns, tables, and what is known of the device."""
+"""Timing in turns, tables and facts about the device, for all benchmarks."""
 
 import json
 import os
@@ -20,7 +20,7 @@ MATRIX_PEAK = {  # of dense bfloat16 products, by the makers' data sheets [TFLOP
 }
 
 WARM_UP = 3
-"""Runs that are not counted: in these the system hands out and clears memory, for as long as a third of a step."""
+"""Number of runs that are not counted: there the system allocates and clears memory, for up to a third of a step."""
 
 
 class Times(list[float]):
@@ -52,13 +52,13 @@ def ratio(one: Times, other: Times) -> float:
 
 
 def matrix_peak() -> float | None:
-    """Of the first device [TFLOP/s]; None where it is not known."""
+    """Peak rate of matrix products of the first device [TFLOP/s]; None where it is not known."""
     kind = jax.devices()[0].device_kind
     return next((peak for name, peak in MATRIX_PEAK.items() if kind.startswith(name)), None)
 
 
 def memory_mb(program: Any) -> tuple[str, float]:
-    """What the figure is, and the megabytes: the device's own peak, else what the compiler laid out."""
+    """Name of a figure of memory, and the megabytes: the device's peak, else the compiler's account."""
     measured = jax.devices()[0].memory_stats()
     if measured:
         return "peak memory of the device", measured["peak_bytes_in_use"] / 1e6
@@ -72,7 +72,7 @@ def machine() -> str:
 
 
 def cell(value: Any) -> str:
-    """Of a table: three significant digits or whole numbers, and a dash for what there is not."""
+    """Text of a table's cell: three significant digits or whole numbers, and a dash for None."""
     if value is None:
         return "-"
     if isinstance(value, float):
@@ -81,7 +81,7 @@ def cell(value: Any) -> str:
 
 
 def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Rows with the same keys, as Markdown."""
+    """Print rows with the same keys as a table in Markdown."""
     columns = list(rows[0])
     print("| " + " | ".join(columns) + " |\n|" + "---|" * len(columns))
     for row in rows:
@@ -90,6 +90,6 @@ def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def write_json(path: str, content: Any) -> None:
-    """Nowhere, where `path` is empty."""
+    """Write a JSON file; none where `path` is empty."""
     if path:
         Path(path).write_text(json.dumps(content, indent=2) + "\n")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 MODULES = {"backbone": "backbone", "neck": "neck", "bbox_head": "head"}
-"""Of a detector; by the name of the flax module."""
+"""Modules of a detector by the name of the flax module."""
 SCOPES = {
     "assignment": "assignment: costs and partition",
     "candidates": "assignment: candidates",
@@ -14,7 +14,7 @@ SCOPES = {
     "optimiser": "optimiser",
     "metrics": "metrics",
 }
-"""By `jax.named_scope`; of several that enclose one another the innermost counts."""
+"""Parts of a step by `jax.named_scope`; of several that enclose one another the innermost counts."""
 OTHER = "without a scope (copies of weights and state)"
 
 GROUPS: dict[str, Callable[[str], bool]] = {

@@ -1,4 +1,4 @@
-"""Where the time of a compiled program goes: a profile's events, by the scopes that the program was traced in.
+"""Time of a compiled program by the scopes that it was traced in, from a profile's events.
 
 The profiler names an event after an instruction of the compiled program; the program's text says in which
 `jax.named_scope` or flax module an instruction was traced.
@@ -16,7 +16,7 @@ import jax
 from jax.profiler import ProfileData
 
 _CONTAINERS = ("while", "conditional", "call")
-"""Instructions that run others, which have events of their own."""
+"""Instructions that run others, which have events too."""
 
 
 class Event(NamedTuple):
@@ -24,28 +24,28 @@ class Event(NamedTuple):
 
     start: float
     end: float
-    """[ns]"""
+    """Time at which it ends [ns]."""
     instruction: str
 
 
 class Profile(NamedTuple):
-    """Seconds a run."""
+    """Times of a program [seconds of a run]."""
 
     wall: float
     by_scope: dict[str, float]
-    """Of each scope path (`jit(step)/jvp(student)/Detector/backbone/…`), empty for what has none. Where several
-    instructions run at once the time is divided among them, so the values and `idle` add up to `wall`."""
+    """Time by scope path (`jit(step)/jvp(student)/Detector/backbone/…`), empty for instructions without one. Where
+    several run at once the time is divided among them, so the values and `idle` add up to `wall`."""
     idle: float
-    """No instruction runs."""
+    """Time in which no instruction runs."""
 
 
 def profile(program: Any, run: Callable[[], Any], runs: int) -> Profile:
     """Profile `runs` runs of a compiled program.
 
     Args:
-      program: compiled by jax; its text tells what its instructions are for.
-      run: runs it, and waits until it has ended.
-      runs: how often.
+      program: a program compiled by jax; its text says in which scopes instructions were traced.
+      run: function that runs it, and waits until it has ended.
+      runs: number of runs.
     """
     wall = 0.0
     with tempfile.TemporaryDirectory() as folder:
@@ -64,7 +64,7 @@ def profile(program: Any, run: Callable[[], Any], runs: int) -> Profile:
 
 
 def _events(data: ProfileData) -> list[Event]:
-    """The events that name an instruction: of the device if it has a plane of its own, else of the host's threads."""
+    """Events that name an instruction: those of the device if it has a plane, else those of the host's threads."""
     planes = list(data.planes)
     devices = [plane for plane in planes if plane.name.startswith("/device:")]
     events, ends = [], {}
@@ -106,11 +106,11 @@ def shares(events: list[Event]) -> dict[str, float]:
 
 
 class Instruction(NamedTuple):
-    """Of a compiled program."""
+    """An instruction of a compiled program."""
 
     opcode: str
     scope: str
-    """Path of the scopes that it was traced in."""
+    """Path of the scopes that the instruction was traced in."""
 
 
 _LINE = re.compile(r"^\s*(ROOT )?%?([\w.\-]+) = .*? ([a-z][a-z0-9\-]*)\((.*)$")
@@ -118,15 +118,15 @@ _COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) \(.*\{$")
 
 
 def parse(text: str) -> dict[str, Instruction]:
-    """The instructions of a compiled program, by name.
+    """Instructions of a compiled program, by name.
 
-    One that the compiler made itself has no scope of its own. A fusion then has that of its last instruction with one.
-    Any other, like a convolution's gradient that is a fusion of nothing with a name, has that of what it was made for,
-    the first that uses it and has one, or else of what it was made of. Copies always count for what they are of: those
-    of weights and state keep what is about to be overwritten, and are nobody's work.
+    One that the compiler made has no scope. A fusion then gets that of its last instruction with one. Any other, like
+    a convolution's gradient that is a fusion of nothing with a name, gets that of its first user with one, or else of
+    its first operand. Copies always get their operand's: those of weights and state keep what is about to be
+    overwritten, and are no user's work.
     """
     opcodes: dict[str, str] = {}
-    own: dict[str, str] = {}
+    scopes: dict[str, str] = {}
     operands: dict[str, list[str]] = {}
     users: dict[str, list[str]] = {}
     called: dict[str, str] = {}
@@ -138,7 +138,7 @@ def parse(text: str) -> dict[str, Instruction]:
         elif match := _LINE.match(line):
             _, name, opcodes[name], rest = match.groups()
             scope = re.search(r'op_name="(jit\([^"]*)"', rest)
-            own[name] = scope[1] if scope else ""
+            scopes[name] = scope[1] if scope else ""
             operands[name] = [n for n in re.findall(r"%([\w.\-]+)", rest.split("metadata=")[0]) if n in opcodes]
             for operand in operands[name]:
                 users.setdefault(operand, []).append(name)
@@ -147,9 +147,9 @@ def parse(text: str) -> dict[str, Instruction]:
             inside.setdefault(computation, []).append(name)
 
     def named(name: str) -> str:
-        """Its own scope, or of a fusion that of its last instruction with one."""
+        """Scope of an instruction; for a fusion without one that of its last instruction with one."""
         held = reversed(inside.get(called.get(name, ""), []))
-        return own[name] or next(filter(None, (own[n] for n in held)), "")
+        return scopes[name] or next(filter(None, (scopes[n] for n in held)), "")
 
     def along(name: str, neighbours: dict[str, list[str]], seen: dict[str, str]) -> str:
         if name not in seen:

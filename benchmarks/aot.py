@@ -1,4 +1,4 @@
-"""What a TPU's compiler says of a training step, on a machine without one: memory, operations, collectives of a chip.
+"""Figures of a training step by a TPU's compiler, on a machine without a TPU: memory, operations, collectives.
 
     pip install 'lad-jax[tpu]'
     python -m benchmarks.aot --json=runs/aot.json
@@ -8,7 +8,7 @@ The first finds the largest number of pictures that fits a chip, for each config
 takes minutes, and those in the file are not repeated. The second compiles one program. Nothing is run: parameters and
 pictures are shapes. What the compiler refuses for another reason than memory ends the program with its message.
 
-Memory is the compiler's own account. Of an instruction in a loop, collectives count one turn.
+Memory is the compiler's account, of one chip. Collectives in a loop are counted for one turn.
 """
 
 import itertools
@@ -47,9 +47,9 @@ CONFIGS = ["configs/paper.py:paa_r50_1x", "configs/paper.py:lad_r50_r101_1x", "c
 HBM = {"v5e": 15.75, "v5p": 95.74}
 """Memory that programs may use on a chip, as its compiler says [GiB]."""
 REMAT = {"none": (False, False), "towers": (False, True), "all": (True, True)}
-"""`backbone.remat` and `remat_towers`."""
+"""Values of `backbone.remat` and `remat_towers`, by name."""
 START = {"v5e": 4, "v5p": 16}
-"""Pictures a chip that a search begins with."""
+"""Number of pictures on a chip that a search starts with."""
 STEPS_PER_EPOCH = 7330
 
 flags.DEFINE_list("configs", CONFIGS, "Config files, as --config of main.py takes them.")
@@ -66,15 +66,15 @@ flags.DEFINE_string("json", "", "File that keeps the figures.")
 
 @dataclass(frozen=True)
 class Case:
-    """What is compiled."""
+    """A program to compile."""
 
     config: str
-    """`FILE` or `FILE:VARIANT`."""
+    """Config as `FILE` or `FILE:VARIANT`."""
     topology: str
     remat: str
-    """A key of `REMAT`."""
+    """Key of `REMAT`."""
     pictures: int
-    """Of a chip."""
+    """Number of pictures on a chip."""
     height: int
     width: int
     objects: int
@@ -87,13 +87,13 @@ class Case:
 
 
 def mesh_of(case: Case) -> Mesh:
-    """The topology's chips, none of which is there."""
+    """A mesh of the topology's chips, none of which is there."""
     topology = topologies.get_topology_desc(platform="tpu", topology_name=case.topology)
     return topologies.make_mesh(topology, (len(topology.devices),), (DATA,))
 
 
 def options_of(case: Case, batch_size: int) -> RunOptions:
-    """The config's, with the case's batch, dtype and `remat` for every network."""
+    """Options of the config, with the case's batch, dtype and `remat` for every network."""
     path, _, variant = case.config.partition(":")
     options = from_config(RunOptions, runpy.run_path(path)["get_config"](*filter(None, [variant])))
 
@@ -108,7 +108,7 @@ def options_of(case: Case, batch_size: int) -> RunOptions:
 
 
 def batch_of(case: Case, mesh: Mesh) -> Batch:
-    """Shapes of a batch, and where they lie."""
+    """Shapes and shardings of a batch."""
     n = case.pictures * mesh.size
 
     def array(dtype: Any, *shape: int) -> jax.ShapeDtypeStruct:
@@ -131,7 +131,7 @@ def batch_of(case: Case, mesh: Mesh) -> Batch:
 
 
 def lower(case: Case) -> jax.stages.Lowered:
-    """The training step of a run, as training jits it."""
+    """Lower the training step of a run, as training jits it."""
     mesh = mesh_of(case)
     batch = batch_of(case, mesh)
     options = options_of(case, len(batch.position))
@@ -154,7 +154,7 @@ def lower(case: Case) -> jax.stages.Lowered:
 
 
 def measure(case: Case) -> dict[str, Any]:
-    """Figures of a compiled program, of one chip; or that it does not fit, in the compiler's words."""
+    """Figures of a compiled program on one chip; or that it does not fit, in the compiler's words."""
     lowered, since = lower(case), time.perf_counter()
     try:
         program = lowered.compile()
@@ -187,7 +187,7 @@ _ARRAY = re.compile(r"\b(pred|[a-z]+(\d+)\w*)\[([\d,]*)\]")
 
 
 def collectives(hlo: str) -> dict[str, dict[str, int]]:
-    """How many collectives of each kind a compiled program has, and the bytes of their results on one device."""
+    """Number of collectives of each kind in a compiled program, and the bytes of their results on one device."""
     found: dict[str, dict[str, int]] = {}
     for of_type, kind in _COLLECTIVE.findall(hlo):
         row = found.setdefault(kind, {"count": 0, "bytes": 0})
@@ -207,11 +207,11 @@ def needed(figures: dict[str, Any]) -> float:
 def largest(figures_of: Callable[[int], dict[str, Any]], start: int, limit: float) -> int:
     """The largest number of pictures whose program fits; the next is refused, or would need too much memory.
 
-    Memory is nearly linear in the number of pictures, so each trial is where the line through those that fit ends; of
-    none it is the state's.
+    Memory is nearly linear in the number of pictures, so each trial is where the line through those that fit reaches
+    the limit; without pictures it is the state's.
 
     Args:
-      figures_of: of a number of pictures; see `measure`.
+      figures_of: figures by the number of pictures; see `measure`.
       start: first trial.
       limit: memory of a chip [GiB].
     """
@@ -228,7 +228,7 @@ def largest(figures_of: Callable[[int], dict[str, Any]], start: int, limit: floa
 
 
 def _end_of_line(fits: dict[int, float], limit: float) -> int:
-    """Where the line through the two largest points reaches `limit`."""
+    """Number of pictures at which the line through the two largest points reaches `limit`."""
     (n, high), (m, low) = sorted(fits.items(), reverse=True)[:2]
     return max(n, int(n + (limit - high) * (n - m) / (high - low)))
 

@@ -32,7 +32,7 @@ PAA = make_paa(OPTIONS)
 
 
 def inputs(canvas, batch, n_classes, n_objects):
-    """Priors, raw outputs and objects: logits about -4.6, small deltas, sides from 8 pixels to the canvas."""
+    """Random priors, raw outputs and objects: logits about -4.6, small deltas, sides from 8 pixels to the canvas."""
     rng = np.random.default_rng(0)
     priors = make_priors(canvas, STRIDES, 8.0)
     n = len(priors.boxes)
@@ -111,7 +111,7 @@ def measure(canvas, batch, n_classes, n_objects, repeats):
 
 
 def literal_assign(priors, logits, predicted, truth):
-    """The same by numpy and scikit-learn, picture by picture and object by object."""
+    """PAA's assignment by numpy and scikit-learn, picture by picture and object by object."""
     owners = []
     for logit, box, objects, labels in zip(logits, predicted, truth.boxes, truth.labels, strict=True):
         candidate = literal.pre_assign(priors.boxes, priors.valid, objects)

@@ -1,4 +1,4 @@
-"""What few canvases cost on COCO: share of padding and number of programs, by the options that choose them.
+"""Cost of few canvases on COCO: share of padding and number of programs, by the options that choose them.
 
     python -m benchmarks.canvases
 
@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Int
 
 from lad_jax.data import DataOptions
-from lad_jax.data.scales import lay_out, padding_of, part_short_sides
+from lad_jax.data.scales import bucket_short_sides, lay_out, padding_of
 
 SIZES = Path(__file__).with_name("coco_sizes.csv")
 LONG_SIDE = 1333
@@ -24,9 +24,9 @@ def coco_sizes() -> Int[np.ndarray, "604 2"]:
 
 
 def cost(short_sides: tuple[int, ...], *, canvases: int, scale_buckets: int) -> tuple[float, int]:
-    """Share of padding, and number of programs."""
+    """Share of padding, 0…1, and number of programs."""
     originals, multiple = coco_sizes(), DataOptions().pad_multiple
-    buckets = part_short_sides(short_sides, at_most=scale_buckets, pad_multiple=multiple)
+    buckets = bucket_short_sides(short_sides, at_most=scale_buckets, pad_multiple=multiple)
     group, layout = lay_out(originals, buckets, long_side=LONG_SIDE, canvases=canvases, pad_multiple=multiple)
     share = padding_of(originals, group, buckets, layout, long_side=LONG_SIDE)
     return share, len({canvas for row in layout for canvas in row})

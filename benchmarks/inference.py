@@ -33,7 +33,7 @@ flags.DEFINE_string("json", "", "File to write the figures to.")
 
 
 def measure(options: RunOptions, variables: Any, n_images: int) -> list[dict[str, Any]]:
-    """A row for each program at one batch size."""
+    """Rows of the table, one for each program, at one batch size."""
     model = Detector(options.model, FLAGS.classes)
     canvas = (FLAGS.height, FLAGS.width)
     batch = random_batch(canvas, n_images=n_images, n_objects=0, n_classes=FLAGS.classes)

@@ -3,8 +3,8 @@
     python -m benchmarks.loader
     python -m benchmarks.loader --workers=0,2,8 --batch=16 --height=480 --width=640
 
-The files are written to a temporary folder. A run's first batches, while workers start, are not counted. Below it what
-the steps of one picture cost in one thread: the least of all pictures.
+The files are written to a temporary folder. A run's first batches, while workers start, are not counted. A second table
+has the time of each step of one picture in one thread: the least of all pictures.
 """
 
 import json
@@ -23,6 +23,7 @@ from lad_jax.data import DataOptions, make_plan, open_dataset, train_batches
 from lad_jax.data.options import FolderOptions
 from lad_jax.data.pictures import decode_picture
 from lad_jax.data.transforms import flip_picture, resize, resized_hw
+from lad_jax.rounding import round_up
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("workers", ["0", "1", "2", "4"], "Numbers of worker processes; 0: a thread.")
@@ -37,7 +38,7 @@ flags.DEFINE_string("json", "", "File to write the figures to.")
 
 
 def write_pictures(folder: Path) -> None:
-    """Smooth colours with noise on them, of about as many bytes a pixel as photographs, and their annotations."""
+    """Write pictures, smooth colours with noise, of about as many bytes a pixel as photographs, and annotations."""
     rng, (height, width) = np.random.default_rng(0), (FLAGS.height, FLAGS.width)
     images, annotations = [], []
     for number in range(FLAGS.files):
@@ -53,7 +54,7 @@ def write_pictures(folder: Path) -> None:
 
 
 def pictures_per_second(options: DataOptions) -> tuple[float, float]:
-    """The rate, and the seconds until the first batch."""
+    """Pictures a second, and the seconds until the first batch."""
     dataset = open_dataset(options, "train")
     plan = make_plan(dataset, options, batch_size=FLAGS.batch, seed=0)
     # What the workers have made ahead when the clock starts is as much as they have when it stops.
@@ -76,7 +77,7 @@ def stages(folder: Path) -> dict[str, float]:
     """Milliseconds of each step of one picture, in one thread."""
     cv2.setNumThreads(1)
     hw = resized_hw(np.array([FLAGS.height, FLAGS.width]), short_side=FLAGS.short_side, long_side=1333)
-    canvas = np.zeros((*(-(-hw // 32) * 32), 3), np.uint8)
+    canvas = np.zeros((*round_up(hw, 32), 3), np.uint8)
     least: dict[str, float] = {}
 
     def timed(name: str, run: Callable[[], Any]) -> Any:

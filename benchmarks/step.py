@@ -5,11 +5,12 @@
         --config.model.dtype=bfloat16 --config.teacher.model.dtype=bfloat16
 
 The step, its bare networks (the trained ones forward and backward, the frozen ones forward) and, where torchvision is
-installed, its detectors take turns. Then the step is profiled, and every moment of it given to the part at work.
+installed, its detectors take turns. Then the step is profiled, and its time divided among its parts.
 """
 
 import time
 from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,14 +21,16 @@ from ml_collections import config_flags
 
 from benchmarks import _beside
 from benchmarks._inputs import random_batch
-from benchmarks._measure import in_turns, machine, matrix_peak, memory_mb, print_table, ratio, write_json
+from benchmarks._measure import Times, in_turns, machine, matrix_peak, memory_mb, print_table, ratio, write_json
 from benchmarks._parts import GROUPS, part_of
 from benchmarks._profile import profile
 from lad_jax import RunOptions, from_config
+from lad_jax.distill import Method
 from lad_jax.mesh import MeshOptions, make_mesh
+from lad_jax.models import Detector
 from lad_jax.run.build import make_models, make_train_step
 from lad_jax.train.state import TrainState, init_state, init_variables, params_of, with_params
-from lad_jax.types import Batch
+from lad_jax.types import Batch, Network
 
 FLAGS = flags.FLAGS
 config_flags.DEFINE_config_file("config", "configs/base.py", "Config to time.")
@@ -43,7 +46,7 @@ flags.DEFINE_string("json", "", "File to write the figures to.")
 
 
 def compiled(function: Any, *args: Any, **options: Any) -> tuple[Any, float, float]:
-    """The program, the seconds that compiling took, and its floating point operations."""
+    """A compiled program, the seconds that compiling took, and its number of floating point operations."""
     lowered = jax.jit(function, **options).lower(*args)
     since = time.perf_counter()
     program = lowered.compile()
@@ -52,7 +55,7 @@ def compiled(function: Any, *args: Any, **options: Any) -> tuple[Any, float, flo
 
 
 class Stepper:
-    """Runs the compiled step on the state that the last run left."""
+    """The compiled step, which runs on the state that the last run has left."""
 
     def __init__(self, program: Any, state: TrainState, *args: Any) -> None:
         self.program, self.state, self.args = program, state, args
@@ -63,7 +66,7 @@ class Stepper:
 
 
 def profiled_rows(step: Stepper, networks: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Milliseconds by part, and of groups of parts."""
+    """Rows of the table of milliseconds by part of the step, and by group of parts."""
     seen = profile(step.program, step, FLAGS.profiled)
     parts: Counter[str] = Counter()
     for scope, seconds in seen.by_scope.items():
@@ -74,6 +77,39 @@ def profiled_rows(step: Stepper, networks: tuple[str, ...]) -> list[dict[str, An
         {"part": part, "ms": 1e3 * seconds, "% of the step": 100 * seconds / seen.wall}
         for part, seconds in [*sorted(parts.items()), *sums.items(), ("the step, profiled", seen.wall)]
     ]
+
+
+def bare_networks(models: Mapping[Network, Detector], method: Method) -> Callable[..., Any]:
+    """A function that applies a method's networks as its training does: the trained ones forward and backward."""
+
+    def bare(params: dict[Network, Any], variables: dict[Network, Any], batch: Batch) -> Any:
+        inputs = batch.pictures.images, batch.pictures.image_hw
+
+        def mean(params: dict[Network, Any]) -> Any:
+            changed = with_params({name: variables[name] for name in params}, params)
+            outputs = {name: models[name].apply(v, *inputs) for name, v in changed.items()}
+            return sum(jnp.mean(x) for x in jax.tree.leaves(outputs))
+
+        targets = {name: models[name].apply(variables[name], *inputs) for name in method.frozen}
+        return jax.grad(mean)(params), targets
+
+    return bare
+
+
+def figures_of(program: Any, times: Mapping[str, Times], compile_s: float, flops: float | None) -> dict[str, Any]:
+    """Figures of the step by name; `flops`: its floating point operations, None where they are not known."""
+    seconds, peak = times["step"].median, matrix_peak()
+    tflops = flops / seconds / 1e12 if flops is not None else None
+    kind, megabytes = memory_mb(program)
+    return {
+        "images/s": FLAGS.batch / seconds,
+        "ms": 1e3 * seconds,
+        "TFLOP/s": tflops,
+        "% of the matrix peak": 100 * tflops / peak if peak and tflops else None,
+        f"{kind} [MB]": megabytes,
+        "compile [s]": compile_s,
+        "step / bare networks": ratio(times["step"], times["bare networks"]),
+    }
 
 
 def main(_: list[str]) -> None:
@@ -90,45 +126,20 @@ def main(_: list[str]) -> None:
     canvas = (FLAGS.height, FLAGS.width)
     pictures = random_batch(canvas, n_images=FLAGS.batch, n_objects=FLAGS.objects, n_classes=FLAGS.classes)
     batch = jax.device_put(pictures)
-
-    def bare(params: dict[str, Any], variables: dict[str, Any], batch: Batch) -> Any:
-        """Gradients of something that hangs on all outputs, and the frozen networks' outputs."""
-
-        inputs = batch.pictures.images, batch.pictures.image_hw
-
-        def mean(params: dict[str, Any]) -> Any:
-            learning = with_params({name: variables[name] for name in params}, params)
-            outputs = {name: models[name].apply(v, *inputs) for name, v in learning.items()}
-            return sum(jnp.mean(x) for x in jax.tree.leaves(outputs))
-
-        taught = {name: models[name].apply(variables[name], *inputs) for name in method.frozen}
-        return jax.grad(mean)(params), taught
-
     # The step takes its state away, so the bare networks get copies.
-    own, params = jax.tree.map(jnp.copy, (variables, params_of(trained)))
+    constants, params = jax.tree.map(jnp.copy, (variables, params_of(trained)))
     state = init_state(trained, train_step.optimizer, seed=options.seed, ema=options.optimizer.ema_decay > 0)
     program, compile_s, flops = compiled(train_step.step, state, frozen, batch, donate_argnums=0)
     step = Stepper(program, state, frozen, batch)
-    networks, *_ = compiled(bare, params, own, batch)
+    networks, *_ = compiled(bare_networks(models, method), params, constants, batch)
     beside = _beside.training(FLAGS.beside, pictures, n_classes=FLAGS.classes, dtype=options.model.dtype)
     times = in_turns(
-        {"step": step, "bare networks": lambda: jax.block_until_ready(networks(params, own, batch)), **beside},
+        {"step": step, "bare networks": lambda: jax.block_until_ready(networks(params, constants, batch)), **beside},
         FLAGS.runs,
     )
 
-    seconds, peak = times["step"].median, matrix_peak()
-    # XLA counts what is in a loop once.
-    tflops = flops / seconds / 1e12 if options.train.accumulate == 1 else None
-    kind, megabytes = memory_mb(program)
-    figures = {
-        "images/s": FLAGS.batch / seconds,
-        "ms": 1e3 * seconds,
-        "TFLOP/s": tflops,
-        "% of the matrix peak": 100 * tflops / peak if peak and tflops else None,
-        f"{kind} [MB]": megabytes,
-        "compile [s]": compile_s,
-        "step / bare networks": ratio(times["step"], times["bare networks"]),
-    }
+    accumulated = options.train.accumulate > 1  # XLA counts the operations of a loop's body once
+    figures = figures_of(step.program, times, compile_s, None if accumulated else flops)
     figures |= {f"images/s, {name} (torchvision)": FLAGS.batch / times[name].median for name in beside}
     figures |= {f"{name} / step, time": ratio(times[name], times["step"]) for name in beside}
     title = f"{options.method}, {FLAGS.batch} x {FLAGS.height}x{FLAGS.width}, {options.model.dtype}, {machine()}"

@@ -1,8 +1,8 @@
-"""The step under options of XLA's CPU compiler, each in a process of its own, as ratios to the default.
+"""Times of the step under options of XLA's CPU compiler, each in another process, as ratios to the default.
 
     python -m benchmarks.xla_flags --rounds=3 -- --config=configs/base.py --height=256 --width=256 --batch=2
 
-What follows `--` goes to `benchmarks.step`. The processes take turns, round by round; of each the fastest step counts.
+Arguments after `--` go to `benchmarks.step`. The processes take turns, round by round; the fastest step of each counts.
 """
 
 import json
@@ -35,11 +35,11 @@ OPTIONS = {
     "copies by region analysis": "--xla_cpu_copy_insertion_use_region_analysis=true",
     "fast math": "--xla_cpu_enable_fast_math=true",
 }
-"""Flags by what they ask for. Fast math is here to see what its absence costs: it may change results, and is off."""
+"""Flags by name. Fast math is here to see what its absence costs: it may change results, and is off."""
 
 
 def seconds_of(options: str, arguments: list[str]) -> tuple[list[float], float] | None:
-    """Of the runs of a process, and of compiling; None where XLA does not know the option or fails."""
+    """Seconds of a process's runs, and of compiling; None where XLA does not know the option or fails."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "step.json"
         command = [sys.executable, "-m", "benchmarks.step", *arguments, "--profiled=0", "--beside=", f"--json={file}"]

@@ -1,4 +1,4 @@
-"""The paper's recipe: PAA with ResNet-50 on COCO, 12 epochs. Other configs say what differs."""
+"""The paper's recipe: PAA with ResNet-50 on COCO, 12 epochs. Other configs change it."""
 
 from ml_collections import ConfigDict
 

@@ -1,4 +1,4 @@
-"""LAD on BCCD: a ResNet-18 from scratch learns from the label assignment of a trained ResNet-50.
+"""LAD on BCCD: a ResNet-18 from scratch, trained by the label assignment of a trained ResNet-50.
 
     python main.py --config=configs/bccd_lad_r18_r50.py --workdir=runs/bccd-lad --config.teacher.path=runs/bccd
     python main.py --config=configs/bccd_lad_r18_r50.py:cpu --workdir=runs/bccd-lad --config.teacher.path=runs/bccd

@@ -42,7 +42,7 @@ def get_config(variant: str = "full") -> ConfigDict:
 
 
 def _small(config: ConfigDict) -> None:
-    """Half the resolution, a narrower pyramid and head, fewer epochs with smaller batches."""
+    """Halve the resolution, narrow pyramid and head, and train fewer epochs with smaller batches."""
     config.data.short_side, config.data.long_side = 240, 320
     for model in (config.model, config.teacher.model):
         model.dtype = "float32"

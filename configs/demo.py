@@ -48,7 +48,7 @@ def get_config(variant: str = "paa") -> ConfigDict:
 
 
 def _network(model: ConfigDict, *, depth: int) -> ConfigDict:
-    """A network of 16 base channels on the levels P2 to P5: small pictures need small strides and anchors."""
+    """Make a network of 16 base channels on levels P2 to P5: small pictures need small strides and anchors."""
     model.backbone.depth = depth
     model.backbone.width = 16
     model.backbone.norm = "group"

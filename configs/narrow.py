@@ -1,4 +1,4 @@
-"""A row of the paper with narrow networks and a few steps on drawn pictures: whether its whole chain runs, in minutes.
+"""A row of the paper with narrow networks and a few steps on drawn pictures: a test of its whole chain in minutes.
 
     python -m lad_jax recipe configs/narrow.py:solad_r50_r101_1x --run
     python main.py --config=configs/narrow.py:paa_r101_1x --workdir=runs/narrow_paa_r101_1x

@@ -1,8 +1,8 @@
-"""The paper's results, a row each: how the network is trained, and what the paper says that it reaches.
+"""The paper's results, a row each: the training of a network, and the AP that the paper has for it.
 
     python -m lad_jax recipe configs/paper.py:lad_r50_r101_1x --run     # with its teachers, in runs/paper_ROW
     python main.py --config=configs/paper.py:paa_r50_1x --workdir=runs/paper_paa_r50_1x
-    python -m configs.paper                                             # the tables of docs/paper.md
+    python -m scripts.paper_tables                                      # the tables of docs/paper.md
 
 docs/paper.md says what the paper leaves open, and what was chosen.
 """
@@ -10,7 +10,6 @@ docs/paper.md says what the paper leaves open, and what was chosen.
 import difflib
 import os
 from dataclasses import dataclass, field, replace
-from itertools import zip_longest
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -61,7 +60,7 @@ NETWORKS = {
 
 TWICE = {"train.epochs": 24, "optimizer.decay_epochs": (16, 22)}
 MULTI_SCALE = {"data.short_sides": tuple(range(640, 801)), "data.canvases": 5}
-"""Section 4.3; a fifth canvas saves a quarter of the padding."""
+"""Multi-scale training of section 4.3; a fifth canvas saves a quarter of the padding."""
 SCHEDULES = {
     "1x": {"train.epochs": 12, "optimizer.decay_epochs": (8, 11)},
     "2x": TWICE,
@@ -81,7 +80,7 @@ SCHEDULES = {
 }
 
 PLAIN = "plain"
-"""The method of PAA's own rows: the student learns by its own costs."""
+"""The method of PAA's rows: the student is assigned by its costs."""
 RELEASED = {
     PLAIN: {"losses.normaliser_pictures": 2},
     "soft_label": {"losses.normaliser_pictures": 8, "soft_label.min_iou": 0.1},
@@ -90,12 +89,12 @@ RELEASED = {
     "dynamic_lad": {"losses.normaliser_pictures": 0},
     "colad": {"losses.normaliser_pictures": 4},
 }
-"""What the released configs of a method say: PAA's are mmdetection's, the others the authors'. Nothing is released of
+"""Settings of the released configs, by method: PAA's are mmdetection's, the others the authors'. None is released for
 the dynamic switch."""
 AUTHORS = {"losses.normaliser_pictures": 8}
-"""PAA that the authors' code has trained, not mmdetection."""
+"""Settings of PAA in the authors' code, instead of mmdetection's."""
 ORIGINAL = {"losses.normaliser_pictures": 0}
-"""PAA whose numbers are those of its own paper."""
+"""Settings of PAA where the numbers are those of PAA's paper."""
 FISHER = {"switch.criterion": "fisher"}
 WARM_UP = {"optimizer.warmup_steps": 3000}
 SWIN_TEACHER = "dynamic_lad_swinb_x101dcn_ms_3x"
@@ -107,34 +106,21 @@ class Row:
 
     method: str
     student: str
-    """A name in NETWORKS."""
+    """Name of the student in NETWORKS."""
     schedule: str
     teacher: str = ""
-    """The row that trains it; or its name in NETWORKS, if it starts from ImageNet."""
+    """Row that trains the teacher; or its name in NETWORKS, if it starts from ImageNet."""
     changes: dict[str, Any] = field(default_factory=dict)
-    """What else differs, by config key."""
+    """Further changes of the recipe, by config key."""
     tables: str = ""
-    """The paper's tables that show it, a letter each; see TABLES."""
+    """Tables of the paper that have the row, a letter each (`scripts/paper_tables.py`)."""
     val: float | None = None
-    """AP on val."""
+    """AP of the student on val."""
     teacher_val: float | None = None
-    """The same of CoLAD's teacher, where it is given."""
+    """AP of CoLAD's teacher on val, where it is given."""
     test_dev: tuple[float, ...] = ()
-    """As TEST_DEV names them, or AP alone."""
+    """AP, AP50, AP75, APS, APM, APL on test-dev, or AP alone."""
 
-
-TEST_DEV = ("AP", "AP50", "AP75", "APS", "APM", "APL")
-TABLES = {
-    "2": "Table 2: soft labels, LAD, and both",
-    "3": "Table 3: a student larger than its teacher",
-    "4": "Table 4: the criterion of the switch",
-    "5": "Table 5: CoLAD of trained and of new networks",
-    "6": "Table 6: a small student",
-    "7": "Table 7: the best, on test-dev",
-    "8": "Table 8: Swin, on test-dev",
-    "9": "Table 9: Swin as the teacher, on test-dev",
-    "A": "Appendix: the heads",
-}
 
 ROWS = {
     "paa_r18_1x": Row(PLAIN, "R18", "1x", changes=AUTHORS, tables="6A", val=35.8),
@@ -241,34 +227,3 @@ def get_config(name: str = "") -> ConfigDict:
     # The references report the last epoch. Of several that are evaluated the best on val would be taken.
     config.train.eval_every = config.train.epochs
     return config
-
-
-def tables() -> str:
-    """The paper's tables in Markdown, without columns that would be empty."""
-    sections = []
-    for key, title in TABLES.items():
-        rows = [_cells(name) for name, row in ROWS.items() if key in row.tables]
-        columns = [column for column in rows[0] if any(row[column] for row in rows)]
-        head, *lines = (f"| {' | '.join(cells)} |" for cells in [columns, *([row[c] for c in columns] for row in rows)])
-        sections.append("\n".join([f"## {title}", "", head, "|---" * len(columns) + "|", *lines]))
-    return "\n\n".join(sections)
-
-
-def _cells(name: str) -> dict[str, str]:
-    """A row by column, empty where it has nothing to say."""
-    row = ROWS[name]
-    numbers = {"val AP": row.val, "teacher's val AP": row.teacher_val}
-    numbers |= dict(zip_longest(TEST_DEV, row.test_dev))
-    return {
-        "row": f"`{name}`",
-        "method": row.method,
-        "student": row.student,
-        "teacher": f"`{row.teacher}`" if row.teacher in ROWS else row.teacher,
-        "schedule": row.schedule,
-        "besides": ", ".join(f"`{key}={value}`" for key, value in row.changes.items()),
-        **{column: "" if number is None else f"{number:.1f}" for column, number in numbers.items()},
-    }
-
-
-if __name__ == "__main__":
-    print(tables())

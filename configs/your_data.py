@@ -1,4 +1,4 @@
-"""PAA with a ResNet-50 pretrained on ImageNet, on a folder of pictures of your own.
+"""PAA with a ResNet-50 pretrained on ImageNet, on a folder of your pictures.
 
     python main.py --config=configs/your_data.py:data/cells --workdir=runs/cells
 

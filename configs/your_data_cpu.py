@@ -1,4 +1,4 @@
-"""A small network from scratch on a folder of pictures of your own: no GPU, no pretrained weights.
+"""A small network from scratch on a folder of your pictures: no GPU, no pretrained weights.
 
     python main.py --config=configs/your_data_cpu.py:data/cells --workdir=runs/cells
 

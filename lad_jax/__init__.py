@@ -16,7 +16,7 @@ __all__ = ["InputError", "Result", "RunOptions", "Trained", "from_config", "load
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for, and no more: the loader's worker processes need numpy and OpenCV only."""
+    """Import the asked name's module, and no other: the loader's worker processes need numpy and OpenCV only."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

@@ -3,14 +3,14 @@
     train        train a detector, or go on with a run
     eval         evaluate what a run has trained
     predict      detect objects in pictures
-    check        look a data set over before training
+    check        inspect a data set before training
     import-voc   write COCO's JSON for a folder in Pascal VOC's format
     import-yolo  write COCO's JSON for a folder in YOLO's format
     convert      weights of other programs in and out
     recipe       train a config with its teachers, from the first on
     options      list what a config can say
 
-`python -m lad_jax COMMAND --help` tells more.
+`python -m lad_jax COMMAND --help` lists a command's flags.
 """
 
 import importlib
@@ -34,12 +34,12 @@ def main(arguments: list[str]) -> None:
     command = importlib.import_module(f"lad_jax.commands.{name.replace('-', '_')}")
     sys.argv = [f"python -m lad_jax {name}", *arguments[1:]]
     command.define_flags()
-    _describe(command)
+    _set_help(command)
     cli.start(command.main)
 
 
-def _describe(command: ModuleType) -> None:
-    """Let `--help` tell of a command what absl tells of a program: its text and its flags."""
+def _set_help(command: ModuleType) -> None:
+    """Let `--help` print a command's docstring and flags, as absl does for a program's main module."""
     sys.modules["__main__"].__doc__ = command.__doc__
     for module in flags.FLAGS.flags_by_module_dict():
         if module.startswith("lad_jax.commands."):

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 EPSILON = 1e-6
 """Lower bound of a union and of an enclosing area."""
 DELTA_STD = (0.1, 0.1, 0.2, 0.2)
-"""Scale of the network's box outputs dx, dy, dw, dh."""
+"""Scale of a network's box outputs dx, dy, dw, dh."""
 MAX_LOG_RATIO = math.log(1000 / 16)
 """Largest |ln(box side / prior side)| that `decode` allows."""
 

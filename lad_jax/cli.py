@@ -1,4 +1,4 @@
-"""What the command lines share: logging, and what is said of errors. Imports no jax, so that `--help` is quick."""
+"""Logging and error messages of all command lines. Imports no jax, so that `--help` is quick."""
 
 import errno
 import logging
@@ -23,7 +23,7 @@ def start(program: Callable[[list[str]], None]) -> None:
 
 
 def message_of(error: Exception) -> str | None:
-    """What to tell the user of an error that they can put right; None for any other."""
+    """The message for an error that the user can put right; None for any other error."""
     if isinstance(error, InputError):
         return str(error)
     full = isinstance(error, OSError) and error.errno in DISK_FULL
@@ -62,7 +62,7 @@ def _run(program: Callable[[list[str]], None], arguments: list[str]) -> None:
 
 
 def _parse_flags(arguments: list[str]) -> list[str]:
-    """absl's parser; what ml_collections says of a key that the config does not have becomes one line."""
+    """Parse flags by absl; ml_collections' message about an unknown config key becomes one line."""
     try:
         return app.parse_flags_with_usage(arguments)
     except (AttributeError, KeyError) as error:

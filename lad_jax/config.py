@@ -23,8 +23,8 @@ def from_config(options: type[T], config: Mapping[str, Any] | ml_collections.Con
       key: dotted name of `config`, for messages.
 
     Raises:
-      InputError: unknown key, wrong type, a value outside its list, or one that the dataclass's own
-        `__post_init__` refuses. The message names the dotted key and what is allowed.
+      InputError: unknown key, wrong type, a value outside its list, or one that the dataclass's `__post_init__`
+        refuses. The message names the dotted key and what is allowed.
     """
     hints = typing.get_type_hints(options)
     names = [field.name for field in dataclasses.fields(options)]  # type: ignore[arg-type]

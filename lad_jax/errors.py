@@ -1,4 +1,4 @@
-"""What is said to a user of what they can put right."""
+"""Errors that the user can put right, and their messages."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ class InputError(ValueError):
     """Bad input. The message names the file, id or key and says what to do; `main.py` prints it without a traceback."""
 
 
-def some(things: Sequence[object]) -> str:
+def first_few(things: Sequence[object]) -> str:
     """The first few of a list, and how many there are, for a message."""
     more = f", … ({len(things)} in all)" if len(things) > 5 else ""
     return ", ".join(map(str, things[:5])) + more

@@ -1,4 +1,4 @@
-"""Fields of options: what is known of one besides its type and default, and the check that its value is in range."""
+"""Fields of options: marks beside type and default, and the check that a value is in range."""
 
 import dataclasses
 from typing import Any, TypeVar
@@ -13,8 +13,8 @@ def option(default: T, *, may_change: bool = False, architecture: bool = True) -
     Args:
       default: its value where a config says nothing.
       may_change: whether a resumed run may have another value: it says where things lie, what is shown, how a step is
-        computed or what is done about faults, not what is learned. Of a group: whatever is in it.
-      architecture: whether weights that were trained with another value do not fit. Of options of networks only.
+        computed or what is done about faults, and has no influence on the result. Of a group: whatever is in it.
+      architecture: whether weights that were trained with another value do not fit; for options of networks only.
     """
     return dataclasses.field(default=default, metadata={"may_change": may_change, "architecture": architecture})
 
@@ -25,7 +25,7 @@ def may_change(field: "dataclasses.Field[Any]") -> bool:
 
 
 def is_architecture(field: "dataclasses.Field[Any]") -> bool:
-    """Whether the field, of a network's options, must be the same for weights to fit."""
+    """Whether weights fit only networks with the same value of this field of their options."""
     return bool(field.metadata.get("architecture", True))
 
 

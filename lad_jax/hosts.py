@@ -1,7 +1,7 @@
-"""A run on several hosts: one process each (or several), joined by JAX's own runtime.
+"""A run on several hosts: one process each (or several), joined by JAX's runtime.
 
-The environment says how they find each other: Slurm, Open MPI and TPU pods do, and else the `VARIABLES`. Where it says
-nothing, a process is alone.
+The environment says how they find each other, by variables of Slurm, Open MPI or TPU pods, else by `VARIABLES`. Where
+it says nothing, a process is alone.
 """
 
 import atexit
@@ -25,13 +25,13 @@ from lad_jax.errors import InputError
 
 _log = logging.getLogger(__name__)
 LOST_S = 60
-"""A process that was not heard of for so long is taken for dead, and the others end [seconds]."""
+"""Silence after which a process is taken for dead, and the others end [seconds]."""
 JOIN_S = 300
-"""How long a process waits for the others when it starts [seconds]."""
+"""Time that a starting process waits for the others [seconds]."""
 _LONGEST = 4096
-"""So much of a message is sent to other processes [bytes]."""
+"""Upper bound of a message to other processes, which is cut there [bytes]."""
 VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
-"""`HOST:PORT` of process 0, how many there are, and the number of this one, from 0."""
+"""Variables for `HOST:PORT` of process 0, the number of processes, and the number of this one, from 0."""
 
 
 def join() -> None:
@@ -40,9 +40,9 @@ def join() -> None:
     Should they not come in time, the process ends with a message: JAX leaves no error to raise, but aborts.
 
     Raises:
-      InputError: half of what is needed is given.
+      InputError: only some of `VARIABLES` are set, or they do not fit together.
     """
-    arguments = find(os.environ)
+    arguments = distributed_arguments(os.environ)
     if arguments is None:
         return
     coordinator = arguments.get("coordinator_address", "the one that the environment names")
@@ -72,9 +72,9 @@ def join() -> None:
 
 @contextlib.contextmanager
 def joined() -> Iterator[None]:
-    """`join`; where an error ends the block, this process ends without waiting for the others, which so learn of it.
+    """`join`, then the block; an error in it ends this process at once, so that the others notice.
 
-    JAX's own way to leave, which every other end takes, is to wait until all do.
+    JAX's way to leave, which every other end takes, is to wait until all do.
     """
     join()
     try:
@@ -94,8 +94,8 @@ def end(message: str = "") -> None:
     os._exit(2)
 
 
-def find(environ: Mapping[str, str]) -> dict[str, Any] | None:
-    """What `jax.distributed.initialize` needs to be told; None: this process is alone.
+def distributed_arguments(environ: Mapping[str, str]) -> dict[str, Any] | None:
+    """Arguments of `jax.distributed.initialize`; None: this process is alone.
 
     JAX itself would take any Slurm job for one of several processes, and then show it a single GPU.
 
@@ -111,10 +111,10 @@ def find(environ: Mapping[str, str]) -> dict[str, Any] | None:
 
 
 def _from_variables(given: Mapping[str, str]) -> dict[str, Any]:
-    """What the `VARIABLES` say.
+    """Arguments of `jax.distributed.initialize` by `VARIABLES`.
 
     Raises:
-      InputError: one is missing, or not what it must be.
+      InputError: a variable is missing, or not what it must be.
     """
     address, *numbers = (given.get(name, "") for name in VARIABLES)
     host, _, port = address.rpartition(":")
@@ -129,9 +129,9 @@ def _from_variables(given: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _on_tpu(environ: Mapping[str, str]) -> bool:
-    """Whether this is a TPU's host, one of a pod or alone: asking JAX, which asks the pod's metadata, does no harm.
+    """Whether this is a TPU's host, in a pod or alone: there JAX can ask the pod's metadata.
 
-    When it is imported JAX sets TPU_SKIP_MDS_QUERY where there are no chips.
+    JAX sets TPU_SKIP_MDS_QUERY, when it is imported, where there are no chips.
     """
     wanted = environ.get("JAX_PLATFORMS", "") in ("", "tpu", "tpu,cpu")
     named = "TPU_WORKER_HOSTNAMES" in environ or "TPU_SKIP_MDS_QUERY" not in environ
@@ -139,7 +139,7 @@ def _on_tpu(environ: Mapping[str, str]) -> bool:
 
 
 def is_writer() -> bool:
-    """Whether this process writes the run's files and shows its progress: the first does, alone."""
+    """Whether this is the one process, the first, that writes the run's files and shows its progress."""
     return jax.process_index() == 0
 
 
@@ -147,7 +147,7 @@ def check_alike(facts: Mapping[str, str]) -> None:
     """Check that all processes are about to do the same. All must call it.
 
     Args:
-      facts: by what they are, for messages: hexadecimal SHA-256 digests.
+      facts: hexadecimal SHA-256 digests, by name for messages.
 
     Raises:
       InputError: one differs.
@@ -164,13 +164,13 @@ def check_alike(facts: Mapping[str, str]) -> None:
 
 
 def check_first(fault: str) -> None:
-    """Raise in all processes what the first one has found. All must call it.
+    """Raise in all processes the fault that the first one has found. All must call it.
 
     Args:
-      fault: of the first process: why the run cannot start; empty: it can.
+      fault: why the run cannot start, by the first process; empty: it can.
 
     Raises:
-      InputError: it cannot.
+      InputError: the run cannot start.
     """
     text = np.frombuffer(fault.encode()[:_LONGEST].ljust(_LONGEST, b"\0"), np.uint8)
     first = bytes(_gather(text)[0]).rstrip(b"\0").decode(errors="replace")
@@ -179,10 +179,10 @@ def check_first(fault: str) -> None:
 
 
 def check_shared(folder: Path) -> None:
-    """Check that what the first process writes into `folder` is there for the others. All must call it.
+    """Check that `folder` is shared: what the first process writes there is there for the others. All must call it.
 
     Raises:
-      InputError: it is not.
+      InputError: it is not shared.
     """
     if jax.process_count() == 1:
         return
@@ -202,5 +202,5 @@ def check_shared(folder: Path) -> None:
 
 
 def _gather(values: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "P ..."]:
-    """The values of all processes."""
+    """Values of all processes, stacked."""
     return process_allgather(values) if jax.process_count() > 1 else values[None]

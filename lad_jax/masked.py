@@ -4,16 +4,16 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 WORST = 1e6
-"""Stands in a cost table where the network gave no finite cost. Finite, so that nothing downstream turns NaN."""
+"""Entry of a cost table where the network gave no finite cost. Finite, so that nothing downstream turns NaN."""
 
 
 def finite(values: Float[Array, "..."]) -> Float[Array, "..."]:
-    """`values` with NaN and infinities replaced by `WORST`."""
+    """Values with NaN and infinities replaced by `WORST`."""
     return jnp.where(jnp.isfinite(values), values, WORST)
 
 
 def is_finite(values: Float[Array, "..."]) -> Bool[Array, "..."]:
-    """False where `finite` had to step in."""
+    """Mask of the values that are neither NaN nor infinite."""
     return values < WORST
 
 

@@ -1,4 +1,4 @@
-"""Where arrays lie: each device has its shard of the batch, and a copy of everything else."""
+"""The mesh of devices: each has its shard of the batch, and a copy of everything else."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ DATA = "data"
 
 @dataclass(frozen=True)
 class MeshOptions:
-    """Which devices a run takes."""
+    """Options of the devices that a run takes."""
 
     data: int = -1
-    """Number of devices, and so of shards of the batch; -1: all that there are."""
+    """Number of devices, and so of shards of the batch; -1: all devices."""
 
     def __post_init__(self) -> None:
         if self.data < 1 and self.data != -1:
@@ -35,8 +35,8 @@ def make_mesh(options: MeshOptions, batch_sizes: Mapping[str, int]) -> Mesh:
     """A mesh over the first `data` devices.
 
     Args:
-      options: value of `config.mesh`.
-      batch_sizes: by what they are, for messages: the numbers of pictures that must divide among the devices.
+      options: number of devices.
+      batch_sizes: numbers of pictures that must divide among the devices, by config key for messages.
 
     Raises:
       InputError: more devices than there are, pictures that do not divide among them, or a process without a device.
@@ -111,14 +111,14 @@ def split_batch(batch: Batch, mesh: Mesh) -> Batch:
 
 
 def _local(mesh: Mesh) -> Bool[np.ndarray, " data"]:
-    """Which of the mesh's devices are this process's."""
+    """Mask of the mesh's devices that are this process's."""
     return np.array([device.process_index == jax.process_index() for device in mesh.devices])
 
 
 def per_shard(function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
-    """A function of batches whose pictures need nothing of each other, computed by each device for its shard alone.
+    """`function(*batches)`, computed by each device for its shard alone: no picture may need another.
 
-    So loops end on each device by themselves. Gradients flow through it to what is sharded too (see `on_shards`).
+    Loops then end on each device by themselves. Gradients flow to arguments that are sharded (see `on_shards`).
     """
     shards = PartitionSpec(DATA)
     return jax.shard_map(function, mesh=mesh, in_specs=shards, out_specs=shards, check_vma=False)
@@ -127,7 +127,7 @@ def per_shard(function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
 def data_parallel(function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
     """`function(variables, batch)`, computed by each device for its shard of the batch alone.
 
-    The variables are the same for all. No gradient is meant to flow to them: see `on_shards`.
+    The variables are the same for all. Gradients to them need `on_shards`.
     """
     shards = PartitionSpec(DATA)
     specs = (PartitionSpec(), shards)
@@ -135,7 +135,7 @@ def data_parallel(function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any
 
 
 def tile(tree: T, mesh: Mesh) -> T:
-    """Arrays with a leading axis of `data`: one copy for each shard, whose gradient is that of its shard alone."""
+    """Copies of arrays along a leading axis `data`, one for each shard: its gradient is that of its shard alone."""
     layout = sharded(mesh)
 
     def copies(x: Any) -> jax.Array:
@@ -145,7 +145,7 @@ def tile(tree: T, mesh: Mesh) -> T:
 
 
 def on_shards(function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
-    """`function(variables, *batch)` of each shard of a batch with its copy of the variables, which are tiled (`tile`).
+    """`function(variables, *batch)`, computed for each shard of a batch with its copy of tiled variables (`tile`).
 
     The gradient with respect to the tiled variables has a leading axis of `data` again: see `sum_shards`.
     """
@@ -157,7 +157,7 @@ def on_shards(function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
 
 
 def sum_shards(tiled: T, mesh: Mesh, dtype: str) -> T:
-    """Σ over the leading axis of tiled arrays; what travels between the devices has the given `dtype`."""
+    """Sum of tiled arrays over their leading axis; what travels between the devices has the given `dtype`."""
 
     def total(x: jax.Array) -> jax.Array:
         return jax.lax.psum(x[0].astype(dtype), DATA).astype(x.dtype)

@@ -6,7 +6,7 @@ log-likelihood moves by less than `TOLERANCE`, and the parameters of that last i
 
 The *contrast form* (spec 5.4) carries the differences between the two components (of means, variances and log
 weights) beside their values. With nearly equal values, the normal case early in training, the labels hang on
-differences of 1e-7, which float32 loses when the components are computed apart and then subtracted.
+differences of 1e-7, which float32 loses when two components that are computed separately are subtracted.
 """
 
 from collections.abc import Callable
@@ -17,18 +17,20 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from lad_jax.rounding import ceil_div
+
 TOLERANCE = 1e-3
 MAX_ITERATIONS = 100
 VARIANCE_FLOOR = 1e-6
-"""Added to every variance (scikit-learn's `reg_covar`)."""
+"""Constant that is added to every variance (scikit-learn's `reg_covar`)."""
 COUNT_FLOOR = 10 * 2.220446e-16
-"""Added to the weight of a component."""
+"""Constant that is added to the weight of a component."""
 ROW = 32
-"""Values side by side in `fit_cells`; more would leave more places empty."""
+"""Length of the rows that `fit_cells` lays values out in; longer ones would leave more places empty."""
 
 
 class Mixture(NamedTuple):
-    """The fit, and what it says about each value."""
+    """A fitted mixture, and its component and density at each value."""
 
     foreground: Bool[Array, " N"]
     """True where component 0 (the one started at the minimum) is at least as likely; False where masked."""
@@ -43,14 +45,14 @@ class Mixture(NamedTuple):
 
 
 class Separation(NamedTuple):
-    """How far the components of several fits are apart."""
+    """Distances of the components of several fits."""
 
     mean_contrast: Float[Array, " K"]
     variances: Float[Array, "K 2"]
 
 
 class _Parameters(NamedTuple):
-    """Components 0 and 1 and, apart, their contrasts. Means are relative to the mean of the values."""
+    """Parameters of components 0 and 1, and their contrasts. Means are relative to the mean of the values."""
 
     mean: Float[Array, "2 *K"]
     variance: Float[Array, "2 *K"]
@@ -64,15 +66,15 @@ class _Parameters(NamedTuple):
 
 
 class _Sets(NamedTuple):
-    """Which values belong together: V is the shape of the values, K that of the sets, none for a single one."""
+    """Sets of values that a mixture each is fitted to; shapes: V the values', K the sets', none for a single set."""
 
     mask: Bool[Array, "*V"]
     total: Callable[[Array], Array]
-    """[..., *V] to [..., *K]"""
+    """Sums of sets, [..., *V] to [..., *K]."""
     least: Callable[[Array], Array]
-    """[*V] to [*K]; 0 where a set is empty."""
+    """Least values of sets, [*V] to [*K]; 0 where a set is empty."""
     spread: Callable[[Array], Array]
-    """[..., *K] to what broadcasts with [..., *V]."""
+    """Values of sets for their members, [..., *K] to what broadcasts with [..., *V]."""
 
 
 @jax.named_scope("mixture")
@@ -109,7 +111,7 @@ def fit(values: Float[Array, " N"], mask: Bool[Array, " N"]) -> Mixture:
 
 
 def fit_cells(values: Float[Array, " N"], cell: Int[Array, " N"], n_cells: int) -> Separation:
-    """What `fit` finds for the values of each cell; the work hardly grows with the number of cells.
+    """Fit a mixture to the values of each cell, as `fit`; the work hardly grows with the number of cells.
 
     The values are laid out in rows of `ROW`, each row of one cell: sums are over rows first, then over a cell's rows.
 
@@ -136,13 +138,14 @@ def fit_cells(values: Float[Array, " N"], cell: Int[Array, " N"], n_cells: int) 
 def _in_rows(
     values: Float[Array, " N"], cell: Int[Array, " N"], n_cells: int
 ) -> tuple[Float[Array, "R S"], Bool[Array, "R S"], Int[Array, " R"]]:
-    """Each cell's values in rows of their own; which places hold one; and the cell of each row, `n_cells` for none."""
+    """Values in rows of one cell each; a mask of the places that hold one; each row's cell, `n_cells` for none."""
     n = len(values)
     n_rows = n // ROW + n_cells
     cell, values = jax.lax.sort((cell, values), num_keys=1)
     count = jax.ops.segment_sum(jnp.ones_like(cell), cell, n_cells)
-    end = jnp.cumsum(-(-count // ROW))
-    place = ROW * (end - -(-count // ROW)) - (jnp.cumsum(count) - count)  # of a cell's first value, less its index
+    n_rows_of = ceil_div(count, ROW)
+    end = jnp.cumsum(n_rows_of)
+    place = ROW * (end - n_rows_of) - (jnp.cumsum(count) - count)  # of a cell's first value, less its index
     place = jnp.where(cell < n_cells, place[jnp.minimum(cell, n_cells - 1)] + jnp.arange(n), n_rows * ROW)
     rows = jnp.zeros(n_rows * ROW, values.dtype).at[place].set(values, mode="drop")
     mask = jnp.zeros(n_rows * ROW, bool).at[place].set(True, mode="drop")
@@ -151,7 +154,7 @@ def _in_rows(
 
 
 def _by_last(reduce: Callable, x: Array, cell: Int[Array, " R"], n_cells: int) -> Array:
-    """`reduce` by segments of the last axis."""
+    """Reduce by segments of the last axis."""
     return jnp.moveaxis(reduce(jnp.moveaxis(x, -1, 0), cell, n_cells), 0, -1)
 
 
@@ -165,7 +168,7 @@ def _centred(values: Float[Array, "*V"], sets: _Sets) -> tuple[Float[Array, "*V"
 
 
 def _count(y: Float[Array, "*V"], sets: _Sets) -> Float[Array, "*K"]:
-    """How many values a set has, at least 1."""
+    """Number of values of each set, at least 1."""
     return jnp.maximum(sets.total(sets.mask.astype(y.dtype)), 1)
 
 
@@ -216,7 +219,7 @@ def _start(y: Float[Array, "*V"], sets: _Sets) -> _Parameters:
 
 
 def _log_odds(y: Float[Array, "*V"], p: _Parameters) -> Float[Array, "*V"]:
-    """ln of the odds that component 0, not 1, made each value; `p` is each value's."""
+    """ln of the odds that component 0, not 1, made each value; `p` has the parameters of each value's set."""
     (m0, m1), (v0, v1) = p.mean, p.variance
     near = jnp.abs(p.variance_contrast) < v0 / 2
     contrast = p.mean_contrast * (2 * y - m0 - m1) / v0 + (y - m1) ** 2 * p.variance_contrast / (v0 * v1)

@@ -1,4 +1,4 @@
-"""All options of a run: what a config file sets."""
+"""All options of a run: the keys of a config file."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,17 +18,17 @@ from lad_jax.types import Network
 
 @dataclass(frozen=True)
 class TeacherOptions:
-    """A second or further network, for methods that have one."""
+    """Options of a second or further network, for methods that have one."""
 
     path: str = option("", may_change=True)
-    """A workdir (its best checkpoint is taken) or one checkpoint's folder. Needed where the teacher is frozen; where
-    it learns too (CoLAD) the starting weights, or empty for a teacher from scratch."""
+    """Workdir (its best checkpoint is taken) or folder of one checkpoint. Needed where the teacher is frozen; where it
+    is trained too (CoLAD) the starting weights, or empty for a teacher from scratch."""
     network: Network = "student"
-    """Which network of that checkpoint."""
+    """Name of the network in the checkpoint at `path`."""
     config: str = option("", may_change=True)
-    """The config that trains it; empty: none is known. `python -m lad_jax recipe` follows the teacher's, no peer's."""
+    """Config that trains the network; empty: none is known. The command `recipe` follows the teacher's, no peer's."""
     model: ModelOptions = ModelOptions()
-    """What that network is."""
+    """Architecture of the network."""
 
 
 def run_name(config: str) -> str:
@@ -40,31 +40,31 @@ def run_name(config: str) -> str:
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """How long, how many at a time, and what is kept."""
+    """Options of the training loop."""
 
     batch_size: int = 16
-    """Pictures a step, over all devices."""
+    """Pictures of a step, over all devices."""
     accumulate: int = option(1, may_change=True)
-    """In how many parts, one after the other, a step takes its pictures: less memory, the same result. Meant for
+    """Number of parts in which a step takes its pictures, one after the other: less memory, the same result. Meant for
     accelerators: on a CPU convolutions in a loop are slow (docs/performance.md)."""
     epochs: int = 12
-    """How often the run sees each picture."""
+    """Times that the run trains on each picture."""
     eval_every: int = option(1, may_change=True)
-    """Evaluate after every so many epochs, and after the last."""
+    """Epochs between evaluations; the last epoch ends with one."""
     checkpoint_every: int = option(1000, may_change=True)
-    """Steps between checkpoints, besides the one of each evaluation."""
+    """Steps between checkpoints; each evaluation has one too."""
     log_every: int = option(50, may_change=True)
     """Steps between lines of the log."""
     gradients: Literal["float32", "bfloat16"] = "float32"
-    """In what the gradients of several devices are summed."""
+    """Type in which the gradients of several devices are summed."""
     on_non_finite: Literal["skip", "stop"] = option("skip", may_change=True)
-    """What to do where the loss or its gradient is not finite: leave the step out, or end the run."""
+    """Action where the loss or its gradient is not finite: leave the step out, or end the run."""
     max_skipped: int = option(10, may_change=True)
-    """More steps than this left out in a row end the run."""
+    """Largest number of steps in a row that may be left out; more end the run."""
     watchdog_s: float = option(600.0, may_change=True)
-    """When nothing begins or ends for so long, the log says what the run waits for; 0: never [seconds]."""
+    """Time without any progress after which the log says what the run waits for; 0: never [seconds]."""
     deterministic: bool = option(False, may_change=True)
-    """Whether a GPU gives the same bits each time; slower. `main.py` sees to it, before JAX looks for devices."""
+    """Whether a GPU gives the same bits each time; slower."""
 
     def __post_init__(self) -> None:
         check_range(self, "batch_size", "accumulate", "epochs", "max_skipped", least=1)
@@ -76,17 +76,17 @@ class TrainOptions:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """A run, whole."""
+    """All options of a run."""
 
     method: Literal["plain", "soft_label", "lad", "solad", "dynamic_lad", "colad"] = "plain"
-    """Which networks learn, whose costs assign, and which losses count (docs/methods.md)."""
+    """Method of training: which networks are trained, whose costs assign, and which losses count (docs/methods.md)."""
     seed: int = 0
-    """Of the first weights, the order of the pictures, their augmentation and stochastic depth."""
+    """Seed of the first weights, the order of the pictures, their augmentation and stochastic depth."""
     model: ModelOptions = ModelOptions()
-    """The student."""
+    """Architecture of the student."""
     teacher: TeacherOptions = TeacherOptions()
     peers: tuple[TeacherOptions, ...] = ()
-    """CoLAD: networks that learn together with student and teacher; their names are `peer_1`, `peer_2`, …"""
+    """Networks that CoLAD trains together with student and teacher; their names are `peer_1`, `peer_2`, …"""
     switch: SwitchOptions = SwitchOptions()
     assigner: AssignerOptions = AssignerOptions()
     losses: LossOptions = LossOptions()
@@ -100,8 +100,8 @@ class RunOptions:
     mesh: MeshOptions = option(MeshOptions(), may_change=True)
     evaluation: EvaluationOptions = option(EvaluationOptions(), may_change=True)
     debug: bool = option(False, may_change=True)
-    """Whether the first value that is not finite ends the run with an error that names the layer it comes from. The
-    host then waits for every step."""
+    """Whether the first value that is not finite ends the run with an error that names its layer. The host then waits
+    for every step."""
 
     def __post_init__(self) -> None:
         check_range(self, "seed", least=0)
@@ -111,9 +111,9 @@ class RunOptions:
         self._check_soft()
 
     def _check_networks(self) -> None:
-        """Check that the networks that are given are the method's."""
+        """Check that the networks in the options are the method's."""
         if self.peers and self.method != "colad":
-            raise ValueError(f"peers learn by method 'colad', but method is {self.method!r}")
+            raise ValueError(f"peers are trained by method 'colad', but method is {self.method!r}")
         if self.teacher.path and "teacher" not in self.roles.networks:
             raise ValueError(
                 f"teacher.path is {self.teacher.path!r}, but method {self.method!r} has no teacher; methods with one: "
@@ -157,7 +157,7 @@ class RunOptions:
 
     @property
     def roles(self) -> Method:
-        """The method's row, with this run's cohort and weighting of boxes."""
+        """Row of the method, with this run's peers and weighting of boxes."""
         method = METHODS[self.method]
         peers = tuple(name for name in self.others if name != "teacher")
         weighting = self.losses.box_weighting
@@ -172,19 +172,19 @@ class RunOptions:
 
     @property
     def soft(self) -> SoftOptions:
-        """The soft term's, of the method that has one."""
+        """Options of the soft loss, for a method that has one."""
         return self.solad if self.method == "solad" else self.soft_label
 
     @property
     def others(self) -> dict[Network, TeacherOptions]:
-        """The networks beside the student, by name."""
+        """Options of the networks beside the student, by name."""
         return {"teacher": self.teacher, **{f"peer_{i}": peer for i, peer in enumerate(self.peers, start=1)}}
 
     def model_of(self, network: Network) -> ModelOptions:
         """Options of a network.
 
         Raises:
-          ValueError: there is none of that name.
+          ValueError: there is no network of that name.
         """
         models = {"student": self.model, **{name: other.model for name, other in self.others.items()}}
         if network not in models:

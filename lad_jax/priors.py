@@ -1,4 +1,4 @@
-"""Anchors: one square per cell of each pyramid level. numpy, computed while tracing, static (spec 2.1 and 2.2)."""
+"""Anchors: one square for each cell of each pyramid level, computed in numpy while tracing (spec 2.1 and 2.2)."""
 
 from typing import Any
 
@@ -6,10 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
+from lad_jax.rounding import ceil_div, round_up
 from lad_jax.types import Levels, Priors
 
 PAD_MULTIPLE = 32
-"""A picture's own extent is its size rounded up to a multiple of this [pixels]: the backbone's stride."""
+"""Multiple to which a picture's size is rounded up to its extent [pixels]: the backbone's stride."""
 
 
 def make_levels(canvas_hw: tuple[int, int], strides: tuple[int, ...]) -> Levels:
@@ -20,7 +21,7 @@ def make_levels(canvas_hw: tuple[int, int], strides: tuple[int, ...]) -> Levels:
       strides: side of a cell, level by level [pixels].
     """
     height, width = canvas_hw
-    return Levels(tuple(strides), tuple((-(-height // stride), -(-width // stride)) for stride in strides))
+    return Levels(tuple(strides), tuple((ceil_div(height, stride), ceil_div(width, stride)) for stride in strides))
 
 
 def make_priors(canvas_hw: tuple[int, int], strides: tuple[int, ...], scale: float) -> Priors:
@@ -41,12 +42,12 @@ def make_priors(canvas_hw: tuple[int, int], strides: tuple[int, ...], scale: flo
     return Priors(boxes, valid, levels)
 
 
-def own_extent(image_hw: Int[Array, "*B 2"]) -> Int[Array, "*B 2"]:
+def valid_extent(image_hw: Int[Array, "*B 2"]) -> Int[Array, "*B 2"]:
     """Height and width of the smallest canvas that a picture fits on [pixels]."""
-    return -(-image_hw // PAD_MULTIPLE) * PAD_MULTIPLE
+    return round_up(image_hw, PAD_MULTIPLE)
 
 
 def within(priors: Priors, image_hw: Int[Array, "2"]) -> Priors:
-    """The priors with `valid` cleared where the cell starts beyond the image's own extent."""
-    extent = own_extent(jnp.asarray(image_hw))
+    """The priors with `valid` cleared where the cell starts beyond the image's extent."""
+    extent = valid_extent(jnp.asarray(image_hw))
     return priors._replace(valid=jnp.all(jnp.asarray(priors.levels.corners) < extent[None, ::-1], axis=1))

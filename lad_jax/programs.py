@@ -1,4 +1,4 @@
-"""Programs that are compiled before they are needed, side by side: one for each canvas, and none for any other."""
+"""Programs that are compiled before they are needed, in parallel: one for each canvas, and none for any other."""
 
 import concurrent.futures
 import contextlib
@@ -16,14 +16,13 @@ from lad_jax.data.canvases import Canvas
 from lad_jax.types import Batch, Pictures
 
 AT_ONCE = min(4, os.cpu_count() or 1)
-"""Compilations side by side. Python traces one program while XLA, which uses threads of its own, compiles others; each
-takes memory."""
+"""Number of compilations in parallel. Python traces one while XLA's threads compile others; each takes memory."""
 
 _log = logging.getLogger(__name__)
 
 
 class Job(NamedTuple):
-    """A program to be compiled."""
+    """A compilation: name for the log, and function."""
 
     what: str
     compile: Callable[[], Any]
@@ -46,7 +45,7 @@ class Programs:
         return len(self._batches)
 
     def jobs(self, *arguments: Any) -> list[Job]:
-        """What has not been compiled. `arguments`: those before the batch, or their shapes."""
+        """Compilations that have not been done. `arguments`: those before the batch, or their shapes."""
 
         def job(canvas: Canvas) -> Job:
             def compile() -> Any:
@@ -66,7 +65,7 @@ class Programs:
 
 
 def shapes_of(tree: Any, layout: Sharding | None = None) -> Any:
-    """What a program is compiled for: shapes and types of arrays, and where they lie, or would lie by `layout`."""
+    """Shapes and types of arrays, and where they lie, or would lie by `layout`: what a program is compiled for."""
 
     def shape(x: Any) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding if layout is None else layout)
@@ -81,9 +80,9 @@ def blank_shapes(plan: Plan, layout: Sharding) -> dict[Canvas, Batch]:
 
 @contextlib.contextmanager
 def compiling(jobs: Sequence[Job]) -> Iterator[None]:
-    """The jobs are done when the block is left; they begin before it, so what happens in it happens meanwhile.
+    """Run jobs while the block runs; all are done when it is left.
 
-    After an error of the block or of a job, those that have not begun are left.
+    After an error of the block or of a job, those that have not started are dropped.
     """
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE, "compile") as pool:
         try:
@@ -102,6 +101,6 @@ def compiling(jobs: Sequence[Job]) -> Iterator[None]:
 
 
 def _timed(action: Callable[[], Any]) -> tuple[Any, float]:
-    """What `action` returns, and how many seconds it took."""
+    """Result of `action`, and the seconds that it took."""
     since = time.monotonic()
     return action(), time.monotonic() - since

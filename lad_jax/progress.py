@@ -1,6 +1,6 @@
-"""What the program is doing: noted by those who do it, read by who watches (`run/watchdog.py`).
+"""Activities of the program: noted where they happen, read by the watchdog (`run/watchdog.py`).
 
-One list for the process, as with logging: what takes long lies deep below who wants to know.
+There is one list for the process, as with logging: long activities lie far below the code that asks for them.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ _latest = time.monotonic()
 
 @contextlib.contextmanager
 def activity(what: str) -> Iterator[None]:
-    """Note that `what` is being done while within."""
+    """Note the activity `what` for as long as the block runs."""
     _current.append(what)
     _tick()
     try:
@@ -40,12 +40,12 @@ def activities(items: Iterable[T], what: str) -> Iterator[T]:
 
 
 def current() -> tuple[str, ...]:
-    """What is being done, the widest first."""
+    """Activities at this moment, the outermost first."""
     return tuple(_current)
 
 
 def latest() -> float:
-    """When anything was last started or ended [seconds of time.monotonic]."""
+    """Time at which an activity last started or ended [seconds of time.monotonic]."""
     return _latest
 
 

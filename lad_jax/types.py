@@ -76,12 +76,12 @@ class Priors(NamedTuple):
 
     boxes: Float[Array, "A 4"]
     valid: Bool[Array, " A"]
-    """False beyond the image's own extent (its size rounded up to the pad multiple, spec 2.2)."""
+    """False beyond the image's extent (its size rounded up to the pad multiple, spec 2.2)."""
     levels: Levels
 
 
 class Scene(NamedTuple):
-    """What an assigner or a loss sees of an image besides predictions."""
+    """Facts about an image for assigners and losses, besides predictions."""
 
     priors: Priors
     truth: GroundTruth
@@ -92,7 +92,7 @@ class Scene(NamedTuple):
 
 
 class Predictions(NamedTuple):
-    """What a network says about every prior.
+    """Outputs of a network for every prior.
 
     Classes travel as the pair log p, log(1-p): a plain head fills it with log-sigmoids, a head whose score is a
     mean of products has no logit. Losses and costs are written once for both.
@@ -108,32 +108,32 @@ class Predictions(NamedTuple):
 
 
 class CostTable(NamedTuple):
-    """What it would cost to make a prior responsible for an object.
+    """Costs of making a prior responsible for an object.
 
     Entries *E are [A], one candidate object a prior, or [G, A], every pair of an object and a prior. Whatever is by
     boxes alone (`object`, `compared`) is the same for every network.
     """
 
     cost: Float[Array, "*E"]
-    """At least 0 and finite, without penalties; `masked.WORST` where a network gave no finite cost; meaningless where
-    `object` is -1."""
+    """Cost, at least 0 and finite, without penalties; `masked.WORST` where a network gave no finite one; meaningless
+    where `object` is -1."""
     object: Int[Array, "*E"]
-    """The object that the entry's prior may be chosen for, -1 for none. In row g of [G, A] it is g or -1."""
+    """Index of the object that the entry's prior may be chosen for, -1 for none. In row g of [G, A] it is g or -1."""
     compared: Bool[Array, "*E"]
-    """Whether the switch between networks looks at the entry; False where `object` is -1."""
+    """Whether the switch between networks compares the entry; False where `object` is -1."""
     besides: dict[str, Float[Array, "*E"]]
-    """What else the assigner's partition needs of the network that the entry's cost is from."""
+    """Further values that the assigner's partition needs of the network that the entry's cost is from."""
 
 
 class Assignment(NamedTuple):
-    """Who is responsible for what."""
+    """The objects that priors are responsible for, and the priors' weights and targets."""
 
     object: Int[Array, "*B A"]
     """Index of the object that a positive prior is responsible for, -1 for every other prior."""
     weight: Float[Array, "*B A"]
     """Weight in the classification loss: 0 for ignored priors."""
     target: Float[Array, "*B A"]
-    """What the object's class is to score: 1 for a hard positive, 0 for a prior that is not positive."""
+    """Target of the object's class: 1 for a hard positive, 0 for a prior that is not positive."""
     iterations: Int[Array, "*B"]
     """Iterations that the partition needed for its slowest object."""
 
@@ -158,13 +158,13 @@ class Pictures(NamedTuple):
     images: UInt8[Array, "B H W 3"]
     """RGB; whatever lies outside `image_hw` is padding."""
     image_hw: Int[Array, "B 2"]
-    """Height and width of the content after resizing."""
+    """Height and width of the content after resizing [pixels]."""
     scale: Float[Array, "B 2"]
-    """Resized / original, for x and y. A crop's place is not kept: nothing leads from it back to the picture."""
+    """Ratio resized / original, for x and y. A crop's place is not kept: nothing leads from it back to the picture."""
 
     @property
     def canvas(self) -> tuple[int, int]:
-        """Height and width that all are padded to."""
+        """Height and width that all pictures are padded to [pixels]."""
         return self.images.shape[1], self.images.shape[2]
 
 
@@ -174,13 +174,13 @@ class Batch(NamedTuple):
     pictures: Pictures
     truth: GroundTruth
     position: Int[Array, " B"]
-    """Position in the data set; the data set knows the picture's own id, which may not fit an int32."""
+    """Position in the data set, which knows the picture's id: it may not fit an int32."""
     valid: Bool[Array, " B"]
     """False for rows that only fill the last batch."""
 
     @property
     def canvas(self) -> tuple[int, int]:
-        """Height and width that all pictures are padded to."""
+        """Height and width of the canvas that all pictures are on [pixels]."""
         return self.pictures.canvas
 
 

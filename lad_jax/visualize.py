@@ -1,4 +1,4 @@
-"""Pictures to look at: detections, and which priors an assignment makes responsible for what.
+"""Drawings of detections, and of the priors that an assignment makes responsible for objects.
 
 Images are uint8 RGB arrays in numpy; drawing is OpenCV's. Every function returns a new image.
 """
@@ -15,7 +15,7 @@ from lad_jax.errors import InputError
 from lad_jax.types import Assignment, GroundTruth, Priors
 
 Image = UInt8[np.ndarray, "_ _ 3"]
-"""Height and width are anonymous: the images of one call may differ in size."""
+"""An RGB image; height and width are anonymous, since the images of one call may differ in size."""
 Colour = tuple[int, int, int]
 
 _FONT, _CAPITAL = cv2.FONT_HERSHEY_SIMPLEX, 21
@@ -24,7 +24,7 @@ _PAPER, _INK = (255, 255, 255), (25, 25, 25)
 
 
 def colour(index: int) -> Colour:
-    """The colour of a class or object: hues a golden section apart, so that neighbours differ, in three tones."""
+    """The colour of a class or object: hues step by a golden section, so that neighbours differ, in three tones."""
     saturation, value = ((0.85, 1.00), (0.45, 1.00), (1.00, 0.70))[index % 3]
     red, green, blue = colorsys.hsv_to_rgb((0.02 + 0.618034 * index) % 1.0, saturation, value)
     return round(255 * red), round(255 * green), round(255 * blue)
@@ -47,16 +47,20 @@ def draw_boxes(
     scores: Float[np.ndarray, " N"] | None,
     class_names: Sequence[str],
 ) -> Image:
-    """Boxes in the colour of their class, with its name and, if given, the score; lines and text suit the size.
+    """The image, enlarged if small, with boxes in the colour of their class, its name and, if given, the score.
 
     Args:
       image: the picture.
-      boxes: in its pixels.
+      boxes: `x1 y1 x2 y2`, in its pixels.
       labels: class indices.
-      scores: the better ones are drawn over the others; None for annotations.
+      scores: 0…1, better boxes are drawn over the others; None for annotations.
       class_names: by class index.
+
+    Returns:
+      The drawing, an integer factor larger than a small picture.
     """
-    image = image.copy()
+    factor = readable_factor(image)
+    image, boxes = enlarge(image, factor), boxes * factor
     line, text = _line_width(image), _text_height(image)
     order = np.arange(len(boxes)) if scores is None else np.argsort(scores, kind="stable")
     for i in order:
@@ -70,8 +74,8 @@ def draw_boxes(
 def draw_priors(image: Image, priors: Priors, assignment: Assignment, truth: GroundTruth) -> Image:
     """A row of panels, one per pyramid level: the objects, and the priors of the level that are positive.
 
-    Each object's box has its own colour. A positive prior is a dot at its centre with the thin outline of its
-    anchor, both in the colour of the object that it is responsible for.
+    Every object has another colour. A positive prior is a dot at its centre with the thin outline of its anchor, both
+    in the colour of the object that it is responsible for.
 
     Args:
       image: the picture on its canvas; small ones are enlarged.
@@ -80,7 +84,7 @@ def draw_priors(image: Image, priors: Priors, assignment: Assignment, truth: Gro
       truth: its annotated boxes (numpy).
     """
     factor = readable_factor(image)
-    # A darkened picture lets colours stand out, whatever the picture's own are.
+    # On a darkened picture colours stand out, whatever it shows.
     ground = (enlarge(image, factor) * 0.55).astype(np.uint8)
     anchors, responsible = np.asarray(priors.boxes) * factor, np.asarray(assignment.object).tolist()
     boxes = np.asarray(truth.boxes) * factor
@@ -107,10 +111,10 @@ def side_by_side(images: Sequence[Image], captions: Sequence[str] | None = None)
     images = _captioned(images, captions)
     height = max(len(image) for image in images)
     gap = np.full((height, _gap(images), 3), _PAPER, np.uint8)
-    parts = [gap]
+    row = [gap]
     for image in images:
-        parts += [_pad_to(image, height, image.shape[1]), gap]
-    return np.concatenate(parts, axis=1)
+        row += [_pad_to(image, height, image.shape[1]), gap]
+    return np.concatenate(row, axis=1)
 
 
 def stack(images: Sequence[Image], captions: Sequence[str] | None = None) -> Image:
@@ -118,10 +122,10 @@ def stack(images: Sequence[Image], captions: Sequence[str] | None = None) -> Ima
     images = _captioned(images, captions)
     width = max(image.shape[1] for image in images)
     gap = np.full((_gap(images), width, 3), _PAPER, np.uint8)
-    parts = [gap]
+    column = [gap]
     for image in images:
-        parts += [_pad_to(image, len(image), width), gap]
-    return np.concatenate(parts, axis=0)
+        column += [_pad_to(image, len(image), width), gap]
+    return np.concatenate(column, axis=0)
 
 
 def write_png(path: Path, image: Image) -> None:
@@ -176,7 +180,7 @@ def _rectangle(image: Image, box: Float[np.ndarray, "4"], tone: Colour, width: i
 
 
 def _dot(image: Image, centre: Float[np.ndarray, "2"], tone: Colour, radius: int) -> None:
-    """A filled circle with a dark rim, so that it shows on its own colour too."""
+    """A filled circle with a dark rim, so that it shows on its colour too."""
     pixel = np.round(centre).astype(int).tolist()
     cv2.circle(image, pixel, radius + 1, _INK, cv2.FILLED, cv2.LINE_AA)
     cv2.circle(image, pixel, radius, tone, cv2.FILLED, cv2.LINE_AA)

@@ -1,6 +1,6 @@
 """The demo: train a teacher, and students by every method, on drawn pictures; print a table, draw what happened.
 
-Every stage is an ordinary run of `main.py` in its own workdir; stages that are done are not run again.
+Every stage is an ordinary run of `main.py` in another workdir; stages that are done are not run again.
 
     python -m scripts.demo --output=runs/demo
 """
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def train(stage: str, output: Path, arguments: list[str]) -> float:
-    """Run one stage, unless this command has been; seconds that it took."""
+    """Run one stage, unless the same command was run before; the seconds that it took."""
     workdir = output / stage
     note = workdir / "demo.json"
     command = [sys.executable, "main.py", f"--config=configs/demo.py:{stage}", f"--workdir={workdir}"]
@@ -81,7 +81,7 @@ def has_frozen_teacher(stage: str) -> bool:
 
 
 def format_table(output: Path, seconds: dict[str, float]) -> str:
-    """Method, teacher, AP of each network that was trained; and what came of LAD."""
+    """Table of method, teacher and AP of each trained network; and a line about LAD's gain."""
     rows = ["| network | method | teacher | AP | AP50 | AP75 | seconds |", "|---|---|---|---|---|---|---|"]
     ap = {}
     for stage, method in STAGES.items():
@@ -102,7 +102,7 @@ def format_table(output: Path, seconds: dict[str, float]) -> str:
 
 
 def draw(output: Path) -> list[Path]:
-    """Detections beside ground truth for each stage, and who is responsible for one picture's objects."""
+    """Draw detections beside ground truth for each stage, and the priors responsible for one picture's objects."""
     files = []
     options = lad_jax.load(output / "lad").options
     dataset = open_dataset(options.data, "val")
@@ -117,7 +117,7 @@ def draw(output: Path) -> list[Path]:
 
 
 def draw_responsible(output: Path, options: lad_jax.RunOptions, dataset, position: int) -> np.ndarray:
-    """A row for each method: the priors that it calls positive for each object of a picture, level by level."""
+    """Draw a row for each method: its positive priors for each object of a picture, level by level."""
     plan = make_eval_plan(dataset, options.data, batch_size=1)
     batch = next(b for b in eval_batches(dataset, plan, options.data) if b.position[0] == position)
     canvas = make_priors(batch.canvas, options.model.strides, options.model.anchor_scale)
@@ -144,7 +144,7 @@ def draw_responsible(output: Path, options: lad_jax.RunOptions, dataset, positio
         )
         one = jax.tree.map(lambda x: np.asarray(x)[0], (assigned.assignment, batch.truth))
         rows.append(draw_priors(batch.pictures.images[0], canvas, *one))
-    captions = ["PAA: by the student's own costs", "LAD: by its teacher's costs", "CoLAD: by the better of the two"]
+    captions = ["PAA: by the student's costs", "LAD: by its teacher's costs", "CoLAD: by the better of the two"]
     return stack(rows, captions)
 
 

@@ -8,7 +8,7 @@ The folder has COCO's layout; splits whose annotation file is not there are left
     val2017/    annotations/instances_val2017.json      split validation
     test2017/   annotations/image_info_test2017.json    split test
 
-The result, `OUTPUT/coco/2017/1.1.0`, has the form of TFDS's own, but for the order of a picture's boxes: here the
+The result, `OUTPUT/coco/2017/1.1.0`, has the form of TFDS's, but for the order of a picture's boxes: here the
 annotation file's, there that of their ids. Boxes are cut at the border of their picture, since TFDS refuses others.
 """
 
@@ -45,10 +45,10 @@ def main() -> None:
 
 
 def prepare(coco: Path, output: Path) -> Path:
-    """Write the data set; the folder of its version.
+    """Write the data set; returns the folder of its version.
 
     Raises:
-      InputError: something is wrong with the annotation files, pictures are missing, or the result is there already.
+      InputError: a fault of the annotation files, missing pictures, or a result that is there already.
     """
     builder = Coco(coco, output)
     written = Path(builder.data_dir)
@@ -59,12 +59,12 @@ def prepare(coco: Path, output: Path) -> Path:
 
 
 class Coco(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """TFDS's `coco/2017`, made of a folder that is there instead of a download."""
+    """Builder of TFDS's `coco/2017` from a folder instead of a download."""
 
     VERSION = tfds.core.Version("1.1.0")
     BUILDER_CONFIGS = (tfds.core.BuilderConfig(name="2017", version=VERSION),)
     code_path = None
-    """No checksums of downloads lie beside this file. Looking for them needs a package that TFDS does not install."""
+    """None: no checksums of downloads lie beside this file, and the search needs a package that TFDS does not have."""
 
     def __init__(self, folder: Path, data_dir: Path) -> None:
         self._folder = folder
@@ -129,7 +129,7 @@ class Coco(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
 
 def relative_box(box: list[float], width: int, height: int) -> tfds.features.BBox:
-    """x, y, width, height [pixels] as shares of the picture's sides, cut at its border."""
+    """Box from x, y, width, height [pixels], as shares of the picture's sides, cut at its border."""
     x, y, w, h = box
     x1, y1, x2, y2 = np.clip([x / width, y / height, (x + w) / width, (y + h) / height], 0, 1)
     return tfds.features.BBox(ymin=y1, xmin=x1, ymax=y2, xmax=x2)

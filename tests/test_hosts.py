@@ -18,7 +18,7 @@ from lad_jax import hosts
 from lad_jax.data import DataOptions, SyntheticOptions, eval_batches, make_eval_plan, make_plan, open_dataset
 from lad_jax.data import train_batches as read_batches
 from lad_jax.errors import InputError
-from lad_jax.hosts import VARIABLES, find
+from lad_jax.hosts import VARIABLES, distributed_arguments
 from lad_jax.run import checkpoint
 from lad_jax.run.logging import RunLog
 from lad_jax.run.train import train
@@ -259,7 +259,7 @@ JAX = dict(zip(VARIABLES, ("h:1", "4", "3"), strict=True))
     ids=["nothing", "variables", "variables in slurm", "slurm", "slurm, one task", "slurm, no step", "open mpi"],
 )
 def test_what_the_environment_says(environ: dict, expected: dict | None) -> None:
-    assert find(environ | {"TPU_SKIP_MDS_QUERY": "1"}) == expected
+    assert distributed_arguments(environ | {"TPU_SKIP_MDS_QUERY": "1"}) == expected
 
 
 class TestErrors:
@@ -278,7 +278,7 @@ class TestErrors:
         with pytest.raises(
             InputError, match=r"all of JAX_COORDINATOR_ADDRESS, .*HOST:PORT.*; it has .*JAX_PROCESS_ID="
         ):
-            find(JAX | changes)
+            distributed_arguments(JAX | changes)
 
     def test_the_others_do_not_come(self) -> None:
         """To the first process, and to one of another run whose first does not listen."""

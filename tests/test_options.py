@@ -99,5 +99,5 @@ def test_cohort_networks_with_other_priors():
 
 
 def test_peers_learn_by_colad_only():
-    with pytest.raises(ValueError, match="peers learn by method 'colad'"):
+    with pytest.raises(ValueError, match="peers are trained by method 'colad'"):
         replace(RunOptions(), peers=(TeacherOptions(),))

@@ -10,6 +10,7 @@ from configs import narrow, paper
 from configs.paper import ROWS
 from lad_jax.config import from_config
 from lad_jax.options import RunOptions
+from scripts.paper_tables import TEST_DEV, tables
 
 PAGE = Path(__file__).parents[1] / "docs/paper.md"
 
@@ -71,7 +72,7 @@ def test_val_numbers_are_the_papers(table: str, shared: Path) -> None:
 @pytest.mark.parametrize("table", "789")
 def test_test_dev_numbers_are_the_papers(table: str, shared: Path) -> None:
     for name, row in ROWS.items():
-        if table in row.tables and len(row.test_dev) == len(paper.TEST_DEV):
+        if table in row.tables and len(row.test_dev) == len(TEST_DEV):
             assert "\t".join(map(str, row.test_dev)) in paper_table(table, shared), name
 
 
@@ -82,9 +83,9 @@ def paper_table(table: str, shared: Path) -> str:
 
 
 def test_the_page_lists_the_rows() -> None:
-    """As `python -m configs.paper` prints them."""
-    _, listed = PAGE.read_text().split("<!-- printed by python -m configs.paper -->\n\n")
-    assert listed == f"{paper.tables()}\n\n<!-- end of what is printed -->\n"
+    """As `python -m scripts.paper_tables` prints them."""
+    _, listed = PAGE.read_text().split("<!-- printed by python -m scripts.paper_tables -->\n\n")
+    assert listed == f"{tables()}\n\n<!-- end of what is printed -->\n"
 
 
 def test_unknown_row() -> None:

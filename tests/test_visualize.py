@@ -18,7 +18,7 @@ from lad_jax.visualize import (
     write_png,
 )
 
-GREY = np.full((200, 300, 3), 90, np.uint8)
+GREY = np.full((300, 400, 3), 90, np.uint8)
 NAMES = ("cat", "dog")
 BOX = np.array([[60, 80, 160, 180]], np.float32)
 
@@ -49,7 +49,7 @@ def test_name_stands_above_the_box_or_inside_the_picture():
 
 
 def test_name_beyond_the_right_border_moves_inside():
-    box = np.array([[290, 80, 300, 180]], np.float32)
+    box = np.array([[390, 80, 400, 180]], np.float32)
     image = draw_boxes(GREY, box, np.array([0]), np.array([0.5], np.float32), NAMES)
     assert has(image, colour(0))[:79].any(axis=0).sum() > 40
 
@@ -77,7 +77,9 @@ def test_the_colours_of_eighty_classes_differ():
 def test_small_pictures_are_enlarged_by_an_integer():
     assert readable_factor(np.zeros((128, 96, 3), np.uint8)) == 4
     assert readable_factor(np.zeros((800, 1333, 3), np.uint8)) == 1
-    assert enlarge(GREY, 3).shape == (600, 900, 3)
+    assert enlarge(GREY, 3).shape == (900, 1200, 3)
+    drawn = has(draw_boxes(GREY[:100, :128], BOX / 4, np.array([1]), None, NAMES), colour(1))
+    assert drawn.shape == (400, 512) and drawn[100:160, 60].all() and drawn[179, 70:150].all()
 
 
 def test_positives_are_dots_on_their_level_in_their_objects_colour():

@@ -15,10 +15,10 @@ ASSIGNERS = {"paa": make_paa}
 
 @dataclass(frozen=True)
 class AssignerOptions:
-    """Which assigner, and the options of each."""
+    """The choice of an assigner, and the options of each."""
 
     name: Literal["paa"] = "paa"
-    """The assigner; its options are in the group of its name."""
+    """Name of the assigner; its options are in the group of that name."""
     paa: PAAOptions = PAAOptions()
 
 

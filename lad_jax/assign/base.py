@@ -1,4 +1,4 @@
-"""What an assigner is."""
+"""The interface of assigners."""
 
 from typing import NamedTuple, Protocol
 
@@ -6,13 +6,13 @@ from lad_jax.types import Assignment, CostTable, Predictions, Scene
 
 
 class CostFunction(Protocol):
-    """What it would cost one image's priors to be responsible for its objects, by one network's predictions."""
+    """Costs of one image's priors, were they responsible for its objects, by one network's predictions."""
 
     def __call__(self, scene: Scene, predictions: Predictions) -> CostTable: ...
 
 
 class PartitionFunction(Protocol):
-    """From costs to positives and negatives. Sees no network: the costs may come from another one."""
+    """A partition of the priors into positives and negatives by costs, which may be those of another network."""
 
     def __call__(self, table: CostTable, scene: Scene) -> Assignment: ...
 

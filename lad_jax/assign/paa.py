@@ -22,18 +22,18 @@ class PAAOptions:
     min_iou: float = 0.1
     """A prior that overlaps an object this much is its candidate."""
     candidates_per_level: int = 9
-    """How many of the cheapest candidates of a level enter an object's mixture."""
+    """Number of the cheapest candidates of each level that enter an object's mixture."""
     box_cost_weight: float = 1.3
     """Weight of the box term beside the classification loss."""
     box_cost: Literal["giou", "iou"] = "giou"
     """The box term: 1 - GIoU, or the paper's 1 - IoU."""
     threshold: Literal["densest_foreground", "densest_any", "lower_mean"] = "densest_foreground"
-    """Which candidates are positive: those of the cheaper component up to its densest one; all up to that one
-    (original PAA); or those cheaper than the lower mean (the paper's text)."""
+    """Choice of the positives: candidates of the cheaper component up to its densest one; all up to that one (original
+    PAA); or those cheaper than the lower mean (the paper's text)."""
     empty_component: Literal["none", "all"] = "none"
-    """What is positive of an object whose cheaper component has no candidate: nothing, or all (original PAA)."""
+    """Positives of an object whose cheaper component has no candidate: none, or all candidates (original PAA)."""
     lone_candidate: Literal["negative", "positive"] = "negative"
-    """What becomes of an object's only candidate: original PAA keeps it."""
+    """Fate of an object's only candidate: original PAA keeps it as a positive."""
 
     def __post_init__(self) -> None:
         check_range(self, "min_iou", least=0, below=1)
@@ -49,11 +49,11 @@ def make_paa(options: PAAOptions) -> Assigner:
 
 
 def cost(scene: Scene, predictions: Predictions, *, options: PAAOptions) -> CostTable:
-    """Every candidate's loss, were it responsible for its object (spec 4, eq. 2 of the paper).
+    """Loss of every candidate, were it responsible for its object (spec 4, eq. 2 of the paper).
 
     cost = Σ_c focal_c + box_cost_weight · (1 - GIoU)         (or IoU: `box_cost`)
 
-    summed over all classes, the object's being the positive one. The quality branch has no part in it.
+    summed over all classes, the object's being the positive one. The quality branch does not count.
     """
     truth = scene.truth
     candidate = max_iou_candidates(scene.priors, truth, min_iou=options.min_iou)
@@ -71,11 +71,11 @@ def cost(scene: Scene, predictions: Predictions, *, options: PAAOptions) -> Cost
 
 
 def partition(table: CostTable, scene: Scene, *, options: PAAOptions) -> Assignment:
-    """Split each object's candidates by a mixture of two Gaussians over their costs (spec 5.1).
+    """Divide each object's candidates by a mixture of two Gaussians over their costs (spec 5.1).
 
     The cheapest candidates of every level enter. Positive are those of the cheaper component, in order of cost, up
-    to the one where the mixture is densest; an object with a single candidate gets none. So the released code;
-    `options` has what others do. All other valid priors are negative.
+    to the one where the mixture is densest; an object with a single candidate gets none. This is the released code's
+    way; `options` has those of others. All other valid priors are negative.
     """
     index, costs, kept = cheapest_of_each_object(table, scene, per_level=options.candidates_per_level)
     fitted = jax.vmap(mixture.fit)(costs, kept)
@@ -96,12 +96,12 @@ def partition(table: CostTable, scene: Scene, *, options: PAAOptions) -> Assignm
 
 
 def densest_foreground(fitted: mixture.Mixture, costs: Float[Array, "G S"]) -> Bool[Array, "G S"]:
-    """The cheaper component's candidates, up to the one of them where the mixture is densest (spec 5.1)."""
+    """The cheaper component's candidates, up to the one among them where the mixture is densest (spec 5.1)."""
     return fitted.foreground & densest_any(fitted, costs)
 
 
 def densest_any(fitted: mixture.Mixture, costs: Float[Array, "G S"]) -> Bool[Array, "G S"]:
-    """Every candidate up to that one; none where the cheaper component has none."""
+    """All candidates up to the cheaper component's where the mixture is densest; none where it has no candidate."""
     densest = masked.argmax(fitted.log_density, fitted.foreground)
     upto = jnp.arange(costs.shape[1])[None] <= densest[:, None]
     return upto & jnp.any(fitted.foreground, axis=1, keepdims=True)
@@ -118,7 +118,7 @@ THRESHOLDS = {"densest_foreground": densest_foreground, "densest_any": densest_a
 def cheapest_of_each_object(
     table: CostTable, scene: Scene, *, per_level: int
 ) -> tuple[Int[Array, "G S"], Float[Array, "G S"], Bool[Array, "G S"]]:
-    """For each object its cheapest candidates of every level, by rising cost: S = levels · per_level.
+    """The cheapest candidates of every level for each object, by rising cost: S = levels · per_level.
 
     All cells (object and level) give up their cheapest candidate at once, `per_level` times: much faster than
     sorting the priors, and the work does not grow with the number of objects. Of equal costs the first prior wins.

@@ -1,1 +1,1 @@
-"""What `python -m lad_jax COMMAND` does, one module a command."""
+"""The commands of `python -m lad_jax COMMAND`, one module each."""

@@ -1,9 +1,9 @@
-"""Look a data set over before training: counts, sizes, canvases, anchors, suspicious boxes, a sheet of pictures.
+"""Inspect a data set before training: counts, sizes, canvases, anchors, suspicious boxes, a sheet of pictures.
 
     python -m lad_jax check --config=configs/your_data.py:data/cells
     python -m lad_jax check --config=configs/your_data.py:data/cells --config.model.anchor_scale=4 --all
 
-Lines that begin with `!` are worth a look. What would stop a training run is an error. Sizes are those that
+Lines that begin with `!` deserve attention. What would stop a training run is an error. Sizes are those that
 `data.short_side` gives, also where training draws from several.
 """
 

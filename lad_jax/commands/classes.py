@@ -1,4 +1,4 @@
-"""The classes that converted weights know: a checkpoint's meta needs their names and ids."""
+"""Classes of converted weights: a checkpoint's meta needs their names and ids."""
 
 from pathlib import Path
 

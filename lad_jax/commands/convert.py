@@ -24,13 +24,12 @@ from lad_jax.models import Detector
 from lad_jax.options import RunOptions
 from lad_jax.run import checkpoint, saving
 from lad_jax.run.meta import Meta, as_json
-from lad_jax.run.networks import with_backbone
 from lad_jax.run.trained import load
 from lad_jax.train.state import Variables, init_variables
 from lad_jax.types import Network
 from lad_jax.weights.files import load_arrays, save_arrays
 from lad_jax.weights.pretrained import resolve
-from lad_jax.weights.state_dicts import is_detector, load_networks, to_mmdet
+from lad_jax.weights.state_dicts import is_detector, load_networks, to_mmdet, with_backbone
 
 _log = logging.getLogger(__name__)
 FLAGS = flags.FLAGS
@@ -45,7 +44,7 @@ def define_flags() -> None:
     )
     flags.DEFINE_enum("to", None, ["mmdet"], "The other way: write a network of a workdir.")
     flags.DEFINE_string("output", None, "--to: the file; its suffix is .pth, .safetensors or .npz.")
-    flags.DEFINE_string("network", None, "--to: which network; default: the one that the run was evaluated by.")
+    flags.DEFINE_string("network", None, "--to: which network; default: evaluation.network of the run.")
 
 
 def main(arguments: list[str]) -> None:
@@ -62,15 +61,15 @@ def main(arguments: list[str]) -> None:
 
 
 def into_workdir(source: str | Path, options: RunOptions, workdir: Path, classes: str = "") -> None:
-    """Weights of another program as a checkpoint in `workdir`.
+    """Save weights of another program as a checkpoint in `workdir`.
 
-    A detector must be the config's; of networks that the method does not train, those in the source are saved too. Of
-    a bare backbone (no name begins with `backbone.`) the student gets the weights, and all else is random.
+    A detector must be the config's; networks in the source that the method does not train are saved too. With a bare
+    backbone (no name begins with `backbone.`) the student gets its weights, and all else is random.
 
     Args:
       source: a file of a state dict, or its name on the Hugging Face hub (see `resolve`).
-      options: of the run that could have trained these weights.
-      workdir: must hold no checkpoint.
+      options: options of the run that could have trained these weights.
+      workdir: folder that must hold no checkpoint.
       classes: see `read_classes`; empty: the classes of the config's validation data.
 
     Raises:
@@ -90,12 +89,12 @@ def into_workdir(source: str | Path, options: RunOptions, workdir: Path, classes
 
 
 def into_mmdet(workdir: Path, output: Path, network: Network | None = None) -> None:
-    """A network of the run in `workdir` (its best checkpoint) as a state dict that mmdet's programs load.
+    """Write a network of the run in `workdir` (its best checkpoint) as a state dict that mmdet's programs load.
 
     Args:
-      workdir: or a checkpoint's folder.
-      output: a new file; its suffix says what it shall be.
-      network: default: the one that the run was evaluated by.
+      workdir: a run's workdir, or a checkpoint's folder.
+      output: a new file; its suffix gives the format.
+      network: name of the network; default: `evaluation.network` of the run.
 
     Raises:
       InputError: no such checkpoint or network, one that mmdet has no names for, or a file that exists.
@@ -117,7 +116,7 @@ def _classes_of_data(options: RunOptions) -> tuple[tuple[str, ...], tuple[int, .
 def _with_bare_backbone(
     arrays: Mapping[str, np.ndarray], models: Mapping[Network, Detector], options: RunOptions, source: str | Path
 ) -> dict[Network, Variables]:
-    """Networks as a run with this backbone would begin them."""
+    """Variables of the networks as a run with this backbone would start them."""
     variables = {
         name: init_variables(models[name], options.seed + number) for number, name in enumerate(options.roles.trained)
     }

@@ -17,6 +17,6 @@ def define_run() -> None:
 
 
 def define_predict() -> None:
-    """Define the flags of what predicts."""
+    """Define the flags of a command that predicts: `--images` and `--output`."""
     flags.DEFINE_string("images", "", "predict: a picture, a folder of pictures or a glob pattern.")
     flags.DEFINE_string("output", "", "predict: folder for the results; default: WORKDIR/predictions.")

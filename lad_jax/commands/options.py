@@ -4,8 +4,8 @@
     python -m lad_jax options train
     python -m lad_jax options model.backbone
 
-Given a PREFIX, only those whose key begins with it. Any is set in a config file, or on the command line by
-`--config.KEY=VALUE`.
+With a PREFIX only options whose key begins with it are listed. Options are set in a config file, or on the command line
+by `--config.KEY=VALUE`.
 """
 
 import ast
@@ -34,9 +34,9 @@ class Entry:
 
     key: str
     kind: str
-    """Its type or its allowed values; of a group what chooses it, or nothing."""
+    """Type or allowed values of an option; for a group the value that chooses it, or nothing."""
     default: Any
-    """Of a group the dataclass's instance."""
+    """Default of an option; for a group the dataclass's instance."""
     meaning: str
     may_change: bool = False
     """Whether a resumed run may have another value."""
@@ -61,7 +61,7 @@ def listing(prefix: str = "") -> str:
     """The options whose keys begin with `prefix`, for a terminal of 100 columns.
 
     Raises:
-      InputError: there are none.
+      InputError: there are no such options.
     """
     prefix = re.sub(r"\[\d+\]", "[i]", prefix.removeprefix("config."))
     entries = list(walk(RunOptions()))
@@ -81,9 +81,9 @@ def walk(options: Any, key: str = "", *, may_change: bool = False) -> Iterator[E
     A group of several kinds, such as the families of backbones, comes once for each; one of a list as `key[i]`.
 
     Args:
-      options: their defaults.
-      key: what their keys begin with.
-      may_change: whether a resumed run may have other values of all of them.
+      options: dataclass with the defaults.
+      key: prefix of all keys.
+      may_change: whether a resumed run may have other values of all options.
     """
     hints, meanings = typing.get_type_hints(type(options)), meanings_of(type(options))
     groups: list[Entry] = []
@@ -94,14 +94,14 @@ def walk(options: Any, key: str = "", *, may_change: bool = False) -> Iterator[E
         if found := _groups(name, hint, value, meaning):
             groups += [dataclasses.replace(group, may_change=changes) for group in found]
         else:
-            yield Entry(name, describe(hint), value, meaning, changes)
+            yield Entry(name, type_text(hint), value, meaning, changes)
     for group in groups:
         yield group
         yield from walk(group.default, group.key, may_change=group.may_change)
 
 
 def meanings_of(options: type) -> dict[str, str]:
-    """The text below each field of a dataclass; empty where there is none."""
+    """Docstrings of the fields of a dataclass; empty where there is none."""
     [definition] = ast.parse(textwrap.dedent(inspect.getsource(options))).body
     assert isinstance(definition, ast.ClassDef)
     found = {field.name: "" for field in dataclasses.fields(options)}
@@ -112,17 +112,17 @@ def meanings_of(options: type) -> dict[str, str]:
     return found
 
 
-def describe(hint: Any) -> str:
+def type_text(hint: Any) -> str:
     """A type as it is written in a config: `int`, `'sgd' | 'adamw'`, `(float, float)`, `(int, ...)`."""
     if get_origin(hint) is Literal:
         return " | ".join(map(repr, get_args(hint)))
     if get_origin(hint) is tuple:
-        return f"({', '.join('...' if entry is ... else describe(entry) for entry in get_args(hint))})"
+        return f"({', '.join('...' if entry is ... else type_text(entry) for entry in get_args(hint))})"
     return hint.__name__
 
 
 def _groups(name: str, hint: Any, value: Any, meaning: str) -> list[Entry]:
-    """The groups that a field can hold; none of a plain option."""
+    """Groups that a field can hold; none for a plain option."""
     if isinstance(hint, types.UnionType):
         members = [value if isinstance(value, member) else member() for member in get_args(hint)]
         return [Entry(name, f"family = {x.family!r}", x, inspect.getdoc(x) or "") for x in members]

@@ -8,7 +8,7 @@ Call it in the repository's root. The run of `configs/NAME.py` lies in `runs/NAM
 `runs/NAME_VARIANT`; what is done there is not repeated, and what only a finished training needed is not run. A workdir
 where another run is at work, such as that of a teacher which another recipe trains, is waited for, and gone on with if
 that run ends early. Options after `--` are added to every command as they are, so they hold for the teachers too; only
-`--config.teacher.path`, for a teacher that was trained elsewhere, is the config's own.
+`--config.teacher.path`, for a teacher that was trained elsewhere, is for the config alone.
 """
 
 import json
@@ -34,7 +34,7 @@ FLAGS = flags.FLAGS
 TEACHER_PATH = "--config.teacher.path"
 
 POLL_S = 10.0
-"""How often it is asked whether another run has ended [seconds]."""
+"""Time between two checks whether another run has ended [seconds]."""
 
 State = Literal["done", "to be resumed", "to be run", "needs data.test.annotations"]
 
@@ -47,17 +47,17 @@ def define_flags() -> None:
 
 @dataclass(frozen=True)
 class Stage:
-    """One command, and how far it is."""
+    """A command, and how far it is."""
 
     arguments: tuple[str, ...]
-    """Python's."""
+    """Arguments of Python."""
     state: State
     note: Path | None
-    """A file that `run` writes once the command is done, see `_noted`; None where the run itself tells."""
+    """File that `run` writes once the command is done, see `_noted`; None where the run's files show it."""
     workdir: Path | None = None
-    """A training's folder; None for an evaluation, which others do not hinder."""
+    """Folder of a training; None for an evaluation, which other runs do not hinder."""
     epochs: int = 0
-    """A training's number of epochs."""
+    """Number of epochs of a training."""
 
     @property
     def command(self) -> str:
@@ -81,7 +81,7 @@ def make_stages(config: str, workdirs: Path, extra: Sequence[str] = ()) -> list[
     Args:
       config: path of a config file, with a variant after a colon where it has some.
       workdirs: folder of the runs.
-      extra: further arguments of each command; `--config.teacher.path` only of the config's own.
+      extra: further arguments of each command; `--config.teacher.path` is only for the commands of the config itself.
 
     Raises:
       InputError: a config that is missing or does not build, or that is a teacher of its own teacher; a teacher's path
@@ -97,10 +97,10 @@ def make_stages(config: str, workdirs: Path, extra: Sequence[str] = ()) -> list[
 
 
 def training_state(workdir: Path, epochs: int) -> State:
-    """How far the run of so many epochs in `workdir` is, by what it has written.
+    """State of the run of `epochs` epochs in `workdir`, by its files.
 
     A run ends with an evaluation after its last epoch, and with the checkpoint of that step. Converted weights are a
-    checkpoint without an optimizer: they are to be used as they are.
+    checkpoint without an optimizer: they are used as they are.
 
     Raises:
       InputError: the run there is one of another number of epochs, such as a trial.
@@ -115,7 +115,7 @@ def training_state(workdir: Path, epochs: int) -> State:
         return "to be resumed"
     try:
         there = json.loads(config.read_text())["train"]["epochs"]
-    except json.JSONDecodeError:  # a kill has cut it off; who resumes the run writes it again
+    except json.JSONDecodeError:  # a kill has cut it off; a resumed run writes it again
         return "to be resumed"
     if there != epochs:
         raise InputError(
@@ -128,13 +128,13 @@ def training_state(workdir: Path, epochs: int) -> State:
 
 
 def show(stages: Sequence[Stage]) -> None:
-    """Print the commands, as a shell takes them."""
+    """Print the commands of stages, as a shell takes them."""
     for stage in stages:
         print(f"{stage.command}  # {stage.state}", flush=True)
 
 
 def run(stages: Sequence[Stage]) -> None:
-    """Run what is not done, in this order.
+    """Run the stages that are not done, in their order.
 
     Raises:
       InputError: a command failed.
@@ -155,7 +155,7 @@ def run(stages: Sequence[Stage]) -> None:
 
 
 def _when_free(stage: Stage) -> Stage:
-    """The stage once no other run is at work in its workdir, with the state that it is then in."""
+    """Wait until no other run is at work in a stage's workdir; the stage with the state that it is then in."""
     if not stage.workdir:
         return stage
     if holder := _other_run(stage):
@@ -179,14 +179,14 @@ def main(arguments: list[str]) -> None:
         run(stages)
 
 
-def _chain(config: str, workdirs: Path, extra: Sequence[str], pupils: tuple[str, ...] = ()) -> list[_Training]:
+def _chain(config: str, workdirs: Path, extra: Sequence[str], students: tuple[str, ...] = ()) -> list[_Training]:
     """The training of a config after those of the teachers that it still needs, the first one first."""
-    if config in pupils:
+    if config in students:
         raise InputError(
-            f"{' <- '.join((*pupils, config))}: each is taught by the next, so none can be trained first. Set "
+            f"{' <- '.join((*students, config))}: each has the next as its teacher, so none can be trained first. Set "
             "teacher.path of one of them to a run that is there, and its teacher.config to ''."
         )
-    options = _load(config, extra, pupils)
+    options = _load(config, extra, students)
     teacher, roles = options.teacher, options.roles
     common = _without_teacher_path(extra)
     given = len(common) < len(extra)
@@ -200,10 +200,10 @@ def _chain(config: str, workdirs: Path, extra: Sequence[str], pupils: tuple[str,
     workdir = workdirs / run_name(config)
     state = training_state(workdir, options.train.epochs)
     training = _Training(options, workdir, ("main.py", f"--config={config}", f"--workdir={workdir}", *moved), state)
-    # A run that is resumed has the networks that learn, in CoLAD the teacher too, from its own checkpoint.
+    # A resumed run has its trained networks, in CoLAD the teacher too, from its checkpoint.
     needed = state == "to be run" or (state == "to be resumed" and "teacher" in roles.frozen)
     if needed and ours:
-        return [*_chain(teacher.config, workdirs, common, (*pupils, config)), training]
+        return [*_chain(teacher.config, workdirs, common, (*students, config)), training]
     if needed and path:
         _check_teacher(config, path)
     return [training]
@@ -228,17 +228,17 @@ def _without_teacher_path(arguments: Sequence[str]) -> tuple[str, ...]:
     return tuple(kept)
 
 
-def _load(config: str, extra: Sequence[str], pupils: tuple[str, ...]) -> RunOptions:
-    """The options that a config file gives with further arguments, as `main.py` reads them."""
+def _load(config: str, extra: Sequence[str], students: tuple[str, ...]) -> RunOptions:
+    """Options that a config file gives with further arguments, as `main.py` reads them."""
     path, _, _ = config.partition(":")
     if not Path(path).is_file():
-        named = f"teacher.config of {pupils[-1]} names it" if pupils else "give the path of a config file"
+        named = f"teacher.config of {students[-1]} names it" if students else "give the path of a config file"
         raise InputError(f"there is no config {path}: {named}. Paths are from the repository's root.")
     values, arguments = flags.FlagValues(), ["main.py", f"--config={config}", *extra]
     config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=arguments)
     try:
         values(arguments, known_only=True)
-    except flags.Error as error:  # ends with the config's own message
+    except flags.Error as error:  # ends with the message of the config
         reason = str(error).splitlines()[-1].removeprefix("ValueError: ")
         raise InputError(f"{config}: {reason}") from None
     except (AttributeError, KeyError) as error:
@@ -250,7 +250,7 @@ def _load(config: str, extra: Sequence[str], pupils: tuple[str, ...]) -> RunOpti
 
 
 def _evaluations(training: _Training, extra: tuple[str, ...]) -> Iterator[Stage]:
-    """On val, and on test-dev where the config says where that is."""
+    """Evaluations of a training: on val, and on test-dev where the config has that."""
     options, workdir = training.options, training.workdir
     program, trained = (*training.program, "--mode=eval"), training.state == "done"
     yield _evaluation((*program, *extra), workdir / "evaluated.txt", trained)
@@ -271,13 +271,13 @@ def _evaluation(arguments: tuple[str, ...], note: Path, trained: bool) -> Stage:
 
 
 def _noted(command: str, workdir: Path) -> str:
-    """What tells an evaluation from others: its command, and step and time [s] of the checkpoint that it takes."""
+    """Identity of an evaluation: its command, and step and time [s] of the checkpoint that it takes."""
     folder = checkpoint.find(workdir)
     return f"{command}\ncheckpoint {folder.name} of {int(folder.stat().st_mtime)}\n"
 
 
 def _lines(file: Path) -> Iterator[dict[str, Any]]:
-    """The JSON lines of a file, up to one that a kill has cut off."""
+    """Objects of a file of JSON lines, up to a line that a kill has cut off."""
     for line in file.read_text().splitlines():
         try:
             yield json.loads(line)

@@ -1,6 +1,6 @@
-"""Pictures and annotations in, batches out. numpy only: no device is opened here or in the worker processes."""
+"""Data sets and batches, in numpy: no device is opened here or in the worker processes."""
 
-from lad_jax.data.canvases import assign, choose_canvases, padding_share
+from lad_jax.data.canvases import choose_canvases, padding_share, smallest_canvas
 from lad_jax.data.loader import blank_batches, eval_batches, started, train_batches
 from lad_jax.data.options import DataOptions, FolderOptions, SyntheticOptions, TfdsOptions
 from lad_jax.data.pictures import read_picture
@@ -16,7 +16,6 @@ __all__ = [
     "Record",
     "SyntheticOptions",
     "TfdsOptions",
-    "assign",
     "blank_batches",
     "choose_canvases",
     "eval_batches",
@@ -29,6 +28,7 @@ __all__ = [
     "open_test",
     "padding_share",
     "read_picture",
+    "smallest_canvas",
     "started",
     "train_batches",
     "training_positions",

@@ -1,4 +1,4 @@
-"""What chance does to one training picture: whether it is mirrored, and what is cut out of it."""
+"""Random augmentation of one training picture: mirroring and cropping."""
 
 from typing import NamedTuple
 
@@ -9,28 +9,28 @@ from lad_jax.data.options import DataOptions
 from lad_jax.data.transforms import resized_hw
 
 _CROP = 1
-"""Tells the stream of a picture's crop from the one of its flip."""
+"""Key of the random stream of a picture's crop, beside the one of its flip."""
 
 
 class Crop(NamedTuple):
-    """A part of a picture that has been resized. Heights and widths, y and x [pixels]."""
+    """A rectangle of a picture that has been resized. Heights and widths, y and x [pixels]."""
 
     resized: Int[np.ndarray, "2"]
     """Size of the whole picture."""
     corner: Int[np.ndarray, "2"]
-    """Top left pixel of the part."""
+    """Top left pixel of the crop."""
     hw: Int[np.ndarray, "2"]
-    """Size of the part."""
+    """Size of the crop."""
 
 
 class Augmentation(NamedTuple):
-    """Of one picture."""
+    """Augmentation of one picture."""
 
     flip: bool
     crop: Crop | None
 
 
-AS_IT_IS = Augmentation(flip=False, crop=None)
+NO_AUGMENTATION = Augmentation(flip=False, crop=None)
 
 
 def draw_augmentation(
@@ -39,7 +39,7 @@ def draw_augmentation(
     """The augmentation of row `row` of training step `step`, a pure function of all arguments.
 
     Args:
-      original: height and width of the picture as it is [pixels].
+      original: height and width of the picture before it is resized [pixels].
     """
     flip = np.random.default_rng((seed, step, row)).random() < options.flip
     random = np.random.default_rng((seed, step, row, _CROP))
@@ -48,7 +48,7 @@ def draw_augmentation(
 
 
 def draw_crop(original: Int[np.ndarray, "2"], options: DataOptions, random: np.random.Generator) -> Crop:
-    """The picture at one of `crop_short_sides`, and of it a part anywhere, its sides drawn from `crop_range`.
+    """Draw a crop: the picture at one of `crop_short_sides`, and a rectangle in it, its sides from `crop_range`.
 
     The picture bounds both ends of that range.
 

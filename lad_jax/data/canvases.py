@@ -3,6 +3,8 @@
 import numpy as np
 from jaxtyping import Int
 
+from lad_jax.rounding import round_up
+
 Canvas = tuple[int, int]
 """Height and width [pixels]."""
 
@@ -16,7 +18,7 @@ def choose_canvases(sizes: Int[np.ndarray, "n 2"], *, at_most: int, pad_multiple
     Args:
       sizes: height and width of every picture after resizing [pixels].
     """
-    canvases, counts = np.unique(-(-sizes // pad_multiple) * pad_multiple, axis=0, return_counts=True)
+    canvases, counts = np.unique(round_up(sizes, pad_multiple), axis=0, return_counts=True)
     while len(canvases) > at_most:
         union = np.maximum(canvases[:, None], canvases[None])
         area = canvases.prod(axis=1) * counts
@@ -29,10 +31,10 @@ def choose_canvases(sizes: Int[np.ndarray, "n 2"], *, at_most: int, pad_multiple
         canvases, counts = np.delete(canvases, second, axis=0), np.delete(counts, second)
     # Two merges can end in the same size, and a canvas can lose its pictures to a smaller one.
     found = tuple((height, width) for height, width in np.unique(canvases, axis=0).tolist())
-    return tuple(found[i] for i in np.unique(assign(sizes, found)))
+    return tuple(found[i] for i in np.unique(smallest_canvas(sizes, found)))
 
 
-def assign(sizes: Int[np.ndarray, "n 2"], canvases: tuple[Canvas, ...]) -> Int[np.ndarray, " n"]:
+def smallest_canvas(sizes: Int[np.ndarray, "n 2"], canvases: tuple[Canvas, ...]) -> Int[np.ndarray, " n"]:
     """Index of the smallest canvas (by area) that holds each picture; every picture must fit one."""
     hw = np.array(canvases, np.int64).reshape(-1, 2)
     fits = np.all(sizes[:, None] <= hw[None], axis=-1)
@@ -44,5 +46,5 @@ def assign(sizes: Int[np.ndarray, "n 2"], canvases: tuple[Canvas, ...]) -> Int[n
 
 def padding_share(sizes: Int[np.ndarray, "n 2"], canvases: tuple[Canvas, ...]) -> float:
     """Share of the pixels of all pictures' canvases that is padding, 0…1."""
-    hw = np.array(canvases, np.int64)[assign(sizes, canvases)]
+    hw = np.array(canvases, np.int64)[smallest_canvas(sizes, canvases)]
     return float(1 - sizes.prod(axis=1).sum() / hw.prod(axis=1).sum())

@@ -1,4 +1,4 @@
-"""COCO's own categories, for what knows their names and has forgotten their ids."""
+"""COCO's categories, for sources that have their names but not their ids."""
 
 _LIST = """
 1 person, 2 bicycle, 3 car, 4 motorcycle, 5 airplane, 6 bus, 7 train, 8 truck, 9 boat, 10 traffic light,
@@ -15,4 +15,4 @@ _LIST = """
 COCO: dict[str, int] = {
     name: int(number) for number, name in (entry.split(maxsplit=1) for entry in _LIST.strip().split(","))
 }
-"""Ids 1…90, with gaps, by name; in the order of the labels."""
+"""Ids of COCO's categories, 1…90 with gaps, by name; in the order of the labels."""

@@ -1,4 +1,4 @@
-"""Lists of class names, as data sets come with them."""
+"""Files of class names, as data sets come with them."""
 
 import json
 import re
@@ -7,10 +7,10 @@ from pathlib import Path
 
 import yaml
 
-from lad_jax.errors import InputError, some
+from lad_jax.errors import InputError, first_few
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-"""Characters that a terminal obeys instead of showing them: in no name."""
+"""Control characters, which a terminal obeys instead of showing them: no name may have one."""
 
 
 def read_class_names(path: Path) -> tuple[str, ...]:
@@ -35,10 +35,12 @@ def read_class_names(path: Path) -> tuple[str, ...]:
     names = [name.strip() for name in names]
     strange = [repr(name) for name in names if CONTROL.search(name)]
     if strange:
-        raise InputError(f"list of classes {path} has names with control characters: {some(strange)}. Rename them.")
+        raise InputError(
+            f"list of classes {path} has names with control characters: {first_few(strange)}. Rename them."
+        )
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice or not all(names) or not names:
-        what = f"has names twice: {some(twice)}" if twice else "has an empty name" if names else "has no names"
+        what = f"has names twice: {first_few(twice)}" if twice else "has an empty name" if names else "has no names"
         raise InputError(f"list of classes {path} {what}. It must name each class once.")
     return tuple(names)
 
@@ -48,7 +50,7 @@ def _from_text(text: str) -> list[str]:
 
 
 def _from_yaml(text: str) -> list[str]:
-    """All scalars are read as text: a class may be called `no` or `1`."""
+    """Names in YAML; all scalars are read as text: a class may be called `no` or `1`."""
     names = yaml.load(text, Loader=yaml.BaseLoader)["names"]
     if isinstance(names, dict):
         numbers = sorted(map(int, names))

@@ -1,4 +1,4 @@
-"""Any folder of pictures with a COCO-format annotation file. Everything but the pixels is checked at opening."""
+"""Folders of pictures with an annotation file in COCO format. Everything but the pixels is checked at opening."""
 
 import json
 import logging
@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, UInt8
 from lad_jax.data.class_names import CONTROL
 from lad_jax.data.pictures import read_picture
 from lad_jax.data.records import Record
-from lad_jax.errors import InputError, some
+from lad_jax.errors import InputError, first_few
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class CocoFolder:
       key: dotted name of the options `images` and `annotations`, for messages.
 
     Raises:
-      InputError: whatever is wrong with the folder or the file; no picture is decoded to find out.
+      InputError: a fault of the folder or the file; no picture is decoded to find it.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class CocoFolder:
         """The picture of `records[position]`, RGB.
 
         Raises:
-          InputError: it cannot be read or decoded, or is not of the recorded size; names the file.
+          InputError: the picture cannot be read or decoded, or is not of the recorded size; names the file.
         """
         record = self.records[position]
         picture = read_picture(self._folder / record.file_name)
@@ -79,7 +79,7 @@ class CocoFolder:
         return picture
 
     def ground_truth(self) -> dict[str, list[dict[str, Any]]]:
-        """The file's own images, annotations and categories, read again: whole COCO is too large to keep."""
+        """Images, annotations and categories of the file, read again: whole COCO is too large to keep."""
         content = json.loads(self._file.read_bytes())
         return {section: content.get(section, []) for section in _NEEDED}
 
@@ -93,7 +93,7 @@ def load_annotations(path: Path, key: str, *, annotated: bool = True) -> dict[st
       annotated: whether the file must have `annotations`; without them it gets an empty list.
 
     Raises:
-      InputError: whatever is wrong with it.
+      InputError: a fault of the file.
     """
     if not path.is_file():
         raise InputError(
@@ -114,7 +114,7 @@ def load_annotations(path: Path, key: str, *, annotated: bool = True) -> dict[st
         ids = Counter(entry["id"] for entry in content[section])
         if len(ids) < len(content[section]):
             twice = [entry_id for entry_id, count in ids.items() if count > 1]
-            raise InputError(f"{path}: duplicate ids in {section}: {some(twice)}. Give each entry its own id.")
+            raise InputError(f"{path}: duplicate ids in {section}: {first_few(twice)}. Give each entry its own id.")
     for section in ["categories", "images"]:
         if not content[section]:
             raise InputError(f"{path}: {section} is empty; at least one is needed.")
@@ -160,14 +160,14 @@ def _check_values(path: Path, content: dict[str, Any]) -> None:
 
 
 def _check_files(folder: Path, names: list[str], key: str) -> None:
-    """All pictures must be there; one listing per folder, since asking for each of 100,000 files takes minutes."""
+    """Check that all pictures are there, by one listing a folder: asking for each of 100,000 files takes minutes."""
     if not folder.is_dir():
         raise InputError(f"images folder {folder} not found: check {key}.")
     outside = [name for name in names if os.path.isabs(name) or os.pardir in name.split("/")]
     if outside:
         raise InputError(
-            f"{len(outside)} of {len(names)} pictures would lie outside of {folder}: {some(outside)}. Make {key} a "
-            "folder that holds all of them, and each file_name a path below it."
+            f"{len(outside)} of {len(names)} pictures would lie outside of {folder}: {first_few(outside)}. Make {key} "
+            "a folder that holds all of them, and each file_name a path below it."
         )
     parents = {os.path.dirname(name) for name in names}
     present = {
@@ -178,7 +178,9 @@ def _check_files(folder: Path, names: list[str], key: str) -> None:
     }
     missing = [name for name in names if name not in present]
     if missing:
-        raise InputError(f"{len(missing)} of {len(names)} pictures are not in {folder}: {some(missing)}. Check {key}.")
+        raise InputError(
+            f"{len(missing)} of {len(names)} pictures are not in {folder}: {first_few(missing)}. Check {key}."
+        )
 
 
 def labels_of(content: dict[str, Any]) -> tuple[tuple[int, ...], tuple[str, ...]]:
@@ -188,15 +190,15 @@ def labels_of(content: dict[str, Any]) -> tuple[tuple[int, ...], tuple[str, ...]
 
 
 def make_records(where: str, content: dict[str, Any], *, strict: bool) -> tuple[Record, ...]:
-    """The records of a COCO-format content, in the order of its images.
+    """Records of the content of a file in COCO format, in the order of its images.
 
     Args:
-      where: name of the content, for messages.
+      where: name of the file, for messages.
       content: `categories`, `images` and `annotations`.
       strict: whether a box that would be left out is an error.
 
     Raises:
-      InputError: there is such a box, and `strict`.
+      InputError: with `strict`, there is such a box.
     """
     images, annotations = content["images"], content["annotations"]
     position = {image["id"]: i for i, image in enumerate(images)}
@@ -213,11 +215,11 @@ def make_records(where: str, content: dict[str, Any], *, strict: bool) -> tuple[
         kept &= ~bad
         if ids and strict and reason != _IGNORED:
             raise InputError(
-                f"{where}: {len(ids)} boxes {reason}: annotation ids {some(ids)}. Correct them, or set "
+                f"{where}: {len(ids)} boxes {reason}: annotation ids {first_few(ids)}. Correct them, or set "
                 f"config.data.strict=False to leave them out."
             )
         if ids:
-            _log.warning("%s: left out %d boxes %s: annotation ids %s", where, len(ids), reason, some(ids))
+            _log.warning("%s: left out %d boxes %s: annotation ids %s", where, len(ids), reason, first_few(ids))
 
     boxes[:, 2:] += boxes[:, :2]
     order = np.flatnonzero(kept)
@@ -240,7 +242,7 @@ def make_records(where: str, content: dict[str, Any], *, strict: bool) -> tuple[
 def _reasons(
     annotations: list[dict[str, Any]], boxes: Float[np.ndarray, "n 4"], sizes: Float[np.ndarray, "n 2"]
 ) -> dict[str, Bool[np.ndarray, " n"]]:
-    """Which annotations are no objects to train on, by reason.
+    """Masks of the annotations that are no objects to train on, by reason.
 
     Args:
       boxes: x, y, width, height [pixels].

@@ -9,19 +9,19 @@ from jaxtyping import Float, UInt8
 
 CLASSES = ("disc", "square", "triangle", "ring", "cross")
 _SHIFT = 4
-"""Fractional bits of the coordinates that OpenCV gets."""
+"""Number of fractional bits of the coordinates that OpenCV gets."""
 
 
 class Shape(NamedTuple):
-    """One shape; its outline is turned by `angle` and then stretched to fill `box` exactly."""
+    """A shape: its outline is rotated by `angle` and then stretched to fill `box` exactly."""
 
     label: int
     box: tuple[float, float, float, float]
-    """`x1 y1 x2 y2` [pixels]."""
+    """Box `x1 y1 x2 y2` [pixels]."""
     angle: float
-    """[radian]"""
+    """Rotation of the outline [radian]."""
     hue: float
-    """0…1."""
+    """Hue of the colour, 0…1."""
 
 
 def _circle(radius: float) -> Float[np.ndarray, "n 2"]:
@@ -44,7 +44,7 @@ _OUTLINES: dict[str, list[np.ndarray]] = {
         )
     ],
 }
-"""Contours around the origin; one inside another is a hole."""
+"""Contours of each class around the origin; one inside another is a hole."""
 
 
 def fill(canvas: UInt8[np.ndarray, "h w"], shape: Shape, value: int, *, smooth: bool = False) -> None:
@@ -71,8 +71,8 @@ def draw_shape(picture: UInt8[np.ndarray, "h w 3"], shape: Shape, random: np.ran
     colour = 255 * np.array(colorsys.hsv_to_rgb(shape.hue, random.uniform(0.55, 1.0), random.uniform(0.5, 0.9)))
     paint = np.clip(colour * light[..., None], 0, 255)
     opaque = mask[..., None] / np.float32(255)
-    part = picture[top:bottom, left:right]
-    part[:] = part + (paint - part) * opaque
+    area = picture[top:bottom, left:right]
+    area[:] = area + (paint - area) * opaque
 
 
 def _texture(
@@ -92,7 +92,7 @@ def _texture(
 
 
 def draw_background(size: int, random: np.random.Generator) -> UInt8[np.ndarray, "h w 3"]:
-    """Clutter that is no object: a colour gradient, clouds, soft blobs, thin arcs and lines, and noise."""
+    """Draw clutter that is no object: a colour gradient, clouds, soft blobs, thin arcs and lines, and noise."""
     corners = random.uniform(30, 200, (2, 2, 1)) + random.uniform(-35, 35, (2, 2, 3))
     picture = cv2.resize(corners.astype(np.float32), (size, size), interpolation=cv2.INTER_LINEAR)
     clouds = random.normal(0, 14, (8, 8, 3)).astype(np.float32)
@@ -117,6 +117,6 @@ def draw_background(size: int, random: np.random.Generator) -> UInt8[np.ndarray,
 
 
 def _colour(random: np.random.Generator) -> tuple[float, float, float]:
-    """Any hue, rather pale: vivid colours are left to the objects."""
+    """A pale colour of any hue: vivid ones are for the objects."""
     red, green, blue = colorsys.hsv_to_rgb(random.random(), random.uniform(0.0, 0.6), random.uniform(0.2, 0.95))
     return 255 * red, 255 * green, 255 * blue

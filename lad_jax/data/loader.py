@@ -1,4 +1,4 @@
-"""From a plan to batches, read by worker processes."""
+"""Batches of a plan, read by worker processes."""
 
 import contextlib
 import functools
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from lad_jax.data.augment import AS_IT_IS, Augmentation, draw_augmentation
+from lad_jax.data.augment import NO_AUGMENTATION, Augmentation, draw_augmentation
 from lad_jax.data.canvases import Canvas
 from lad_jax.data.options import DataOptions
 from lad_jax.data.pictures import Unreachable
@@ -24,9 +24,9 @@ from lad_jax.types import Batch, GroundTruth, Pictures
 
 _log = logging.getLogger(__name__)
 PAUSES_S = (1.0, 2.0, 4.0, 8.0, 16.0)
-"""Between the tries of a picture whose file cannot be had: a file system that is gone for a while [seconds]."""
+"""Pauses between the tries to read a picture's file, which a file system may lack for a while [seconds]."""
 MAX_BAD_IN_A_ROW = 20
-"""So many pictures that follow each other and cannot be read end the run, though they are skipped."""
+"""Number of pictures in a row that cannot be read which ends a run that skips them."""
 
 
 def train_batches(
@@ -38,14 +38,14 @@ def train_batches(
     num_steps: int,
     rows: Int[np.ndarray, " b"] | None = None,
 ) -> Generator[Batch, None, None]:
-    """The batches of steps `start_step` … `start_step + num_steps - 1`; of each only `rows`, where they are given.
+    """The batches of steps `start_step` … `start_step + num_steps - 1`; only `rows` of each, where they are given.
 
-    Each is a pure function of (plan, step): the same whatever `options.workers` and wherever a run started. A row is
-    the same whichever others are read with it.
+    A batch is a pure function of (plan, step): the same whatever `options.workers` and wherever a run started. A row
+    is the same whichever others are read with it.
 
     Raises:
       InputError: a picture cannot be read, unless `options.on_bad_picture` is "skip": then its row has
-        `valid` False and keeps its `position`; `MAX_BAD_IN_A_ROW` of these follow each other; or workers
+        `valid` False and keeps its `position`; `MAX_BAD_IN_A_ROW` pictures in a row cannot be read; or workers
         die again and again.
     """
     make = functools.partial(_train_batch, dataset, plan, options, _all_or(rows, plan))
@@ -55,12 +55,12 @@ def train_batches(
 def eval_batches(
     dataset: DataSet, plan: Plan, options: DataOptions, *, rows: Int[np.ndarray, " b"] | None = None
 ) -> Generator[Batch, None, None]:
-    """Every picture of the plan exactly once, canvas by canvas; rows that only fill a batch have `position` -1.
+    """Batches of every picture of the plan once, canvas by canvas; rows that only fill a batch have `position` -1.
 
-    Of each batch only `rows`, where they are given.
+    Only `rows` of each batch are read, where they are given.
 
     Raises:
-      InputError: as `train_batches`.
+      InputError: see `train_batches`.
     """
     batches = plan.in_order()
     make = functools.partial(_eval_batch, dataset, plan, batches, options, _all_or(rows, plan))
@@ -68,7 +68,7 @@ def eval_batches(
 
 
 def started(batches: Generator[Batch, None, None]) -> Generator[Batch, None, None]:
-    """The batches; the first is made at once, and with it the workers start."""
+    """The given batches; the first is made at once, and with it the workers start."""
 
     def from_the_first() -> Generator[Any, None, None]:
         with contextlib.closing(batches):
@@ -83,7 +83,7 @@ def started(batches: Generator[Batch, None, None]) -> Generator[Batch, None, Non
 
 
 def _limit_bad_pictures(batches: Generator[Batch, None, None]) -> Generator[Batch, None, None]:
-    """The batches, until `MAX_BAD_IN_A_ROW` pictures could not be read; over the ends of batches, too."""
+    """The given batches, until `MAX_BAD_IN_A_ROW` pictures could not be read, within and across batches."""
     bad = 0
     with contextlib.closing(batches):
         for batch in batches:
@@ -119,7 +119,7 @@ def _eval_batch(
     number: int,
 ) -> Batch:
     planned = _only(rows, batches[number])
-    return make_batch(dataset, planned, plan.max_objects, options, [AS_IT_IS] * len(rows))
+    return make_batch(dataset, planned, plan.max_objects, options, [NO_AUGMENTATION] * len(rows))
 
 
 def _only(rows: Int[np.ndarray, " b"], planned: PlannedBatch) -> PlannedBatch:
@@ -140,13 +140,12 @@ def make_batch(
 ) -> Batch:
     """Read, crop, resize, flip and pad pictures.
 
-    Boxes are clipped to the resized picture or part of a picture; one that clipping leaves without area is dropped
-    from the truth.
+    Boxes are clipped to the resized picture or crop; one that clipping leaves without area is dropped from the truth.
 
     Args:
       planned: which pictures, how large, on which canvas.
       n_objects: G.
-      augmentations: of each row.
+      augmentations: one for each row.
 
     Returns:
       A batch of numpy arrays, shapes depending on nothing but B, canvas and G.
@@ -159,14 +158,14 @@ def make_batch(
 
 
 def blank_batches(plan: Plan) -> dict[Canvas, Batch]:
-    """A batch without pictures for each canvas of a plan: what programs are compiled for."""
+    """Batches without pictures, one for each canvas of a plan, to compile programs for."""
     nobody = np.full(plan.batch_size, -1)
     return {canvas: _blank_batch(canvas, nobody, plan.max_objects) for canvas in plan.canvases}
 
 
 def _blank_batch(canvas: Canvas, positions: Int[np.ndarray, " B"], n_objects: int) -> Batch:
     rows = len(positions)
-    # The system's own zeros: writing 0 takes as long as a copy.
+    # The system gives zeros: writing 0 takes as long as a copy.
     images: Any = np.zeros((rows, *canvas, 3), np.uint8)
     return Batch(
         pictures=Pictures(images, _full((rows, 2), canvas, np.int32), _full((rows, 2), 1, np.float32)),
@@ -225,7 +224,7 @@ def _fill_row(
 
 
 def _read(dataset: DataSet, position: int) -> UInt8[np.ndarray, "h w 3"]:
-    """The picture; where its file cannot be had, tried again after each of `PAUSES_S`.
+    """Read a picture; where its file cannot be had, try again after each of `PAUSES_S`.
 
     Raises:
       InputError: see `DataSet.read`.

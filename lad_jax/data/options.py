@@ -1,4 +1,4 @@
-"""What a config file can say about the data."""
+"""Options of the data."""
 
 import itertools
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ class FolderOptions:
     """A folder of pictures and its annotations in COCO format."""
 
     images: str = ""
-    """The folder of the pictures."""
+    """Folder of the pictures."""
     annotations: str = ""
-    """The JSON file of the annotations."""
+    """JSON file of the annotations."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class SyntheticOptions:
     size: int = 128
     """Height and width [pixels]; shapes keep their size, so larger pictures are less crowded."""
     seed: int = 0
-    """Another one draws other pictures."""
+    """Seed of the pictures."""
 
     def __post_init__(self) -> None:
         check_range(self, "train", "val", least=1)
@@ -46,12 +46,12 @@ class SyntheticOptions:
 
 @dataclass(frozen=True)
 class DataOptions:
-    """Where pictures come from and how they become batches."""
+    """Options of the data sets, and of how their pictures become batches."""
 
     source: Literal["coco", "tfds", "synthetic"] = "coco"
-    """Folders of pictures with annotations in COCO's format, COCO from TFDS, or pictures drawn on the fly."""
+    """Kind of data set: folders of pictures with annotations in COCO's format, COCO from TFDS, or drawn pictures."""
     train: FolderOptions = option(FolderOptions(), may_change=True)
-    """Pictures to learn from."""
+    """Pictures to train on."""
     val: FolderOptions = option(FolderOptions(), may_change=True)
     """Pictures to evaluate on."""
     test: FolderOptions = option(FolderOptions(), may_change=True)
@@ -64,10 +64,10 @@ class DataOptions:
     long_side: int = 1333
     """Bound of the longer side [pixels]."""
     short_sides: tuple[int, ...] = ()
-    """Multi-scale: training draws each batch's short side from these, all equally likely, instead of `short_side`,
-    which evaluation keeps. Rising; a range is listed in full: `tuple(range(640, 801))` [pixels]."""
+    """Short sides that training draws each batch's from, all equally likely, instead of `short_side`, which evaluation
+    keeps: multi-scale training. Rising; a range is listed in full: `tuple(range(640, 801))` [pixels]."""
     scale_buckets: int = 3
-    """Into how many ranges at most `short_sides` are parted, each with canvases of its own: more pad less and compile
+    """Largest number of ranges that `short_sides` are divided into, each with other canvases: more pad less and compile
     more (docs/differences.md has the figures)."""
     crop: float = 0.0
     """Probability that a training picture is cropped before it is resized (Swin's recipe: 0.5)."""
@@ -78,19 +78,19 @@ class DataOptions:
     flip: float = 0.5
     """Probability that a training picture is mirrored."""
     canvases: int = 4
-    """How many padded sizes at most, for each bucket of short sides; each is one compilation. 4 keep the padding of
-    COCO below 10 % at one scale."""
+    """Largest number of padded sizes for each range of short sides; each is one compilation. 4 keep the padding of COCO
+    below 10 % at one scale."""
     pad_multiple: int = 32
-    """Canvas sides are multiples of this [pixels]."""
+    """Multiple that the sides of canvases are rounded up to [pixels]."""
     workers: int = option(2, may_change=True)
-    """Processes that read and resize; 0: a thread of this process."""
+    """Number of processes that read and resize; 0: a thread of the run's process."""
     filter_empty: bool = True
     """Whether training leaves out pictures without objects."""
     strict: bool = False
     """Whether a degenerate box in the annotations is an error; otherwise it is left out and counted in a warning."""
     on_bad_picture: Literal["stop", "skip"] = option("stop", may_change=True)
-    """What to do when a picture cannot be read: stop by name, or go on without it and name it in the log. 20 that
-    follow each other end the run even so."""
+    """Action where a picture cannot be read: stop with its name, or go on without it and name it in the log. 20 in a
+    row end the run even so."""
 
     def __post_init__(self) -> None:
         check_range(self, "short_side", "long_side", "scale_buckets", "canvases", "pad_multiple", least=1)

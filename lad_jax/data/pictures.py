@@ -1,4 +1,4 @@
-"""From a picture file to pixels."""
+"""Reading picture files."""
 
 import io
 from pathlib import Path
@@ -11,22 +11,22 @@ from PIL import ExifTags, Image
 from lad_jax.errors import InputError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-"""Of files in a folder that are taken for pictures."""
+"""Suffixes of the files in a folder that are taken for pictures."""
 _PNG_END = b"IEND\xaeB`\x82"
-"""The last chunk's name and its checksum, which never changes."""
+"""Name of a PNG's last chunk and its checksum, which never changes."""
 _ORIENTATION = ExifTags.Base.Orientation
-"""EXIF tag; values from 5 on exchange height and width."""
+"""EXIF tag of the orientation; values from 5 on exchange height and width."""
 
 
 class Unreachable(InputError):
-    """The file of a picture could not be had. It may be there again later: a file system can be gone for a while."""
+    """A picture's file could not be had. It may be there again later: a file system can be gone for a while."""
 
 
 def read_picture(path: Path) -> UInt8[np.ndarray, "h w 3"]:
-    """Decode a picture file: see `decode_picture`.
+    """Read and decode a picture file; see `decode_picture`.
 
     Raises:
-      InputError: as there.
+      InputError: the picture cannot be decoded, or is cut off.
       Unreachable: the file cannot be read.
     """
     try:
@@ -42,11 +42,11 @@ def decode_picture(data: bytes, name: str) -> UInt8[np.ndarray, "h w 3"]:
     Gray, palette, CMYK, alpha and 16-bit pictures are converted as `cv2.imread` does.
 
     Args:
-      data: content of its file.
-      name: for messages.
+      data: content of the file.
+      name: name of the picture, for messages.
 
     Raises:
-      InputError: it cannot be decoded, or is cut off (a decoder would fill the rest with gray).
+      InputError: the picture cannot be decoded, or is cut off (a decoder would fill the rest with gray).
     """
     if _is_cut_off(data):
         raise InputError(f"picture {name} is cut off after {len(data)} bytes: fetch it again or leave it out.")
@@ -63,7 +63,7 @@ def picture_size(data: bytes, name: str) -> tuple[int, int]:
     """Height and width [pixels] that `decode_picture` will give, from the file's header alone.
 
     Raises:
-      InputError: this is no picture.
+      InputError: the data are no picture's.
     """
     try:
         with Image.open(io.BytesIO(data)) as picture:
@@ -75,7 +75,7 @@ def picture_size(data: bytes, name: str) -> tuple[int, int]:
 
 
 def _is_cut_off(data: bytes) -> bool:
-    """Whether a JPEG or PNG lacks its end marker. Bytes after the marker are allowed: cameras append their own."""
+    """Whether a JPEG or PNG lacks its end marker. Bytes after the marker are allowed: cameras append some."""
     if data.startswith(b"\x89PNG"):
         return _PNG_END not in data
     if data.startswith(b"\xff\xd8"):
@@ -84,7 +84,7 @@ def _is_cut_off(data: bytes) -> bool:
 
 
 def _first_scan(data: bytes) -> int:
-    """Where a JPEG's compressed data starts.
+    """Position of a JPEG's compressed data.
 
     Only from there on does FFD9 mean the end: before, it may close a thumbnail inside a segment; after, FF within
     compressed data is always followed by 00.

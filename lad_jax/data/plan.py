@@ -1,4 +1,4 @@
-"""Which pictures stand on which canvas at which step, and how large: a pure function of (seed, step)."""
+"""The plan of a run: pictures, their size and canvas at every step, a pure function of (seed, step)."""
 
 import functools
 from dataclasses import dataclass
@@ -10,49 +10,50 @@ from jaxtyping import Int
 from lad_jax.data.canvases import Canvas
 from lad_jax.data.options import DataOptions
 from lad_jax.data.records import DataSet, max_objects, training_positions
-from lad_jax.data.scales import lay_out, padding_of, part_short_sides
+from lad_jax.data.scales import bucket_short_sides, lay_out, padding_of
 from lad_jax.errors import InputError
+from lad_jax.rounding import ceil_div
 
 _SCALE = 2
-"""Tells the stream of a step's short side from those of its pictures."""
+"""Key of the random stream of a step's short side, beside those of its pictures."""
 
 
 class PlannedBatch(NamedTuple):
-    """What a batch is to hold."""
+    """The pictures of a batch, and the canvas and scale that they are on."""
 
     canvas: Canvas
     positions: Int[np.ndarray, " B"]
-    """In `DataSet.records`; -1 for a row that only fills the batch."""
+    """Positions in `DataSet.records`; -1 for a row that only fills the batch."""
     short_side: int
     """Bound of the pictures' shorter side [pixels]."""
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """The order of a run. Every process derives the same one, whatever part of it it reads."""
+    """The order of a run's pictures. Every process derives the same one, whichever rows it reads."""
 
     groups: tuple[np.ndarray, ...]
     """Positions of the pictures that share batches, rising."""
     buckets: tuple[tuple[int, ...], ...]
-    """Short sides that are drawn from, parted by canvas, rising [pixels]."""
+    """Short sides that are drawn from, by range that shares canvases, rising [pixels]."""
     layout: tuple[tuple[Canvas, ...], ...]
     """Canvas of each group and bucket."""
     padding: float
     """Share of the pixels of all batches that is padding, 0…1, where pictures are not cropped."""
     batch_size: int
     max_objects: int
-    """G of every batch."""
+    """Number of objects that every batch is padded to: G."""
     seed: int
 
     @property
     def canvases(self) -> tuple[Canvas, ...]:
-        """Each canvas once."""
+        """The different canvases."""
         return tuple(sorted({canvas for row in self.layout for canvas in row}))
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches that show every picture at least once."""
-        return sum(-(-len(group) // self.batch_size) for group in self.groups)
+        """Number of batches that show every picture at least once."""
+        return sum(ceil_div(len(group), self.batch_size) for group in self.groups)
 
     def step(self, step: int) -> PlannedBatch:
         """The batch of training step `step`, counted from 0 over all epochs; every short side is equally likely."""
@@ -66,10 +67,10 @@ class Plan:
         """Batches that show every picture exactly once at the largest scale; -1 fills the last of each group."""
         return [
             PlannedBatch(
-                row[-1], np.concatenate([part, np.full(self.batch_size - len(part), -1)]), self.buckets[-1][-1]
+                row[-1], np.concatenate([shown, np.full(self.batch_size - len(shown), -1)]), self.buckets[-1][-1]
             )
             for row, group in zip(self.layout, self.groups, strict=True)
-            for part in np.split(group, range(self.batch_size, len(group), self.batch_size))
+            for shown in np.split(group, range(self.batch_size, len(group), self.batch_size))
         ]
 
 
@@ -85,14 +86,14 @@ def make_plan(dataset: DataSet, options: DataOptions, *, batch_size: int, seed: 
             f"none of the {len(dataset.records)} training pictures has an object and sides of at least 32 pixels: "
             f"check config.data.train.annotations, or set config.data.filter_empty=False to train on empty pictures."
         )
-    buckets = part_short_sides(
+    buckets = bucket_short_sides(
         options.short_sides or (options.short_side,), at_most=options.scale_buckets, pad_multiple=options.pad_multiple
     )
     return _make_plan(dataset, options, positions, buckets, batch_size, seed)
 
 
 def make_eval_plan(dataset: DataSet, options: DataOptions, *, batch_size: int) -> Plan:
-    """The plan of an evaluation, over all pictures at `short_side`, with canvases of its own."""
+    """The plan of an evaluation: all pictures at `short_side`, and canvases for them."""
     return _make_plan(dataset, options, np.arange(len(dataset.records)), ((options.short_side,),), batch_size, seed=0)
 
 
@@ -126,7 +127,7 @@ def _make_plan(
 
 @functools.lru_cache(maxsize=2)
 def _epoch(plan: Plan, epoch: int) -> list[tuple[int, np.ndarray]]:
-    """Index of the group and positions of each batch of an epoch.
+    """Index of the group, and positions, of each batch of an epoch.
 
     Each group's pictures are shuffled and cut; the last batch is filled up with the first of that order again, so
     that batches stay full and an epoch's length does not change. Then the batches are shuffled.
@@ -134,7 +135,7 @@ def _epoch(plan: Plan, epoch: int) -> list[tuple[int, np.ndarray]]:
     random = np.random.default_rng((plan.seed, epoch))
     batches = []
     for number, group in enumerate(plan.groups):
-        rows = -(-len(group) // plan.batch_size)
+        rows = ceil_div(len(group), plan.batch_size)
         shuffled = np.resize(random.permutation(group), (rows, plan.batch_size))
         batches += [(number, positions) for positions in shuffled]
     return [batches[i] for i in random.permutation(len(batches))]

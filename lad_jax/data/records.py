@@ -7,20 +7,22 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
+from lad_jax.rounding import round_up
+
 MIN_SIDE = 32
 """Training leaves out pictures with a side shorter than this [pixels] (spec 9.1)."""
 
 
 class Record(NamedTuple):
-    """What is known about a picture before it is decoded. Boxes in annotation order: the order decides ties."""
+    """Facts about a picture before it is decoded. Boxes are in annotation order: the order decides ties."""
 
     id: int
-    """The data set's own id of the picture; any integer."""
+    """Id of the picture in the data set; any integer."""
     file_name: str
     width: int
     height: int
     boxes: Float[np.ndarray, "n 4"]
-    """`x1 y1 x2 y2` in pixels of the original picture, float32; they may reach beyond it."""
+    """Boxes `x1 y1 x2 y2` in pixels of the original picture, float32; they may reach beyond it."""
     labels: Int[np.ndarray, " n"]
     """Class index 0…C-1."""
     crowd: Bool[np.ndarray, " n"]
@@ -33,12 +35,12 @@ class DataSet(Protocol):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Names by label."""
+        """Class names by label."""
         ...
 
     @property
     def category_ids(self) -> tuple[int, ...]:
-        """The data set's own category ids by label."""
+        """Category ids in the data set by label."""
         ...
 
     @property
@@ -48,13 +50,13 @@ class DataSet(Protocol):
         """The picture of `records[position]`, RGB.
 
         Raises:
-          InputError: it cannot be decoded, or is not of the recorded size; names the file.
-          Unreachable: its file cannot be had now.
+          InputError: the picture cannot be decoded, or is not of the recorded size; names the file.
+          Unreachable: the file cannot be had now.
         """
         ...
 
     def ground_truth(self) -> dict[str, list[dict[str, Any]]]:
-        """The whole annotation in COCO format, with the data set's own ids and nothing left out, for evaluation."""
+        """All annotations in COCO format, with the data set's ids and nothing left out, for evaluation."""
         ...
 
 
@@ -75,7 +77,7 @@ def training_positions(dataset: DataSet, *, filter_empty: bool) -> Int[np.ndarra
 
 
 def fingerprint(records: Sequence[Record]) -> str:
-    """SHA-256 over ids, sizes, boxes and labels: what the order of a run, and what it learns, depends on."""
+    """SHA-256 over ids, sizes, boxes and labels: all that the order and the result of a run depend on."""
     digest = hashlib.sha256()
     for record in records:
         digest.update(f"{record.id} {record.width} {record.height} {len(record.boxes)}\n".encode())
@@ -87,4 +89,4 @@ def fingerprint(records: Sequence[Record]) -> str:
 def max_objects(records: Sequence[Record]) -> int:
     """G: the most boxes of a picture, crowd regions included, rounded up to a multiple of 8; at least 8."""
     most = max((len(record.boxes) for record in records), default=0)
-    return max(-(-most // 8) * 8, 8)
+    return max(round_up(most, 8), 8)

@@ -3,20 +3,21 @@
 import numpy as np
 from jaxtyping import Int
 
-from lad_jax.data.canvases import Canvas, assign, choose_canvases
+from lad_jax.data.canvases import Canvas, choose_canvases, smallest_canvas
 from lad_jax.data.transforms import resized_hw
+from lad_jax.rounding import round_up
 
 
-def part_short_sides(short_sides: tuple[int, ...], *, at_most: int, pad_multiple: int) -> tuple[tuple[int, ...], ...]:
-    """At most `at_most` ranges of the sides, with little padding of a square picture up to the end of its range.
+def bucket_short_sides(short_sides: tuple[int, ...], *, at_most: int, pad_multiple: int) -> tuple[tuple[int, ...], ...]:
+    """Ranges of short sides, at most `at_most`, with little padding of a square picture up to the end of its range.
 
     Args:
       short_sides: rising [pixels].
-      pad_multiple: of the canvases' sides [pixels]; sides that are padded to the same one stay together.
+      pad_multiple: multiple of the canvases' sides [pixels]; sides that are padded to the same one stay together.
     """
     squares = np.stack([short_sides, short_sides], axis=1)
     tops = choose_canvases(squares, at_most=at_most, pad_multiple=pad_multiple)
-    bucket = assign(squares, tops)
+    bucket = smallest_canvas(squares, tops)
     return tuple(tuple(np.array(short_sides)[bucket == number].tolist()) for number in range(len(tops)))
 
 
@@ -34,11 +35,11 @@ def lay_out(
     its bucket.
 
     Args:
-      originals: height and width of the pictures as they are [pixels].
-      buckets: short sides, rising [pixels].
+      originals: height and width of the pictures before they are resized [pixels].
+      buckets: ranges of short sides, rising [pixels].
       long_side: bound of the longer side [pixels].
-      canvases: how many groups at most.
-      pad_multiple: of the canvases' sides [pixels].
+      canvases: largest number of groups.
+      pad_multiple: multiple of the canvases' sides [pixels].
 
     Returns:
       Each picture's group, and the canvases by group and bucket.
@@ -49,7 +50,7 @@ def lay_out(
 
     *smaller, largest = (at(bucket[-1]) for bucket in buckets)
     found = choose_canvases(largest, at_most=canvases, pad_multiple=pad_multiple)
-    group = assign(largest, found)
+    group = smallest_canvas(largest, found)
     layout = tuple(
         (*(_holding(sizes[group == number], pad_multiple) for sizes in smaller), canvas)
         for number, canvas in enumerate(found)
@@ -69,7 +70,7 @@ def padding_of(
 
     Args:
       originals, buckets, long_side: see `lay_out`.
-      group, layout: what it returned.
+      group, layout: results of `lay_out`.
     """
     content = area = 0
     for bucket, canvases in zip(buckets, zip(*layout, strict=True), strict=True):
@@ -80,6 +81,6 @@ def padding_of(
 
 
 def _holding(sizes: Int[np.ndarray, "n 2"], pad_multiple: int) -> Canvas:
-    """The smallest canvas that holds all of them."""
-    height, width = (-(-sizes.max(axis=0) // pad_multiple) * pad_multiple).tolist()
+    """The smallest canvas that holds pictures of all sizes."""
+    height, width = round_up(sizes.max(axis=0), pad_multiple).tolist()
     return height, width

@@ -1,4 +1,4 @@
-"""Opening a data set by the name of its source."""
+"""Data sets by the name of their source."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -34,7 +34,7 @@ SOURCES: dict[str, Callable[[DataOptions, Split], DataSet]] = {
     "synthetic": _open_synthetic,
     "tfds": _open_tfds,
 }
-"""Adding a source is one file and one row here."""
+"""Functions that open a source's data set, by the source's name. To add one: a file, and a row here."""
 
 
 def _open_coco_test(options: DataOptions) -> DataSet:
@@ -54,7 +54,7 @@ def _open_tfds_test(options: DataOptions) -> DataSet:
 
 
 TEST_SOURCES: dict[str, Callable[[DataOptions], DataSet]] = {"coco": _open_coco_test, "tfds": _open_tfds_test}
-"""Those that have pictures for a server to evaluate."""
+"""Functions that open a source's pictures for a server to evaluate, for sources that have some."""
 
 
 def open_dataset(options: DataOptions, split: Split) -> DataSet:
@@ -70,7 +70,7 @@ def open_test(options: DataOptions) -> DataSet:
     """The pictures whose annotations only a server has.
 
     Raises:
-      InputError: see the source; or it has none.
+      InputError: see the source; or it has no such pictures.
     """
     if options.source not in TEST_SOURCES:
         raise InputError(

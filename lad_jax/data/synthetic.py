@@ -13,23 +13,23 @@ from lad_jax.data.options import SyntheticOptions
 from lad_jax.data.records import Record
 
 CATEGORY_IDS = (3, 7, 11, 12, 20)
-"""With gaps, as real data sets have them."""
+"""Category ids, with gaps as real data sets have them."""
 SIDES = (12.0, 48.0)
 """Range of an object's longer side [pixels]. Within it squares have IoU 0.1 or more with anchors of two of the
 sides 16, 32, 64: an object has candidates on at least two pyramid levels."""
 MAX_OBJECTS = 9
 MIN_VISIBLE = 0.4
-"""An object of which later ones leave less than this share uncovered is not drawn."""
+"""Least share of an object that later ones leave uncovered; one of which less is seen is not drawn."""
 P_EMPTY, P_CROWD, P_TOUCHING = 0.06, 0.12, 0.4
 """Probabilities: a picture without objects, a crowd region in a picture, an object placed onto another."""
 SPLITS = ("train", "val")
 
 
 class Scene(NamedTuple):
-    """What a picture shows, from back to front."""
+    """Contents of a picture, from back to front."""
 
     members: tuple[Shape, ...]
-    """Of the crowd region, if any."""
+    """Shapes of the crowd region, if any."""
     objects: tuple[Shape, ...]
 
 
@@ -37,6 +37,7 @@ class SyntheticShapes:
     """A data set of drawn shapes.
 
     Args:
+      options: number, size and seed of the pictures.
       split: "train" and "val" are different pictures of the same kind.
     """
 
@@ -102,7 +103,7 @@ def _make_record(scene: Scene, size: int, file_name: str, image_id: int) -> Reco
 
 
 def _make_scene(size: int, random: np.random.Generator) -> Scene:
-    """Objects are tried one after another; one that would cover an earlier one too much is left out."""
+    """Draw a scene: objects are tried one after another; one that would cover an earlier one too much is left out."""
     if random.random() < P_EMPTY:
         return Scene((), ())
     members = _make_crowd(size, random) if random.random() < P_CROWD else ()

@@ -1,6 +1,6 @@
 """COCO as tensorflow-datasets prepares it, read picture by picture from array_record files, without TensorFlow.
 
-What TFDS keeps of an annotation file, and how it is restored:
+An annotation file is restored from what TFDS keeps of it:
 
 * A box is stored as float32 shares of the picture's sides, here multiplied out and rounded to 1/1000 pixel: for
   COCO's two decimals and sides below 8000 pixels exactly the box that the annotation file has.
@@ -31,15 +31,15 @@ from jaxtyping import Float, UInt8
 from lad_jax.data.categories import COCO
 from lad_jax.data.coco import labels_of, make_records
 from lad_jax.data.pictures import Unreachable, decode_picture, picture_size
-from lad_jax.errors import InputError, some
+from lad_jax.errors import InputError, first_few
 
 NAME = "coco/2017/1.1.0"
-"""The one prepared data set whose layout this module knows."""
+"""Name of the one prepared data set whose layout this module knows."""
 PREPARE = "python -m scripts.prepare_tfds --coco=COCO_FOLDER --output=NEW_FOLDER"
-"""The command that makes one (docs/data.md)."""
+"""Command that prepares the data set (docs/data.md)."""
 _KEY = "config.data.tfds"
 _LAYOUT = 1
-"""Of the files in the cache; another number makes new ones."""
+"""Version of the layout of the files in the cache; another number makes new ones."""
 
 _log = logging.getLogger(__name__)
 
@@ -48,14 +48,13 @@ class TfdsCoco:
     """A split of COCO, prepared by TFDS as array_record. Pictures in the order of their ids.
 
     Args:
-      directory: of the prepared version: `…/coco/2017/1.1.0`.
-      split: its name.
+      directory: folder of the prepared version, `…/coco/2017/1.1.0`.
+      split: name of the split.
       strict: whether a box that would be left out is an error.
       image_ids: the pictures to take; None: all.
 
     Raises:
-      InputError: the folder or the split is not what it must be, or a picture has no header; no picture is decoded
-        to find out.
+      InputError: a fault of the folder or the split, or a picture without a header; no picture is decoded to find it.
     """
 
     def __init__(
@@ -80,7 +79,7 @@ class TfdsCoco:
         """The picture of `records[position]`, RGB.
 
         Raises:
-          InputError: it cannot be decoded; names file and split.
+          InputError: the picture cannot be decoded; names file and split.
           Unreachable: its record cannot be had now.
         """
         name = f"{self.records[position].file_name} in {self._where}"
@@ -135,14 +134,14 @@ def _open(directory: str, split: str) -> tuple[Any, tuple[str, ...], list[Path]]
 
 
 def _check_features(path: Path) -> None:
-    """Check that the file names no classes but TFDS's own: it imports the module of any other, which runs its code."""
+    """Check that the file names no classes but TFDS's: TFDS imports the module of any other, which runs its code."""
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"cannot read {path}: {error}. Prepare the data set again: {PREPARE}") from None
     strange = sorted(name for name in set(_class_names(content)) if not name.startswith("tensorflow_datasets."))
     if strange:
-        raise InputError(f"{path} names classes that are not TFDS's own, {some(strange)}: their code is not run.")
+        raise InputError(f"{path} names classes that are not TFDS's own, {first_few(strange)}: their code is not run.")
 
 
 def _class_names(content: Any) -> Iterator[str]:
@@ -155,10 +154,10 @@ def _class_names(content: Any) -> Iterator[str]:
 
 
 def _index_file(directory: Path, split: str, shards: list[Path]) -> Path:
-    """Where the annotations of a split are kept: a name that changes with the split's files."""
+    """File of a split's annotations in the cache; its name changes with the split's files."""
     missing = [shard.name for shard in shards if not shard.is_file()]
     if missing:
-        raise InputError(f"files of split {split!r} are not in {directory}: {some(missing)}. Prepare it again.")
+        raise InputError(f"files of split {split!r} are not in {directory}: {first_few(missing)}. Prepare it again.")
     stats = [(shard.name, shard.stat().st_size, shard.stat().st_mtime_ns) for shard in shards]
     identity = json.dumps([_LAYOUT, str(directory.resolve()), split, stats])
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lad_jax" / "tfds"
@@ -166,7 +165,7 @@ def _index_file(directory: Path, split: str, shards: list[Path]) -> Path:
 
 
 def _write_index(path: Path, content: Callable[[], dict[str, Any]]) -> None:
-    """Write a content to a file of the cache; whether that can be done is known before the content is made."""
+    """Write annotations to a file of the cache; that it can be written is checked before they are made."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         scratch = tempfile.TemporaryDirectory(dir=path.parent)
@@ -212,7 +211,7 @@ def _read_all(source: Any, names: tuple[str, ...], where: str) -> dict[str, Any]
 
 
 def to_pixels(boxes: Float[np.ndarray, "n 4"], height: int, width: int) -> Float[np.ndarray, "n 4"]:
-    """COCO's boxes from TFDS's.
+    """Boxes in COCO's format from TFDS's.
 
     Args:
       boxes: `y1 x1 y2 x2` as shares of the picture's sides, float32.
@@ -225,10 +224,12 @@ def to_pixels(boxes: Float[np.ndarray, "n 4"], height: int, width: int) -> Float
 
 
 def _select(content: dict[str, Any], image_ids: set[int], where: str) -> dict[str, Any]:
-    """The content without the pictures of other ids."""
+    """Annotations without the pictures of other ids."""
     missing = sorted(image_ids - {image["id"] for image in content["images"]})
     if missing:
-        raise InputError(f"{len(missing)} of {len(image_ids)} listed pictures are not in {where}: ids {some(missing)}.")
+        raise InputError(
+            f"{len(missing)} of {len(image_ids)} listed pictures are not in {where}: ids {first_few(missing)}."
+        )
     return {
         "categories": content["categories"],
         "images": [image for image in content["images"] if image["id"] in image_ids],

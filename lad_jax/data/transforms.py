@@ -1,4 +1,4 @@
-"""Resize, cut, flip and clip: pictures and their boxes together."""
+"""Geometric transforms of pictures and their boxes: resize, cut, flip and clip."""
 
 import cv2
 import numpy as np
@@ -42,14 +42,14 @@ def resize(picture: UInt8[np.ndarray, "h w 3"], hw: Int[np.ndarray, "2"]) -> UIn
 def cut(
     picture: UInt8[np.ndarray, "H W 3"], corner: Int[np.ndarray, "2"], hw: Int[np.ndarray, "2"]
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """The part of height and width `hw` whose top left pixel is `corner` (y, x)."""
+    """The rectangle of height and width `hw` whose top left pixel is `corner` (y, x)."""
     (top, left), (bottom, right) = corner.tolist(), (corner + hw).tolist()
     return picture[top:bottom, left:right]
 
 
 def flip_picture(picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
     """The mirror image, left and right exchanged."""
-    # In memory of its own: a view with a negative stride takes several times as long to be copied from.
+    # A copy: a view with a negative stride takes several times as long to be copied from.
     return cv2.flip(picture, 1)
 
 
@@ -65,5 +65,5 @@ def clip_boxes(boxes: Float[np.ndarray, "n 4"], hw: Int[np.ndarray, "2"]) -> Flo
 
 
 def has_area(boxes: Float[np.ndarray, "n 4"]) -> Bool[np.ndarray, " n"]:
-    """Which boxes have a width and a height above 0."""
+    """Mask of the boxes with a width and a height above 0."""
     return (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])

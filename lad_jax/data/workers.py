@@ -1,4 +1,4 @@
-"""Batches made ahead of time by worker processes, whatever becomes of these."""
+"""Batches made ahead of time by worker processes, which may die."""
 
 import contextlib
 import functools
@@ -22,9 +22,9 @@ from lad_jax.errors import InputError
 from lad_jax.types import Batch, GroundTruth, Pictures
 
 _MAX_DEATHS = 3
-"""So many times in a row workers may die before a batch is there."""
+"""Number of times that workers may die while one batch is awaited."""
 _DIED = "terminated unexpectedly"
-"""In the RuntimeError by which grain tells that a worker is gone."""
+"""Words of the RuntimeError that grain raises when a worker is gone."""
 
 _log = logging.getLogger(__name__)
 
@@ -36,13 +36,13 @@ def make_ahead(make: Callable[[int], Batch], numbers: range, workers: int) -> Ge
     are started again, at the batch that is due.
 
     Args:
-      make: can be pickled.
-      numbers: of the batches.
-      workers: processes; 0: a thread of this one.
+      make: function that can be pickled.
+      numbers: numbers of the batches.
+      workers: number of processes; 0: a thread of this one.
 
     Raises:
-      InputError: what `make` raises; or workers died `_MAX_DEATHS` times while one batch was awaited.
-      RuntimeError: any other error of `make` in a worker, told by its traceback.
+      InputError: raised by `make`; or workers died `_MAX_DEATHS` times while one batch was awaited.
+      RuntimeError: any other error of `make` in a worker, with its traceback.
     """
     deaths = 0
     while numbers:
@@ -65,8 +65,8 @@ def make_ahead(make: Callable[[int], Batch], numbers: range, workers: int) -> Ge
 
 
 def _read(make: Callable[[int], Batch], numbers: range, workers: int) -> Generator[Batch, None, None]:
-    """As `make_ahead`, until a worker dies. One grain element is one batch, so reading starts at any of them."""
-    if not flags.FLAGS.is_parsed():  # grain asks absl for its own flags; without `app.run` nobody has parsed them
+    """Batches as of `make_ahead`, until a worker dies. A grain element is a batch, so reading can start at any."""
+    if not flags.FLAGS.is_parsed():  # grain reads flags of absl, which only `app.run` parses
         flags.FLAGS.mark_as_parsed()
     data = grain.MapDataset.range(numbers.start, numbers.stop).map(functools.partial(_sendable, make))
     ahead = data.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=2))
@@ -78,9 +78,9 @@ def _read(make: Callable[[int], Batch], numbers: range, workers: int) -> Generat
     try:
         # grain starts its workers at the first batches, so one of each worker is awaited.
         with _no_accelerator(), _no_signals():
-            first = [_own(batch) for _, batch in zip(range(min(workers, len(numbers))), batches, strict=False)]
+            first = [_copied(batch) for _, batch in zip(range(min(workers, len(numbers))), batches, strict=False)]
         yield from first
-        yield from map(_own, batches)
+        yield from map(_copied, batches)
     except InputError as error:
         raise InputError(*error.args) from None  # a worker's, without grain's note and traceback
     finally:
@@ -100,17 +100,17 @@ def _sendable(make: Callable[[int], Batch], number: int) -> Batch:
 
 
 def _init_worker(index: int, count: int) -> None:
-    """One thread a worker, since more would only compete with the other workers; and none outlives the run."""
+    """Prepare a worker: one thread, since more would only compete with other workers, and an end with the run."""
     del index, count
     cv2.setNumThreads(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
-    """End this process as soon as the one that started it is gone, killed perhaps: a worker waits for it for minutes.
+    """End this process as soon as the one that started it is gone, killed perhaps: grain would wait for minutes.
 
-    Not by Linux's parent-death signal, which comes when the parent's thread ends: grain's that starts workers is
-    short-lived.
+    Linux's parent-death signal does not do: it comes when the parent's thread ends, and grain's thread that starts
+    workers is short-lived.
     """
     parent = multiprocessing.parent_process()
     assert parent, "grain's workers are children"
@@ -120,10 +120,10 @@ def _end_with_parent() -> None:
 
 @contextlib.contextmanager
 def _no_signals() -> Iterator[None]:
-    """Processes started within never get Ctrl-C, nor a SIGTERM to the whole group: this one ends them.
+    """Keep Ctrl-C, and a SIGTERM to the whole group, from processes that the block starts: this one ends them.
 
-    They inherit what their thread has blocked, and grain's threads that start them what this one has. Signals to this
-    process still arrive, in a thread that was there before.
+    They inherit the blocked signals of their thread, and grain's threads that start them those of this one. Signals to
+    this process still arrive, in a thread that was there before.
     """
     resource_tracker.ensure_running()  # it unblocks them in the thread that starts it
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
@@ -135,9 +135,9 @@ def _no_signals() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _no_accelerator() -> Iterator[None]:
-    """Processes started within open no accelerator: grain imports jax there, and this process holds the device.
+    """Keep processes that the block starts from opening an accelerator: grain imports jax there, and this one holds it.
 
-    Only the environment of new processes changes: jax has read its own at import.
+    Only the environment of new processes changes: here jax has read it at import.
     """
     before = os.environ.get("JAX_PLATFORMS")
     os.environ["JAX_PLATFORMS"] = "cpu"
@@ -150,12 +150,12 @@ def _no_accelerator() -> Iterator[None]:
             os.environ["JAX_PLATFORMS"] = before
 
 
-def _own(batch: Batch) -> Batch:
-    """The batch in memory of its own.
+def _copied(batch: Batch) -> Batch:
+    """A copy of a batch, in memory that outlives its arrays here.
 
     grain hands over shared memory and unmaps it when its array object dies, whether or not a view of it is left;
     jax may keep views of arrays on the CPU.
     """
-    own: Callable[[Any], Any] = np.array
-    pictures, truth = Pictures(*map(own, batch.pictures)), GroundTruth(*map(own, batch.truth))
-    return Batch(pictures, truth, own(batch.position), own(batch.valid))
+    copy: Callable[[Any], Any] = np.array
+    pictures, truth = Pictures(*map(copy, batch.pictures)), GroundTruth(*map(copy, batch.truth))
+    return Batch(pictures, truth, copy(batch.position), copy(batch.valid))

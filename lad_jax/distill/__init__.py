@@ -1,4 +1,4 @@
-"""Distillation: whose costs decide, and what else a student takes from its teacher (design 1)."""
+"""Distillation: whose costs assign the priors, and what else a student takes from its teacher."""
 
 from lad_jax.distill.assignment import Assigned, assign_batch, assignment_figures
 from lad_jax.distill.methods import METHODS, Method

@@ -18,13 +18,13 @@ from lad_jax.types import Assignment, CostTable, Network, Predictions, Scene
 
 
 class Assigned(NamedTuple):
-    """The assignment of a batch, and what there is to say about it. Every array has a leading batch axis."""
+    """The assignment of a batch, and facts about it. Every array has a leading batch axis."""
 
     assignment: Assignment
     table: CostTable
     """The costs that decided."""
     source: Int[Array, "B *E"]
-    """Which network an entry's cost is from: its index in `Method.costs_from`; -1 where the entry has no object."""
+    """Index in `Method.costs_from` of the network that an entry's cost is from; -1 where the entry has no object."""
     broken: Bool[Array, " B"]
     """Images for which a network gave a cost that is not finite."""
 
@@ -39,18 +39,18 @@ def assign_batch(
     switch: SwitchOptions,
     per_shard: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda function: function,
 ) -> Assigned:
-    """Costs of each network that supplies them, the policy's choice, one partition.
+    """Assign the priors of a batch: costs of each network that supplies them, the policy's choice, one partition.
 
     No gradient flows through any of it.
 
     Args:
-      predictions: by network, batched.
-      scene: batched.
+      predictions: by network, with a leading batch axis.
+      scene: with a leading batch axis.
       method: whose costs count.
-      assigner: what costs are, and how they part the priors.
+      assigner: the functions of costs and of the partition.
       switch: how networks are compared, where several supply costs.
-      per_shard: what runs a function of batches on each device's pictures alone: all but a switch of scope `batch`
-        needs nothing of other pictures (see `mesh.per_shard`).
+      per_shard: a transformation that runs a function of batches on each device's pictures alone (`mesh.per_shard`):
+        all but a switch of scope `batch` needs nothing of other pictures.
     """
     predictions = jax.lax.stop_gradient(predictions)
     cost, partition = per_shard(jax.vmap(assigner.cost)), per_shard(jax.vmap(assigner.partition))
@@ -67,7 +67,7 @@ def assign_batch(
 def assignment_figures(
     assigned: Assigned, scene: Scene, costs_from: tuple[Network, ...]
 ) -> dict[str, Float[Array, ""]]:
-    """Figures about an assignment that tell whether it is healthy."""
+    """Figures for the log that show whether an assignment is healthy."""
     assignment, positive = assigned.assignment, assigned.assignment.positive
     objects, levels = scene.truth.objects, scene.priors.levels
     n_objects = jnp.maximum(jnp.sum(objects), 1)

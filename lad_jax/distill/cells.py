@@ -1,4 +1,4 @@
-"""The cells in which networks are compared: which entries of a cost table belong together."""
+"""The cells in which networks are compared: sets of entries of a cost table."""
 
 import math
 from collections.abc import Callable
@@ -71,7 +71,7 @@ def _compact_spread(of_cell: Shaped[Array, " K"], *, cell: Int[Array, " A"]) -> 
 def _dense_total(
     values: Float[Array, "G A"], *, compared: Array, shape: tuple[int, int], levels: Levels
 ) -> Float[Array, " K"]:
-    """By the static slices of levels: a segment sum over G·A entries takes several times as long."""
+    """Sums by the static slices of levels: a segment sum over G·A entries takes several times as long."""
     values = jnp.where(compared, values, 0.0)
     by_level = jnp.stack([jnp.sum(values[:, level], axis=1) for level in levels.slices], axis=1)
     for axis, size in enumerate(shape):

@@ -1,4 +1,4 @@
-"""Every method as a row of one table: whose networks learn, whose costs count, which losses."""
+"""Every method as a row of one table: trained networks, networks whose costs count, losses."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,19 +9,19 @@ from lad_jax.types import Network
 
 @dataclass(frozen=True)
 class Method:
-    """Which networks learn, whose cost tables count, and what is learned."""
+    """A way of training: the networks that are trained, those whose cost tables count, and the losses."""
 
     trained: tuple[Network, ...]
     costs_from: tuple[Network, ...]
-    """One network: its table. Several: the switch decides, cell by cell."""
+    """Networks whose cost tables count. Of several the switch chooses one, cell by cell."""
     losses: tuple[Literal["detection", "soft"], ...]
-    """`detection`: on the assignment. `soft`: on the teacher's predictions."""
+    """Kinds of loss: `detection` on the assignment, `soft` on the teacher's predictions."""
     box_weighting: BoxWeighting
-    """Of the detection loss."""
+    """Weights of the boxes in the detection loss."""
 
     @property
     def frozen(self) -> tuple[Network, ...]:
-        """Networks that only teach."""
+        """Networks that are not trained: their costs or predictions train the others."""
         teachers = (*self.costs_from, *(["teacher"] if "soft" in self.losses else []))
         return tuple(dict.fromkeys(name for name in teachers if name not in self.trained))
 

@@ -1,4 +1,4 @@
-"""Whose costs decide: every method is a policy over the cost tables of its networks (design 1)."""
+"""The policy over the cost tables of a method's networks: whose costs assign the priors."""
 
 from collections.abc import Sequence
 
@@ -12,16 +12,16 @@ from lad_jax.types import CostTable, Scene
 
 
 def policy(tables: Sequence[CostTable], scene: Scene, options: SwitchOptions) -> tuple[CostTable, Int[Array, "*E"]]:
-    """The cost table that decides about one picture, and which network each of its costs is from.
+    """The cost table that assigns one picture's priors, and which network each of its costs is from.
 
-    With one table there is nothing to decide. With several the better one is taken in each cell: the switch selects
+    With one table there is nothing to choose. With several the better one is taken in each cell: the switch selects
     costs, not networks, so these may differ in architecture. A tie goes to the later network, as where nothing of the
     cell is compared; only of lone candidates, to the first.
 
     Args:
       tables: of the networks of `Method.costs_from`, in its order, which a dict would lose below `jax.vmap`.
       scene: of the picture.
-      options: what a cell is, and what better means. With scope `batch` this is called below
+      options: of the switch: what a cell is, and what better means. With scope `batch` this is called below
         `jax.vmap(..., axis_name=cells.PICTURES)`.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The switch: how well a network's costs tell the candidates of a cell apart (paper 3.4, eq. 3; spec 7.4)."""
+"""The switch: scores of how well a network's costs separate the candidates of a cell (paper 3.4, eq. 3; spec 7.4)."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,13 +13,13 @@ from lad_jax.distill.cells import Cells, Scope
 
 @dataclass(frozen=True)
 class SwitchOptions:
-    """How networks are compared, and over what."""
+    """Comparison of networks by their costs."""
 
     criterion: Literal["std_over_mean", "fisher"] = "std_over_mean"
     """The score by which networks are compared: σ/µ of the costs, or Fisher's of a mixture of two Gaussians."""
     scope: Scope = "object_level"
-    """One decision for each object and pyramid level (the released code), for each object, for each image, or for
-    the whole batch (the paper's text)."""
+    """Entries that are compared together: those of an object on a pyramid level (the released code), of an object, of
+    an image, or of the whole batch (the paper's text)."""
 
 
 @jax.named_scope("switch")
@@ -49,7 +49,7 @@ def std_over_mean(cost: Float[Array, "*E"], cells: Cells, count: Float[Array, " 
 
 
 def fisher(cost: Float[Array, "*E"], cells: Cells, count: Float[Array, " K"]) -> Float[Array, " K"]:
-    """(µ₁ - µ₀)² / (v₀ + v₁) of the mixture fitted to each cell's costs, all candidates of the cell together."""
+    """(µ₁ - µ₀)² / (v₀ + v₁) of the mixture that is fitted to each cell's costs."""
     fitted = mixture.fit_cells(*cells.entries(cost))
     return fitted.mean_contrast**2 / jnp.sum(fitted.variances, axis=1)
 

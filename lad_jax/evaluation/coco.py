@@ -73,7 +73,7 @@ def format_table(metrics: Metrics) -> str:
 
 
 def write_metrics(workdir: Path, metrics: Mapping[str, Metrics]) -> None:
-    """Write `metrics.json`: for each network {"overall": {...}, "per_class": {...}}, null for nothing to measure."""
+    """Write `metrics.json`: {"overall": {...}, "per_class": {...}} by network, null for nothing to measure."""
     values = {network: dataclasses.asdict(m) for network, m in metrics.items()}
     write_whole(workdir / "metrics.json", json.dumps(values, indent=2, allow_nan=False) + "\n")
 
@@ -98,10 +98,10 @@ def write_submission(workdir: Path, results: list[dict[str, Any]]) -> Path:
 
 
 def _index(ground_truth: dict[str, Any], boxes: list[dict[str, Any]]) -> COCO:
-    """pycocotools's view of `boxes`, annotations or results, on the images of the ground truth.
+    """pycocotools' index of `boxes`, annotations or results, on the images of the ground truth.
 
     The boxes are copied, since pycocotools writes into them, and numbered from 1, since its matching takes the
-    id 0 for "not matched". Its own `loadRes` does the same for results, but fails on an empty list.
+    id 0 for "not matched". Its `loadRes` does the same for results, but fails on an empty list.
     """
     known = {image["id"] for image in ground_truth["images"]}
     kept = (box for box in boxes if box["image_id"] in known)

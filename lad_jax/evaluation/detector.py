@@ -1,4 +1,4 @@
-"""From pictures to detections: the one seam where per-image functions meet the batch."""
+"""Detections of batches of pictures: the one seam where per-image functions meet the batch."""
 
 import functools
 import logging
@@ -39,12 +39,12 @@ def make_detector(model: Detector, options: PostprocessOptions, mesh: Mesh | Non
 def finish(
     predictions: Predictions, pictures: Pictures, model: ModelOptions, options: PostprocessOptions
 ) -> Detections:
-    """Predictions for a batch of pictures as detections, in pixels of the originals: `postprocess` of each.
+    """Detections of a batch of pictures, in pixels of the originals, from predictions: `postprocess` of each.
 
     Args:
       predictions: with a leading batch axis.
-      pictures: that they are for.
-      model: the network's options, which say where its priors lie.
+      pictures: those that the predictions are for.
+      model: options of the network: they say where its priors lie.
       options: thresholds and sizes.
     """
     priors = make_priors(pictures.canvas, model.strides, model.anchor_scale)
@@ -69,7 +69,7 @@ def detect(
       detector: from `make_detector`.
       variables: the network's.
       dataset: gives the original ids.
-      batches: on the host, each picture once; of several processes each has its rows of every batch.
+      batches: on the host, each picture once; each of several processes has its rows of every batch.
       mesh: the devices of all processes.
 
     Returns:
@@ -127,7 +127,7 @@ def coco_results(
 
 
 def _one_behind(items: Iterator[Any]) -> Iterator[Any]:
-    """The items, each after its successor was asked for: the device works on that while the host reads this."""
+    """Items, each after its successor was asked for: the device works on that while the host reads this."""
     previous = next(items, None)
     if previous is None:
         return

@@ -1,4 +1,4 @@
-"""Evaluate networks on a data set: one compiled program for each network and canvas, kept for the next time."""
+"""Evaluation of networks on a data set: one compiled program for each network and canvas, kept for the next time."""
 
 import contextlib
 import dataclasses
@@ -10,6 +10,7 @@ from jax.sharding import Mesh
 from jaxtyping import UInt8
 
 from lad_jax.data import DataOptions, DataSet, eval_batches, make_eval_plan, started
+from lad_jax.data.canvases import Canvas
 from lad_jax.errors import InputError
 from lad_jax.evaluation.coco import Metrics, evaluate
 from lad_jax.evaluation.detector import detect, make_detector
@@ -20,21 +21,21 @@ from lad_jax.models import Detector
 from lad_jax.programs import Job, Programs, blank_shapes, compiling
 from lad_jax.progress import activities
 from lad_jax.types import Network
-from lad_jax.visualize import draw_boxes, enlarge, readable_factor, side_by_side
+from lad_jax.visualize import draw_boxes, side_by_side
 
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationOptions:
-    """Evaluation and prediction."""
+    """Options of evaluation and prediction."""
 
     network: Network = "student"
-    """The network that the run is about: its AP picks the best checkpoint, and `predict` and `load` take it."""
+    """Network whose AP picks the best checkpoint, and that `predict` and `load` take."""
     split: Literal["val", "test-dev"] = "val"
-    """What `--mode=eval` looks at. `test-dev` has no annotations: its detections are for COCO's server."""
+    """Pictures that `eval` evaluates. `test-dev` has no annotations: its detections are for COCO's server."""
     batch_size: int = 8
-    """Pictures at a time, over all devices."""
+    """Pictures of a batch, over all devices."""
     pictures: int = 4
-    """Validation pictures with boxes for TensorBoard."""
+    """Number of validation pictures with boxes for TensorBoard."""
     postprocess: PostprocessOptions = PostprocessOptions()
 
     def __post_init__(self) -> None:
@@ -44,15 +45,15 @@ class EvaluationOptions:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluated:
-    """What a network found, and how good that is."""
+    """Detections of a network and their metrics."""
 
     metrics: Metrics
     detections: list[dict[str, Any]]
-    """In COCO's results format."""
+    """Detections in COCO's results format."""
 
 
 class Evaluator:
-    """Calls evaluate the given networks' variables on the whole data set."""
+    """An evaluation on a whole data set, called with the variables of networks."""
 
     def __init__(
         self,
@@ -72,12 +73,17 @@ class Evaluator:
         }
 
     @property
+    def canvases(self) -> tuple[Canvas, ...]:
+        """Canvases of the data set's pictures."""
+        return self._plan.canvases
+
+    @property
     def n_programs(self) -> int:
-        """How many programs will be compiled."""
+        """Number of programs that are compiled."""
         return sum(map(len, self._detectors.values()))
 
     def jobs(self, variables: Mapping[Network, Any]) -> list[Job]:
-        """Compilations that have not been done. `variables`: the networks', or their shapes."""
+        """Compilations that have not been done. `variables`: those of the networks, or their shapes."""
         return [job for name, detector in self._detectors.items() for job in detector.jobs(variables[name])]
 
     def __call__(self, variables: Mapping[Network, Any]) -> dict[Network, Evaluated]:
@@ -91,7 +97,7 @@ class Evaluator:
         return Evaluated(metrics, detections)
 
     def detect(self, network: Network, variables: Any) -> list[dict[str, Any]]:
-        """What one network detects, in COCO's results format."""
+        """Detections of one network in COCO's results format."""
         detector, mesh = self._detectors[network], self._mesh
         with compiling(detector.jobs(variables)):
             read = started(
@@ -102,7 +108,7 @@ class Evaluator:
             return detect(detector, variables, self._dataset, batches, mesh)
 
     def pictures(self, detections: list[dict[str, Any]]) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
-        """The first pictures of the data set, detections beside ground truth."""
+        """Drawings of the data set's first pictures, detections beside ground truth."""
         for position in range(min(self._options.pictures, len(self._dataset.records))):
             # An unreadable one was reported by the evaluation, or has ended it.
             with contextlib.suppress(InputError):
@@ -112,15 +118,13 @@ class Evaluator:
 def draw_results(
     dataset: DataSet, position: int, detections: list[dict[str, Any]], *, least_score: float = 0.5
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """One picture of the data set twice: its annotated boxes, and the detections of at least `least_score`."""
+    """A picture of the data set drawn twice: annotated boxes, and detections of at least `least_score`."""
     image, record = dataset.read(position), dataset.records[position]
-    factor = readable_factor(image)
-    image = enlarge(image, factor)
     found = [d for d in detections if d["image_id"] == record.id and d["score"] >= least_score]
     xywh = np.array([d["bbox"] for d in found], np.float32).reshape(-1, 4)
     boxes = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
     labels = np.array([dataset.category_ids.index(d["category_id"]) for d in found], np.int32)
     scores = np.array([d["score"] for d in found], np.float32)
-    truth = draw_boxes(image, record.boxes * factor, record.labels, None, dataset.class_names)
-    detected = draw_boxes(image, boxes * factor, labels, scores, dataset.class_names)
+    truth = draw_boxes(image, record.boxes, record.labels, None, dataset.class_names)
+    detected = draw_boxes(image, boxes, labels, scores, dataset.class_names)
     return side_by_side([truth, detected], ["ground truth", f"detections, score >= {least_score}"])

@@ -1,4 +1,4 @@
-"""From the predictions of one image to its detections in the original picture (spec 8)."""
+"""Postprocessing: detections in the original picture from the predictions of one image (spec 8)."""
 
 import dataclasses
 
@@ -14,14 +14,14 @@ from lad_jax.types import Detections, Predictions
 
 @dataclasses.dataclass(frozen=True)
 class PostprocessOptions:
-    """How predictions become detections; the defaults are the paper's."""
+    """Options of the way from predictions to detections; the defaults are the paper's."""
 
     pre_nms: int = 1000
     """Priors kept of each pyramid level."""
     score_threshold: float = 0.05
-    """What is detected has a score S above this."""
+    """Lower bound of the score S of a detection."""
     nms_iou: float = 0.6
-    """A box that overlaps a better one of its class more than this is left out."""
+    """IoU with a better box of its class above which a box is left out."""
     max_detections: int = 100
     """Detections kept of each picture."""
     voting: bool = True
@@ -49,7 +49,7 @@ def postprocess(
 
     Args:
       predictions: with the boxes decoded, not clipped.
-      valid: the priors that may detect: those within the picture's own extent.
+      valid: the priors that may detect: those within the picture's extent.
       image_hw: height and width of the content of the canvas [pixels].
       scale: resized / original, for x and y.
       level_sizes: number of priors of each level, in the order of `predictions`.

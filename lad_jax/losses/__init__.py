@@ -19,7 +19,7 @@ LOSSES: dict[str, Callable[[LossSetting], Loss]] = {
 
 
 def make_losses(kinds: Iterable[str], setting: LossSetting) -> dict[str, Loss]:
-    """The losses of one network, by kind."""
+    """Losses of one network, by kind."""
     return {kind: LOSSES[kind](setting) for kind in kinds}
 
 

@@ -15,11 +15,11 @@ from lad_jax.types import Assignment, Predictions, Scene
 CLASS_WEIGHT, BOX_WEIGHT, QUALITY_WEIGHT = 1.0, 1.3, 0.5
 
 BoxWeighting = Literal["iou", "uniform"]
-"""`iou`: a positive's box loss counts by its own IoU with the object (PAA). `uniform`: all alike (the LAD family)."""
+"""Weight of a positive's box loss: `iou`, its IoU with the object (PAA); `uniform`, 1 (the LAD family)."""
 
 
 def make_detection(box_weighting: BoxWeighting) -> Loss:
-    """The loss on the assignment."""
+    """The loss of a network's predictions on the assignment."""
     return Loss(partial(detection_sums, box_weighting=box_weighting), detection_divisors)
 
 
@@ -37,7 +37,7 @@ def detection_sums(
     `box_weight`, the sum of the weights that the box losses were given.
 
     The quality's target, and PAA's weight of a box, is the IoU of the predicted box with the object, without
-    gradient. A teacher has no part in it but for the assignment. Source: paper section 3, spec 6.
+    gradient. The teacher's predictions are not used. Source: paper section 3, spec 6.
     """
     truth = scene.truth
     object_of = jnp.maximum(assignment.object, 0)
@@ -66,7 +66,7 @@ def detection_sums(
 
 
 def detection_divisors(measures: Scalars, n_images: Int[Array, ""]) -> Scalars:
-    """What the terms of several images are divided by.
+    """Divisors of the terms of several images.
 
     Args:
       measures: summed over these images.

@@ -1,4 +1,4 @@
-"""Options of the losses, and what a loss is made from."""
+"""Options of the losses."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,14 +10,14 @@ from lad_jax.losses.soft import SoftOptions
 
 @dataclass(frozen=True)
 class LossOptions:
-    """Where the references differ about the losses."""
+    """Options of the losses where the references differ."""
 
     box_weighting: Literal["method", "iou", "uniform"] = "method"
-    """How much each positive's box loss counts: by its IoU with the object, or all alike. `method`: as released, by
-    IoU for PAA with an IoU branch, else alike."""
+    """Weights of the positives' box losses: their IoU with the object, or all alike. `method`: as released, by IoU for
+    PAA with an IoU branch, else alike."""
     normaliser_pictures: int = 0
-    """Losses are divided by sums over this many consecutive pictures of the batch and then averaged, as where each
-    device normalises for itself; 0: by sums over the whole batch."""
+    """Number of consecutive pictures of the batch by whose sums losses are divided, to be averaged then, as where each
+    device normalises by itself; 0: the whole batch."""
 
     def __post_init__(self) -> None:
         check_range(self, "normaliser_pictures", least=0)
@@ -25,9 +25,9 @@ class LossOptions:
 
 @dataclass(frozen=True)
 class LossSetting:
-    """What the losses of one network are made from."""
+    """Settings of the losses of one network."""
 
     box_weighting: BoxWeighting = "uniform"
     soft: SoftOptions = SoftOptions()
     bounded: bool = False
-    """Whether the network's head has no logits: its class probabilities are then kept within `soft.BOUNDS`."""
+    """Whether class probabilities are kept within `soft.BOUNDS`, for a network whose head has no logits."""

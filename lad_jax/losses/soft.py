@@ -16,31 +16,31 @@ from lad_jax.losses.sums import Loss, Scalars, Sums
 from lad_jax.types import Assignment, Predictions, Scene
 
 BOUNDS = (1e-4, 0.9999)
-"""Between these the probabilities of a head without logits, and its targets, are kept."""
+"""Bounds of the probabilities of a head without logits, and of its targets."""
 
 LogPair = tuple[Float[Array, "*S"], Float[Array, "*S"]]
-"""(ln p, ln(1-p))"""
+"""A probability as the pair (ln p, ln(1-p))."""
 
 
 @dataclass(frozen=True)
 class SoftOptions:
-    """What of the teacher's predictions is a target, and how much it counts."""
+    """Options of the soft loss: which of the teacher's predictions are targets, and their weights."""
 
     divergence: Literal["kl", "l1", "l2"] = "kl"
-    """Between class probabilities."""
+    """Divergence of class probabilities."""
     gamma: float = 0.5
     """Exponent of the focal factor |p_t - p_s|^γ of KL; 0: none."""
     class_weight: float = 2.0
-    """Of the divergence of the class probabilities."""
+    """Weight of the divergence of the class probabilities."""
     quality_weight: float = 10.0
-    """Of the KL of the IoU branches."""
+    """Weight of the KL divergence of the IoU branches."""
     box_weight: float = 1.3
-    """Of 1 - GIoU of the two networks' boxes."""
+    """Weight of 1 - GIoU of the two networks' boxes."""
     min_iou: float = 0.5
-    """Boxes and IoU branches are compared where the teacher's box overlaps an object more than this."""
-    priors: Literal["own", "all"] = "own"
-    """Whose class probabilities are compared: those within the picture's own extent, or also those in the canvas's
-    padding, as in the released code."""
+    """IoU of the teacher's box with an object above which boxes and IoU branches are compared."""
+    priors: Literal["valid", "all"] = "valid"
+    """Priors whose class probabilities are compared: the valid ones, within the picture's extent, or all, also those in
+    the canvas's padding, as in the released code."""
 
     def __post_init__(self) -> None:
         check_range(self, "gamma", "class_weight", "quality_weight", "box_weight", least=0)
@@ -84,7 +84,7 @@ def soft_sums(
     options: SoftOptions,
     bounded: bool,
 ) -> Sums:
-    """How far a student's predictions for one image are from its teacher's.
+    """Divergence of a student's predictions for one image from its teacher's.
 
     Terms `soft_class`, `soft_box`, `soft_quality`. Measure `overlap`: the sum of q over the boxes that are compared.
 
@@ -93,16 +93,16 @@ def soft_sums(
 
     Args:
       student, teacher: on the same priors. No gradient reaches the teacher.
-      assignment: has no part in it.
+      assignment: not used.
       scene: of the image.
-      options: see `SoftOptions`.
-      bounded: keep class probabilities within `BOUNDS`: for a student whose head has no logits.
+      options: weights, and which predictions are compared.
+      bounded: whether class probabilities are kept within `BOUNDS`, for a student whose head has no logits.
     """
     teacher, (priors, truth, image_hw, _) = jax.lax.stop_gradient(teacher), scene
     ours, theirs = ((p.class_log_p, p.class_log_not_p) for p in (student, teacher))
     if bounded:
         ours, theirs = _bounded(ours), _bounded(theirs)
-    counted = priors.valid if options.priors == "own" else jnp.full_like(priors.valid, jnp.any(priors.valid))
+    counted = priors.valid if options.priors == "valid" else jnp.full_like(priors.valid, jnp.any(priors.valid))
     divergences: dict[str, Callable[[LogPair, LogPair], Any]] = {
         "kl": partial(focal_kl, gamma=options.gamma),
         "l1": absolute,
@@ -129,7 +129,7 @@ def soft_sums(
 
 
 def _bounded(pair: LogPair) -> LogPair:
-    """The pair of a probability kept within `BOUNDS`."""
+    """A probability, as a pair, limited to `BOUNDS`."""
     low, high = (math.log(bound) for bound in BOUNDS)
     log_p, log_not_p = pair
     return jnp.clip(log_p, low, high), jnp.clip(log_not_p, low, high)
@@ -140,9 +140,9 @@ def _logs(logit: Float[Array, "*S"]) -> LogPair:
 
 
 def soft_divisors(measures: Scalars, n_images: Int[Array, ""]) -> Scalars:
-    """What the terms of several images are divided by: the sum of IoUs.
+    """Divisors of the terms of several images: the sum of IoUs.
 
-    Where no box of the teacher comes near an object that sum is 0, and the reference divides by it; here the number
+    Where no box of the teacher comes near an object this sum is 0, and the reference divides by it; here the number
     of images takes its place.
 
     Args:

@@ -1,4 +1,4 @@
-"""What a loss is, and from the sums of single images to the losses of a batch.
+"""Losses as sums over single images, and the losses of a batch made of them.
 
 A loss is a sum over a batch, divided by another sum over it (of positives, or of IoUs). The divisor carries no
 gradient, so it may be found first and the sums be taken later, a part of the batch at a time.
@@ -21,18 +21,18 @@ class Sums(NamedTuple):
     """Sums over the priors of one image."""
 
     terms: dict[str, Float[Array, "*B"]]
-    """Weighted, and still to be divided."""
+    """Weighted terms of the loss, still to be divided."""
     measures: dict[str, Float[Array, "*B"]]
-    """What the divisors are made of; without gradient."""
+    """Sums that divisors are made of; without gradient."""
 
 
 class Loss(NamedTuple):
     """One kind of loss of a trained network."""
 
     sums: Callable[[Predictions, Predictions | None, Assignment, Scene], Sums]
-    """Of one image: from the network's predictions, its teacher's, the assignment and the scene."""
+    """Sums of one image by the network's predictions, its teacher's, the assignment and the scene."""
     divisors: Callable[[Scalars, Int[Array, ""]], Scalars]
-    """What each term of several images is divided by: from their summed measures, and how many of them are real."""
+    """Divisors of the terms of several images by their summed measures, and how many of them are real."""
 
 
 @jax.named_scope("losses")
@@ -51,7 +51,7 @@ def batch_sums(
 def batch_divisors(
     losses: Mapping[str, Loss], sums: Mapping[str, Sums], valid: Bool[Array, " B"], pictures: int
 ) -> PerImage:
-    """What the terms of each image of a batch are divided by, before they are summed.
+    """Divisors of the terms of each image of a batch, before they are summed.
 
     Args:
       losses: by kind.

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 TAPS = 9
-"""Of a 3x3 kernel, row by row."""
+"""Number of taps of a 3x3 kernel, row by row."""
 
 
 class DeformConv(nn.Module):
-    """A bias-free 3x3 convolution whose taps look where `conv_offset` sends them, each weighted by a mask.
+    """A bias-free 3x3 convolution whose taps are moved by the offsets of `conv_offset`, each weighted by a mask.
 
     Of the 27 channels of `conv_offset` the first 18 are the taps' offsets in cells, (dy, dx) by (dy, dx), the others
     the logits of their masks. Where it is all zero, this is half the plain convolution.
@@ -22,13 +22,13 @@ class DeformConv(nn.Module):
     dtype: jnp.dtype
     kernel_init: nn.initializers.Initializer
     offset_init: nn.initializers.Initializer = nn.initializers.zeros
-    """Of the kernel of `conv_offset`."""
+    """Initializer of the kernel of `conv_offset`."""
     stride: int = 1
     groups: int = 1
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B _ _ _"]:
-        """Samples are taken and weighted in float32, whatever `dtype`."""
+        """Convolve; samples are taken and weighted in float32, whatever `dtype`."""
         to_taps = nn.Conv(
             3 * TAPS,
             (3, 3),
@@ -63,10 +63,10 @@ def deform_conv(
 
     Args:
       x: the map; its channels are in C / I groups.
-      offsets: of each tap, (y, x) [cells of `x`]; samples are taken in their precision.
-      masks: of each tap.
-      kernel: as of a plain convolution.
-      stride: of the output [cells of `x`].
+      offsets: (y, x) for each tap [cells of `x`]; samples are taken in their precision.
+      masks: one for each tap.
+      kernel: weights, as of a plain convolution.
+      stride: stride of the output [cells of `x`].
     """
     shape, n_groups = masks.shape[:3], x.shape[3] // kernel.shape[2]
     centre = stride * jnp.stack(jnp.meshgrid(*map(jnp.arange, shape[1:]), indexing="ij"), axis=-1)[None]
@@ -91,7 +91,7 @@ def sample(x: Float[Array, "B H W C"], position: Float[Array, "B h w 2"]) -> Flo
     """Bilinear values of a map at `position` (y, x), in the position's precision. Cells outside the map count as 0.
 
     One cell outside and beyond, value and gradient are 0. That includes the border itself, where the outermost taps
-    stand before they have learned an offset.
+    stand before training has moved them.
     """
     size = jnp.array(x.shape[1:3], position.dtype)[None, None, None]
     within = ((position > -1) & (position < size)).all(axis=-1)[..., None]

@@ -1,4 +1,4 @@
-"""A detector: pixels to what it says about every prior."""
+"""The detector: from pixels to predictions for every prior."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -15,7 +15,7 @@ from lad_jax.models.heads import Objectness, PAAHead
 from lad_jax.models.region import cells
 from lad_jax.models.resnet import ResNetOptions
 from lad_jax.models.swin import SwinOptions
-from lad_jax.priors import make_priors, own_extent
+from lad_jax.priors import make_priors, valid_extent
 from lad_jax.types import Predictions
 
 IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
@@ -23,44 +23,44 @@ IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """A network: what two networks must share to exchange costs is `first_level`, `n_levels` and `anchor_scale`."""
+    """Architecture of a network. Networks that exchange costs share `first_level`, `n_levels` and `anchor_scale`."""
 
     backbone: ResNetOptions | SwinOptions = ResNetOptions()
-    """Its `family` tells which."""
+    """Options of the backbone; `family` chooses its kind."""
     channel_order: Literal["rgb", "bgr"] = "rgb"
-    """Order in which the network wants the colours, and in which mean and std are given."""
+    """Order of the colours that the network takes, and of `pixel_mean` and `pixel_std`."""
     pixel_mean: tuple[float, float, float] = IMAGENET_MEAN
-    """What is subtracted from the colours, 0 to 255."""
+    """Mean that is subtracted from each colour, 0 to 255."""
     pixel_std: tuple[float, float, float] = IMAGENET_STD
-    """What they are then divided by."""
+    """Standard deviation that each colour is then divided by."""
     first_level: int = 3
-    """The finest pyramid level; level n has stride 2ⁿ."""
+    """Number of the finest pyramid level; level n has stride 2ⁿ."""
     n_levels: int = 5
-    """How many levels the pyramid has."""
+    """Number of levels of the pyramid."""
     anchor_scale: float = 8.0
     """Side of an anchor in strides."""
     channels: int = 256
     """Channels of the pyramid and of the head's towers."""
     extra_levels: ExtraLevels = "output"
-    """What the pyramid's first level beyond the backbone's is made from: its own coarsest map, or the backbone's."""
+    """Input of the pyramid's first level beyond the backbone's: the pyramid's coarsest map there, or the backbone's."""
     tower_convs: int = 4
     """Convolutions of each of the head's two towers, for classes and for boxes."""
     norm_groups: int = 32
     """Groups of the head's group norms."""
     objectness: Objectness = "none"
-    """What multiplies a class's probability: `none` (PAA), `implicit` (IOP) or `conditional` (COP)."""
+    """Objectness, which multiplies a class's probability: `none` (PAA), `implicit` (IOP) or `conditional` (COP)."""
     deformable_towers: bool = False
     """Whether the last convolution of each of the head's towers is deformable (DCNv2)."""
     remat_towers: bool = option(False, may_change=True, architecture=False)
-    """Compute the norms and activations of the head's towers again in the backward pass instead of keeping them: less
-    memory, a little more time. `backbone.remat` does so for the backbone's blocks."""
+    """Whether the norms and activations of the head's towers are computed again in the backward pass instead of kept:
+    less memory, a little more time. `backbone.remat` does so for the backbone's blocks."""
     iou_branch: bool = True
     """Whether the head predicts each box's IoU with its object, which then counts in the score."""
     mask_padding: bool = option(True, architecture=False)
-    """Keep what a canvas is padded with out of the features: a picture's predictions do not depend on the size of its
-    canvas. Without it they do a little, as in the references."""
+    """Whether a canvas's padding is kept out of the features: a picture's predictions do not depend on the size of its
+    canvas then. Otherwise they do a little, as in the references."""
     dtype: Literal["float32", "bfloat16"] = option("float32", architecture=False)
-    """In which the convolutions compute. Parameters, outputs, costs and losses are float32."""
+    """Type in which the convolutions compute. Parameters, outputs, costs and losses are float32."""
 
     def __post_init__(self) -> None:
         check_range(self, "first_level", least=2, most=5)
@@ -93,27 +93,27 @@ class Detector(nn.Module):
 
         Args:
           images: RGB; what lies outside `image_hw` is ignored.
-          image_hw: height and width of each image's content.
+          image_hw: height and width of each image's content [pixels].
         """
         options, dtype = self.options, jnp.dtype(self.options.dtype)
         x = normalise(images, image_hw, options).astype(dtype)
         # A picture that could not be read has no content, but statistics need some cells.
-        region = own_extent(jnp.maximum(image_hw, 1)) if options.mask_padding else None
+        region = valid_extent(jnp.maximum(image_hw, 1)) if options.mask_padding else None
         regions = [cells(region, stride) for stride in options.strides]
         backbone = BACKBONES[type(options.backbone)](options.backbone, options.first_level, dtype, name="backbone")
         features = backbone(x, region)
         neck = FPN(options.channels, options.n_levels, dtype, options.extra_levels, name="neck")
         features = neck(features, regions)
         head = PAAHead(
-            self.n_classes,
-            options.channels,
-            options.tower_convs,
-            options.norm_groups,
-            options.objectness,
-            options.iou_branch,
-            dtype,
-            options.deformable_towers,
-            options.remat_towers,
+            n_classes=self.n_classes,
+            channels=options.channels,
+            tower_convs=options.tower_convs,
+            norm_groups=options.norm_groups,
+            objectness=options.objectness,
+            iou_branch=options.iou_branch,
+            dtype=dtype,
+            deformable=options.deformable_towers,
+            remat=options.remat_towers,
             name="bbox_head",
         )
         outputs = head(features, regions)

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from lad_jax.models.region import Region, inside
 
 ExtraLevels = Literal["output", "input"]
-"""What the first level beyond the backbone's is made from: the pyramid's coarsest output there, or the backbone's."""
+"""Input of the first level beyond the backbone's: the pyramid's coarsest output there, or the backbone's."""
 
 
 class FPN(nn.Module):
@@ -28,7 +28,7 @@ class FPN(nn.Module):
     def __call__(
         self, features: Sequence[Float[Array, "B _ _ _"]], regions: Sequence[Region]
     ) -> tuple[Float[Array, "B _ _ _"], ...]:
-        """`regions` has one of each output level, whose first are also the features'."""
+        """Maps of all levels; `regions` has one for each, and the first are also those of the features."""
         maps = [self._conv(1, f"lateral_convs_{i}")(x) for i, x in enumerate(features)]
         for i in reversed(range(len(maps) - 1)):
             # Canvases are multiples of the coarsest backbone stride, so each map is exactly twice the next.

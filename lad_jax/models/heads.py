@@ -14,7 +14,7 @@ from lad_jax.models.norm import make_norm
 from lad_jax.models.region import Region, inside
 
 Objectness = Literal["none", "implicit", "conditional"]
-"""What multiplies a class's probability: nothing (PAA), IOP, or COP (spec 1.8)."""
+"""Objectness, which multiplies a class's probability: none (PAA), IOP, or COP (spec 1.8)."""
 PRIOR_PROBABILITY, BACKGROUND_PROBABILITY = 0.01, 1e-4
 """Score of every class at the start; what implicit objectness subtracts from it at the start."""
 
@@ -22,7 +22,7 @@ _KERNEL_INIT = nn.initializers.normal(0.01)
 
 
 class HeadOutputs(NamedTuple):
-    """What the head says at every prior, level by level, float32."""
+    """Outputs of a head at every prior, level by level, float32."""
 
     class_log_p: Float[Array, "B A C"]
     class_log_not_p: Float[Array, "B A C"]
@@ -33,7 +33,7 @@ class HeadOutputs(NamedTuple):
 class PAAHead(nn.Module):
     """Two towers of convolutions shared by all levels: one for classes, one for boxes and their quality (spec 1.6).
 
-    Objectness is read off the box tower.
+    Objectness is predicted from the box tower's features.
     """
 
     n_classes: int
@@ -44,13 +44,13 @@ class PAAHead(nn.Module):
     iou_branch: bool
     dtype: jnp.dtype
     deformable: bool = False
-    """Whether the last convolution of each tower is."""
+    """Whether the last convolution of each tower is deformable."""
     remat: bool = False
     """Whether the towers' norms and activations are computed again in the backward pass."""
 
     @nn.compact
     def __call__(self, features: Sequence[Float[Array, "B _ _ _"]], regions: Sequence[Region]) -> HeadOutputs:
-        """`regions` has one of each level."""
+        """Predict from the maps of all levels; `regions` has one for each."""
         norm = make_norm("group", self.dtype, groups=self.norm_groups)
 
         def tower(name: str) -> list[tuple[nn.Module, nn.Module]]:
@@ -74,7 +74,7 @@ class PAAHead(nn.Module):
                 maps.append(to_quality(box_features))
             maps = [y.astype(jnp.float32) for y in maps]
             levels.append([y.reshape(y.shape[0], -1, y.shape[-1]) for y in maps])
-        log_p, log_not_p, deltas, *quality = (jnp.concatenate(parts, axis=1) for parts in zip(*levels, strict=True))
+        log_p, log_not_p, deltas, *quality = (jnp.concatenate(maps, axis=1) for maps in zip(*levels, strict=True))
         return HeadOutputs(log_p, log_not_p, deltas, quality[0][..., 0] if quality else None)
 
     def _to_probability(self):
@@ -119,7 +119,7 @@ def _apply(
     region: Region,
     normalised: Callable[..., Float[Array, "B H W _"]],
 ) -> Float[Array, "B H W _"]:
-    """The tower's features, zero outside the region; `normalised` is `_normalised`, or its like."""
+    """Features of a tower, zero outside the region; `normalised` is `_normalised`, or that with `nn.remat`."""
     x = inside(x, region)
     for conv, norm in tower:
         x = normalised(norm, conv(x), region)
@@ -127,5 +127,5 @@ def _apply(
 
 
 def _normalised(norm: nn.Module, x: Float[Array, "B H W C"], region: Region) -> Float[Array, "B H W C"]:
-    """What follows a convolution."""
+    """Norm and activation that follow a convolution, zero outside the region."""
     return inside(nn.relu(norm(x, region)), region)

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from lad_jax.models.region import Region, inside
 
 NormName = Literal["frozen_batch", "group"]
-"""`frozen_batch` for pretrained backbones, `group` for networks trained from scratch with few images a device."""
+"""Name of a norm: `frozen_batch` for pretrained backbones, `group` for training from scratch, few images a device."""
 EPSILON = 1e-5
 
 
@@ -23,7 +23,7 @@ class FrozenBatchNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], region: Region) -> Float[Array, "B H W C"]:
-        """Normalise; every cell by itself, whatever the region."""
+        """Normalise every cell by itself, whatever the region."""
         channels = x.shape[-1]
         scale = self.param("scale", nn.initializers.ones, (channels,))
         bias = self.param("bias", nn.initializers.zeros, (channels,))
@@ -37,8 +37,8 @@ class FrozenBatchNorm(nn.Module):
 class GroupNorm(nn.Module):
     """Group norm with statistics of the region alone.
 
-    One factor and one offset a channel, as frozen batch norm: flax's layer works on maps throughout, and takes more
-    than twice the time on a CPU.
+    It is applied as one factor and one offset a channel, as frozen batch norm: flax's layer works on maps throughout,
+    and takes more than twice the time on a CPU.
     """
 
     groups: int
@@ -46,7 +46,7 @@ class GroupNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], region: Region) -> Float[Array, "B H W C"]:
-        """Normalise by each picture's own mean and variance of a group of channels."""
+        """Normalise by mean and variance of each picture's region in a group of channels."""
         batch, height, width, channels = x.shape
         scale = self.param("scale", nn.initializers.ones, (channels,))
         bias = self.param("bias", nn.initializers.zeros, (channels,))

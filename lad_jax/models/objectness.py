@@ -1,4 +1,4 @@
-"""From class logits to class probabilities, by way of objectness where a head has one (spec 1.8).
+"""Class probabilities by class logits, and by objectness where a head has one (spec 1.8).
 
 Each function works on the maps of one level and returns (log p, log(1-p)). Without objectness p is the logit's sigmoid.
 The two heads of the paper multiply it by an objectness that no loss supervises: what comes out is a probability without
@@ -15,11 +15,11 @@ Map = Float[Array, "B H W C"]
 FLOOR = -100.0
 """Lower bound of the logarithm of a probability."""
 NEIGHBOURHOOD = 9
-"""Cells that a conditional score looks at: 3x3, row by row."""
+"""Number of cells whose logits a conditional score depends on: 3x3, row by row."""
 
 
 def plain(logits: Map) -> tuple[Map, Map]:
-    """p = σ(z)"""
+    """No objectness: p = σ(z)"""
     return jax.nn.log_sigmoid(logits), jax.nn.log_sigmoid(-logits)
 
 
@@ -36,7 +36,7 @@ def conditional(logits: Map, coefficients: Float[Array, "B H W 9"], region: Regi
     Args:
       logits: z.
       coefficients: g, a channel for each neighbour, row by row.
-      region: of this level.
+      region: the one of these maps.
     """
     height, width = logits.shape[1:3]
     probability = inside(jax.nn.sigmoid(logits), region, fill=0.5)

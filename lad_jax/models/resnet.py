@@ -27,40 +27,40 @@ STAGES = {
     101: ("bottleneck", (3, 4, 23, 3)),
     152: ("bottleneck", (3, 8, 36, 3)),
 }
-"""Kind of block and number of blocks of each stage, by depth. 10 and 14 are not published, but the smallest."""
+"""Kind of block and number of blocks of each stage, by depth. 10 and 14 are not published: they are small."""
 
 _WITH_BOTTLENECKS = [depth for depth, (kind, _) in STAGES.items() if kind == "bottleneck"]
 
 Style = Literal["pytorch", "caffe"]
-"""Which convolution of a bottleneck carries the stride: the 3x3 (`pytorch`) or the first 1x1 (`caffe`)."""
+"""Convolution of a bottleneck that has the stride: the 3x3 (`pytorch`) or the first 1x1 (`caffe`)."""
 
 
 @dataclass(frozen=True)
 class ResNetOptions:
-    """A ResNet or ResNeXt."""
+    """Options of a ResNet or ResNeXt."""
 
     family: Literal["resnet"] = "resnet"
-    """Which backbone the other keys of this group are those of."""
+    """Kind of backbone, whose options the other keys of this group are."""
     depth: Literal[10, 14, 18, 34, 50, 101, 152] = 50
-    """Layers: 10, 18 and 34 in basic blocks, the others in bottlenecks."""
+    """Number of layers: 10, 18 and 34 in basic blocks, the others in bottlenecks."""
     width: int = 64
     """Channels of the stem; the stages have 1, 2, 4 and 8 times as many (times 4 with bottlenecks)."""
     groups: int = 1
     """Groups of a bottleneck's 3x3 convolution: above 1 it is a ResNeXt's (`64` of ResNeXt-101-64x4d)."""
     group_width: int = 4
-    """Channels of such a group in the first stage (`4` of ResNeXt-101-64x4d); twice as many in each further stage."""
+    """Channels of a group in the first stage (`4` of ResNeXt-101-64x4d); twice as many in each further stage."""
     deformable_stages: tuple[int, ...] = ()
     """Stages, 1 to 4, whose 3x3 convolutions are deformable (DCNv2); bottlenecks only."""
     style: Style = "pytorch"
-    """Which convolution of a bottleneck carries the stride: the 3x3 (`pytorch`) or the first 1x1 (`caffe`)."""
+    """Convolution of a bottleneck that has the stride: the 3x3 (`pytorch`) or the first 1x1 (`caffe`)."""
     norm: NormName = "frozen_batch"
-    """`frozen_batch` for pretrained backbones, `group` for networks trained from scratch with few images a device."""
+    """Kind of norm: `frozen_batch` for pretrained backbones, `group` for training from scratch, few images a device."""
     norm_groups: int = 32
     """Groups of group norm."""
     frozen_stages: int = option(1, architecture=False)
-    """-1: everything is trained; 0: the stem is frozen; n: also stages 1 to n."""
+    """Stages that are not trained. -1: none; 0: the stem; n: also stages 1 to n."""
     remat: bool = option(False, may_change=True, architecture=False)
-    """Compute each block again in the backward pass instead of keeping its activations: less memory, more time."""
+    """Whether blocks are computed again in the backward pass instead of kept: less memory, more time."""
     pretrained: str = option("", may_change=True, architecture=False)
     """ImageNet weights with torchvision's names: a file (`.npz`, `.safetensors`, `.pth`) or, on the Hugging Face hub,
     `hf://OWNER/REPO[@REVISION][/FILE]`; empty: from scratch."""
@@ -96,12 +96,12 @@ class ResNet(nn.Module):
 
     options: ResNetOptions
     first_level: int
-    """The finest map that is returned: 2 for C2 to 5 for C5."""
+    """Level of the finest map that is returned: 2 for C2 to 5 for C5."""
     dtype: jnp.dtype
 
     @nn.compact
     def __call__(self, images: Float[Array, "B H W 3"], region: Region = None) -> tuple[Float[Array, "B _ _ _"], ...]:
-        """The maps of normalised images, zero outside their content; `region` in pixels, multiples of 32."""
+        """Maps of normalised images, zero outside their content; `region` in pixels, multiples of 32."""
         options = self.options
         norm = make_norm(options.norm, self.dtype, groups=options.norm_groups)
         x = _conv(self.dtype)(options.width, 7, strides=2, name="conv1")(images)
@@ -185,9 +185,9 @@ class Bottleneck(nn.Module):
     inner: int
     """Channels of the 3x3 convolution."""
     groups: int
-    """Of the 3x3 convolution."""
+    """Groups of the 3x3 convolution."""
     deformable: bool
-    """Whether the 3x3 convolution is."""
+    """Whether the 3x3 convolution is deformable."""
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], region: Region) -> Float[Array, "B _ _ _"]:
@@ -232,7 +232,7 @@ def _shortcut(
     conv: Callable[..., nn.Conv],
     norm: Callable[..., Any],
 ) -> Float[Array, "B _ _ _"]:
-    """The input itself, or projected where its shape changes; `out` is the region of what comes out."""
+    """The input, projected where its shape changes; `out` is the region of the result."""
     if stride == 1 and x.shape[-1] == channels:
         return x
     return norm(name="downsample_1")(conv(channels, 1, strides=stride, name="downsample_0")(x), out)

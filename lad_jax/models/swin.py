@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from lad_jax.errors import InputError
 from lad_jax.fields import check_range, option
 from lad_jax.models.region import Region, cells, inside
 from lad_jax.models.windows import ShiftedWindows, dense
@@ -20,22 +19,23 @@ PATCH = 4
 
 @dataclass(frozen=True)
 class SwinOptions:
-    """A Swin transformer; `SWIN` has the published sizes."""
+    """Options of a Swin transformer; `SWIN` has the published sizes."""
 
     family: Literal["swin"] = "swin"
-    """Which backbone the other keys of this group are those of."""
+    """Kind of backbone, whose options the other keys of this group are."""
     embed: int = 96
     """Channels of the first stage; the stages have 1, 2, 4 and 8 times as many."""
     depths: tuple[int, int, int, int] = (2, 2, 6, 2)
-    """Blocks of each stage."""
+    """Number of blocks of each stage."""
     heads: tuple[int, int, int, int] = (3, 6, 12, 24)
-    """Attention heads of each stage."""
+    """Number of attention heads of each stage."""
     window: int = 7
-    """Side of an attention window [tokens]."""
+    """Side of an attention window [cells]."""
     drop_path: float = option(0.2, architecture=False)
-    """Probability that the last block is left out for a picture in training; it rises linearly from 0."""
+    """Probability that the last block is left out for a picture in training; from the first on it rises linearly from
+    0."""
     remat: bool = option(False, may_change=True, architecture=False)
-    """Compute each block again in the backward pass instead of keeping its activations: less memory, more time."""
+    """Whether blocks are computed again in the backward pass instead of kept: less memory, more time."""
     pretrained: str = option("", may_change=True, architecture=False)
     """ImageNet weights with the names of timm, of the original or of mmdet: a file or, on the Hugging Face hub,
     `hf://OWNER/REPO[@REVISION][/FILE]`; empty: from scratch."""
@@ -51,7 +51,7 @@ class SwinOptions:
                 )
 
     def channels(self, stage: int) -> int:
-        """Of the maps of a stage, 0 to 3."""
+        """Channels of the maps of a stage, 0 to 3."""
         return self.embed * 2**stage
 
 
@@ -60,25 +60,16 @@ class Swin(nn.Module):
 
     options: SwinOptions
     first_level: int
-    """The finest map that is returned: 2 for C2 to 5 for C5."""
+    """Level of the finest map that is returned: 2 for C2 to 5 for C5."""
     dtype: jnp.dtype
 
     @nn.compact
     def __call__(self, images: Float[Array, "B H W 3"], region: Region = None) -> tuple[Float[Array, "B _ _ _"], ...]:
-        """The maps of normalised images, zero outside their content; `region` in pixels, multiples of 32.
+        """Maps of normalised images, zero outside their content; `region` in pixels, multiples of 32.
 
-        Where there are random numbers named `drop_path`, blocks are left out by them.
-
-        Raises:
-          InputError: not even the finest map is as large as a window. (Coarser ones may be smaller: they are padded.)
+        With a random key named `drop_path`, blocks are left out at random.
         """
-        options, canvas = self.options, images.shape[1:3]
-        if not self.is_initializing() and options.window * PATCH > min(canvas):
-            raise InputError(
-                f"backbone.window is {options.window}: attention windows of {options.window * PATCH} pixels are larger "
-                f"than a canvas of {canvas[0]}x{canvas[1]}. Take larger pictures, or a window of at most "
-                f"{min(canvas) // PATCH}."
-            )
+        options = self.options
         block = nn.remat(Block) if options.remat else Block
         rates = np.split(np.linspace(0, options.drop_path, sum(options.depths)), np.cumsum(options.depths)[:-1])
         x = PatchEmbed(options.embed, self.dtype, name="patch_embed")(images)
@@ -98,27 +89,27 @@ class Swin(nn.Module):
 
 
 class PatchEmbed(nn.Module):
-    """Each 4x4 patch of pixels to a vector."""
+    """The embedding of each 4x4 patch of pixels as a vector."""
 
     channels: int
     dtype: jnp.dtype
 
     @nn.compact
     def __call__(self, images: Float[Array, "B H W 3"]) -> Float[Array, "B _ _ _"]:
-        """The sides of images are multiples of 4."""
+        """Embed images, whose sides are multiples of 4."""
         sides = (PATCH, PATCH)
         x = nn.Conv(self.channels, sides, strides=sides, padding=0, dtype=self.dtype, name="projection")(images)
         return layer_norm("norm")(x).astype(self.dtype)
 
 
 class PatchMerging(nn.Module):
-    """A map of half the sides and twice the channels."""
+    """The reduction of a map to half the sides and twice the channels."""
 
     dtype: jnp.dtype
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B _ _ _"]:
-        """The sides of the map are even."""
+        """Reduce a map with even sides."""
         batch, height, width, channels = x.shape
         quads = x.reshape(batch, height // 2, 2, width // 2, 2, channels)
         # As in mmdet the four cells are the fastest index: channel · 4 + row · 2 + column.
@@ -137,7 +128,7 @@ class Block(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], region: Region) -> Float[Array, "B H W C"]:
-        """`region` is that of the map."""
+        """Transform a map; `region` is the one of the map."""
         attention = ShiftedWindows(self.heads, self.window, self.shift, self.dtype, name="attn")
         x += self._drop(attention(inside(layer_norm("norm1")(x), region), region))
         return x + self._drop(MLP(self.dtype, name="ffn")(layer_norm("norm2")(x)))
@@ -152,19 +143,19 @@ class Block(nn.Module):
 
 
 class MLP(nn.Module):
-    """Two layers with a GELU between, four times as wide inside."""
+    """A perceptron of two layers with a GELU between, four times as wide inside."""
 
     dtype: jnp.dtype
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
-        """Each cell by itself."""
+        """Transform each cell by itself."""
         y = nn.gelu(dense(4 * x.shape[-1], self.dtype, name="layers_0_0")(x), approximate=False)
         return dense(x.shape[-1], self.dtype, name="layers_1")(y)
 
 
 def layer_norm(name: str) -> nn.LayerNorm:
-    """Layer norm in float32, whatever comes in, with a variance of centred values."""
+    """A layer norm in float32, whatever comes in, with a variance of centred values."""
     return nn.LayerNorm(epsilon=1e-5, dtype=jnp.float32, use_fast_variance=False, name=name)
 
 
@@ -174,4 +165,4 @@ SWIN: dict[str, SwinOptions] = {
     "base": SwinOptions(embed=128, depths=(2, 2, 18, 2), heads=(4, 8, 16, 32), drop_path=0.3),
     "large": SwinOptions(embed=192, depths=(2, 2, 18, 2), heads=(6, 12, 24, 48), drop_path=0.3),
 }
-"""The published sizes."""
+"""Published sizes, by name."""

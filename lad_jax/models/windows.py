@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from lad_jax.models.region import Region
+from lad_jax.rounding import round_up
 
 TRUNCATED_NORMAL = nn.initializers.truncated_normal(0.02)
 
@@ -24,18 +25,17 @@ class ShiftedWindows(nn.Module):
     window: int
     """Side of a window [cells]."""
     shift: int
-    """How far the grid is shifted, to the bottom right, less than a window [cells]."""
+    """Shift of the grid to the bottom right, less than a window [cells]."""
     dtype: jnp.dtype
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], region: Region) -> Float[Array, "B H W C"]:
-        """`x` is zero outside its picture's region, as the border of a map that fits would be."""
+        """Attend; `x` is zero outside its picture's region, as the border of a map that fits would be."""
         batch, height, width, channels = x.shape
         front = (self.window - self.shift) % self.window
         padding = [(front, -(side + front) % self.window) for side in (height, width)]
         x = jnp.pad(x, [(0, 0), *padding, (0, 0)])
-        own = jnp.array([[height, width]]) if region is None else region
-        keys = self._keys(x, own, front)
+        keys = self._keys(x, jnp.array([[height, width]]) if region is None else region, front)
         windows = WindowAttention(self.heads, self.window, self.dtype, name="w_msa")(
             partition(x, self.window), partition(keys, self.window)[..., 0]
         )
@@ -43,9 +43,9 @@ class ShiftedWindows(nn.Module):
         x = windows.reshape(grid).swapaxes(2, 3).reshape(x.shape)
         return x[:, front : front + height, front : front + width]
 
-    def _keys(self, x: Float[Array, "B H W _"], own: Int[Array, "_ 2"], front: int) -> Bool[Array, "_ H W 1"]:
-        """Which cells of the padded map belong to the whole windows that cover a picture's own region, unshifted."""
-        covered = -(-own // self.window) * self.window
+    def _keys(self, x: Float[Array, "B H W _"], region: Int[Array, "_ 2"], front: int) -> Bool[Array, "_ H W 1"]:
+        """Mask of the padded map's cells in the whole windows, not shifted, that cover a picture's region."""
+        covered = round_up(region, self.window)
         rows, columns = (
             (cell >= front)[None] & (cell[None] < front + covered[:, side, None])
             for side, cell in enumerate((jnp.arange(x.shape[1]), jnp.arange(x.shape[2])))

@@ -1,1 +1,1 @@
-"""The process of a run: what is written, survived, shown and waited for around the steps."""
+"""The process of a run: checkpoints, logs, signals and recovery around the steps."""

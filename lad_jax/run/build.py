@@ -1,4 +1,4 @@
-"""From options to networks and the training step: the one way for runs, benchmarks and tests."""
+"""Networks and the training step by options: the one way for runs, benchmarks and tests."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,7 @@ from lad_jax.types import Network
 
 
 def make_models(options: RunOptions, n_classes: int) -> dict[Network, Detector]:
-    """Every network of the method, by name."""
+    """Networks of the method, by name."""
     return {name: Detector(options.model_of(name), n_classes) for name in options.roles.networks}
 
 
@@ -24,10 +24,10 @@ def make_train_step(
     """The training step that the options ask for.
 
     Args:
-      options: the run's.
-      models: of `make_models`.
-      steps_per_epoch: number of batches that an epoch has.
-      mesh: the devices.
+      options: options of the run.
+      models: networks of the method, from `make_models`.
+      steps_per_epoch: number of batches of an epoch.
+      mesh: devices of the run.
     """
     method, train = options.roles, options.train
     schedule = make_schedule(options.optimizer, batch_size=train.batch_size, steps_per_epoch=steps_per_epoch)

@@ -1,8 +1,8 @@
-"""Checkpoints, by orbax: `WORKDIR/checkpoints/STEP`, the two newest and the one with the best AP.
+"""Reading checkpoints of orbax: `WORKDIR/checkpoints/STEP`, the two newest and the one with the best AP.
 
 The items of a checkpoint, each readable with plain orbax:
 
-    variables   {network: {"params": ..., "batch_stats": ...}} of every network that learns
+    variables   {network: {"params": ..., "batch_stats": ...}} of every trained network
     ema         {network: params}, the moving average; only where there is one
     optimizer   the state of the optax transformation; not where the weights were converted
     meta        JSON: `config`, `class_names`, `category_ids`, a fingerprint of the training `data`, of a frozen
@@ -22,7 +22,7 @@ import orbax.checkpoint as ocp
 from flax.traverse_util import flatten_dict
 
 from lad_jax.config import from_config
-from lad_jax.errors import InputError, reason_of, some
+from lad_jax.errors import InputError, first_few, reason_of
 from lad_jax.fields import is_architecture
 from lad_jax.models import Detector
 from lad_jax.options import RunOptions
@@ -81,7 +81,7 @@ def find(path: str | Path) -> Path:
 
 
 def _ap(folder: Path) -> float:
-    """The AP that orbax's manager noted with a checkpoint."""
+    """AP that orbax's manager noted with a checkpoint."""
     try:
         return json.loads((folder / "metrics" / "metrics").read_text())["AP"]
     except (OSError, ValueError, KeyError) as error:
@@ -89,11 +89,11 @@ def _ap(folder: Path) -> float:
 
 
 def read_meta(folder: Path) -> Meta:
-    """What the checkpoint in `folder` says about itself.
+    """Meta of the checkpoint in `folder`.
 
     Raises:
-      DamagedError: it cannot be read.
-      InputError: it was written by another version.
+      DamagedError: the checkpoint cannot be read.
+      InputError: the checkpoint was written by another version.
     """
     return Meta.from_json(_read(folder, {"meta": ocp.args.JsonRestore()})["meta"], folder)
 
@@ -114,7 +114,7 @@ def read_variables(folder: Path, network: Network) -> Variables:
         variables = {**variables, "params": restored["ema"][network]}
     if broken := not_finite(flatten_dict(variables, sep=".")):
         raise InputError(
-            f"the {network} in {folder} cannot be used: there are NaN or infinite values in {some(broken)}. Take "
+            f"the {network} in {folder} cannot be used: there are NaN or infinite values in {first_few(broken)}. Take "
             "another checkpoint."
         )
     return variables
@@ -126,9 +126,9 @@ def load_network(
     """The variables of a network that must fit `model` and the data's classes.
 
     Args:
-      path: workdir or checkpoint.
-      network: which of its networks.
-      model: what it has to be.
+      path: workdir or folder of a checkpoint.
+      network: name of the network in the checkpoint.
+      model: architecture that the network must have.
       class_names: the classes of the data at hand.
       key: config key of the model's options, for messages.
 
@@ -140,8 +140,8 @@ def load_network(
     meta = read_meta(folder)
     if meta.class_names != tuple(class_names):
         raise InputError(
-            f"checkpoint {folder} knows {len(meta.class_names)} classes ({some(meta.class_names)}), "
-            f"the data {len(class_names)} ({some(class_names)}): they must be the same, in the same order."
+            f"checkpoint {folder} knows {len(meta.class_names)} classes ({first_few(meta.class_names)}), "
+            f"the data {len(class_names)} ({first_few(class_names)}): they must be the same, in the same order."
         )
     variables = read_variables(folder, network)
     theirs = from_config(RunOptions, meta.config).model_of(network)
@@ -162,7 +162,7 @@ def digest(variables: Variables) -> str:
 
 
 def _on_host(folder: Path, item: str) -> ocp.args.StandardRestore:
-    """How to restore an item as numpy arrays: without being told, orbax wants the devices it was saved from."""
+    """Arguments to restore an item as numpy arrays: by default orbax wants the devices it was saved from."""
     try:
         with ocp.StandardCheckpointer() as reader:
             tree = reader.metadata((folder / item).absolute()).item_metadata.tree

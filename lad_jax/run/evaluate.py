@@ -1,4 +1,4 @@
-"""Evaluate what a run has trained."""
+"""Evaluation of the networks that a run has trained."""
 
 import logging
 from pathlib import Path
@@ -10,6 +10,7 @@ from lad_jax.evaluation.coco import format_table, write_detections, write_metric
 from lad_jax.evaluation.evaluator import Evaluator
 from lad_jax.mesh import make_mesh, replicate
 from lad_jax.models import Detector
+from lad_jax.models.backbones import check_canvases
 from lad_jax.options import RunOptions
 from lad_jax.run import checkpoint
 from lad_jax.types import Network
@@ -24,7 +25,7 @@ def evaluate(options: RunOptions, workdir: Path) -> None:
     With `evaluation.split=test-dev` see `submit` instead.
 
     Raises:
-      InputError: no checkpoint, or one of another architecture or other classes.
+      InputError: no checkpoint, or one of another architecture or other classes; or pictures too small for a network.
     """
     if options.evaluation.split == "test-dev":
         return submit(options, workdir)
@@ -42,7 +43,7 @@ def submit(options: RunOptions, workdir: Path) -> None:
     """Write what `evaluation.network` detects on test-dev into `workdir`, as COCO's server takes it.
 
     Raises:
-      InputError: as `evaluate`; or the data have no test-dev.
+      InputError: see `evaluate`; or the data have no test-dev.
     """
     network = options.evaluation.network
     evaluator, variables = _load(options, workdir, open_test(options.data), (network,))
@@ -60,6 +61,8 @@ def _load(
     mesh = make_mesh(options.mesh, {"config.evaluation.batch_size": options.evaluation.batch_size})
     models = {name: Detector(options.model_of(name), len(dataset.class_names)) for name in networks}
     evaluator = Evaluator(models, dataset, options.data, options.evaluation, mesh)
+    for name, model in models.items():
+        check_canvases(evaluator.canvases, model.options.backbone, f"{options.key_of(name)}.backbone")
     folder = checkpoint.find(workdir)
     _log.info("evaluating %s on %d pictures", folder, len(dataset.records))
     variables = {

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: a run is asked to end, and ends where nothing is half done."""
+"""SIGTERM and Ctrl-C, which ask a run to end: it ends where nothing is half done."""
 
 import contextlib
 import os
@@ -12,11 +12,11 @@ import jax
 from jax.experimental import multihost_utils
 
 EXIT_CODES = {signal.SIGTERM: os.EX_TEMPFAIL, signal.SIGINT: 128 + signal.SIGINT}
-"""75, "start me again", and 130, what a shell says of a program that Ctrl-C has ended."""
+"""Exit codes by signal: 75, "start me again", and 130, as a shell has it for a program that Ctrl-C has ended."""
 
 
 class Interrupted(SystemExit):
-    """A run that was asked to end has done so; `code` tells by which signal."""
+    """The end of a run by a signal, which `code` stands for."""
 
     def __init__(self, number: signal.Signals) -> None:
         super().__init__(EXIT_CODES[number])
@@ -24,7 +24,7 @@ class Interrupted(SystemExit):
 
 
 class Interruptions:
-    """As a context: notes SIGTERM and the first Ctrl-C, which `check` and `at_once` then act on.
+    """A context that notes SIGTERM and the first Ctrl-C, on which `end_if_asked` and `at_once` then act.
 
     A second Ctrl-C ends the process at once, as `kill -9` would. Signals reach only the main thread of Python: in
     another one nothing is noted. Several processes must end after the same step: there JAX listens for SIGTERM, and
@@ -58,7 +58,7 @@ class Interruptions:
 
     @contextlib.contextmanager
     def at_once(self) -> Iterator[None]:
-        """A block that may be left anywhere; a program that is being compiled in it is waited for.
+        """Let a signal end the block anywhere; a program that is being compiled in it is waited for.
 
         Raises:
           Interrupted: as soon as a signal comes, or if one has come.
@@ -72,17 +72,19 @@ class Interruptions:
             self._at_once = False
 
     def go_on_from(self, start: int) -> None:
-        """To be called once, by every process of a run that has done `start` steps: the step that several agree on is
-        counted from 1, and would be a past one.
+        """Count the `start` steps that a resumed run has done, in every process: several agree on a step by its number.
 
         Raises:
-          Interrupted: see `check`.
+          Interrupted: see `end_if_asked`.
         """
         for step in range(1, start + 1):
-            self.check(step)
+            self.end_if_asked(step)
 
-    def check(self, step: int) -> None:
-        """To be called by every process after every step, `step` being how many are done.
+    def end_if_asked(self, step: int) -> None:
+        """End the run if a signal has come. Every process must call it after every step.
+
+        Args:
+          step: number of steps that are done.
 
         Raises:
           Interrupted: a signal has come; of several processes, in all of them after the same step.
@@ -97,7 +99,7 @@ class Interruptions:
 def saving_on_exit(save: Callable[[], None]) -> Iterator[None]:
     """Call `save` before an error or an interruption of the block goes on.
 
-    Of several processes an error is one's own, and the others wait elsewhere: what all must do is not done.
+    An error of one of several processes finds the others elsewhere, so nothing is saved: all must do that together.
     """
     try:
         yield

@@ -1,8 +1,8 @@
-"""One run, one workdir: the first process of a run holds a lock there, so that another run is refused by name.
+"""The lock of a workdir, which the first process of a run holds, so that another run is refused.
 
-The lock is a file that says whose it is. On one host the kernel tells whether that run lives: `flock` ends with the
-process, however it ended. Between hosts, whose file systems may not share `flock` and whose clocks differ, a heartbeat
-tells: the holder touches the file every `BEAT_S`, and who asks watches whether its time changes.
+The lock is a file that names its holder. On one host the kernel knows whether that run lives: `flock` ends with the
+process, however it ended. Between hosts, whose file systems may not share `flock` and whose clocks differ, there is a
+heartbeat: the holder touches the file every `BEAT_S`, and others watch whether the file's time changes.
 """
 
 import contextlib
@@ -23,11 +23,11 @@ from lad_jax.errors import InputError
 
 FILE = "lock.json"
 BEAT_S = 10.0
-"""From one heartbeat to the next [seconds]."""
+"""Time between two heartbeats [seconds]."""
 LOST_S = 60.0
-"""A run on another host whose heartbeat does not come for so long is taken for dead [seconds]."""
+"""Time without a heartbeat after which a run on another host is taken for dead [seconds]."""
 _PAUSE_S = 0.2
-"""A kernel's lock that lasts longer is a run's; a shorter one may be of a process that removes the file [seconds]."""
+"""Duration from which a kernel's lock is a run's; a shorter one may be of a process that removes the file [seconds]."""
 
 _log = logging.getLogger(__name__)
 
@@ -45,12 +45,12 @@ class Holder:
 
 
 _UNKNOWN = Holder("an unknown host", 0, "an unknown time")
-"""What a damaged file names: its writer may live, so its heartbeat is watched."""
+"""Holder of a damaged file: its writer may live, so its heartbeat is watched."""
 
 
 @dataclass(frozen=True)
 class _Sight:
-    """A lock as it was seen; what is seen later equals it as long as nobody has touched the file."""
+    """A lock as it was seen: equal to a later one as long as nobody has touched the file."""
 
     holder: Holder
     inode: int
@@ -64,15 +64,15 @@ class _Sight:
 
 @contextlib.contextmanager
 def hold(workdir: Path, *, beat_s: float = BEAT_S, lost_s: float = LOST_S) -> Iterator[None]:
-    """Hold the lock of a run while within. All its processes must call it; the first one holds the lock.
+    """Hold the lock of a run while the block runs. All processes must call it; the first one holds the lock.
 
     Args:
       workdir: the run's folder, which exists.
-      beat_s: from one heartbeat to the next [seconds].
-      lost_s: a run on another host whose heartbeat does not come for so long is taken for dead [seconds].
+      beat_s: time between two heartbeats [seconds].
+      lost_s: time without a heartbeat after which a run on another host is taken for dead [seconds].
 
     Raises:
-      InputError: another run holds it; in all processes.
+      InputError: another run holds the lock; in all processes.
     """
     with contextlib.ExitStack() as held:
         refusal = ""
@@ -90,8 +90,8 @@ def living_holder(workdir: Path, *, beat_s: float = BEAT_S, lost_s: float = LOST
 
     Args:
       workdir: the run's folder.
-      beat_s: from one heartbeat to the next [seconds]; of a run on another host one is awaited.
-      lost_s: a run on another host whose heartbeat does not come for so long is taken for dead [seconds].
+      beat_s: time between two heartbeats, for one of which a run on another host is watched [seconds].
+      lost_s: time without a heartbeat after which a run on another host is taken for dead [seconds].
     """
     seen, is_alive = _judge(workdir / FILE, beat_s, lost_s)
     return seen.holder if seen and is_alive else None
@@ -115,7 +115,7 @@ def _held(file: Path, beat_s: float, lost_s: float) -> Iterator[None]:
 
 
 def _take(file: Path, holder: Holder, beat_s: float, lost_s: float) -> int:
-    """Make the lock `holder`'s; returns the open file.
+    """Take the lock for `holder`; returns the descriptor of the open file.
 
     Raises:
       InputError: a living run holds it.
@@ -137,7 +137,7 @@ def _take(file: Path, holder: Holder, beat_s: float, lost_s: float) -> int:
 
 
 def _create(file: Path, holder: Holder) -> int:
-    """Make the file, as only one process can, with a lock of the kernel where the file system has these."""
+    """Create the file, as only one process can, with a lock of the kernel where the file system has these."""
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with contextlib.suppress(OSError):
@@ -151,7 +151,7 @@ def _create(file: Path, holder: Holder) -> int:
 
 
 def _judge(file: Path, beat_s: float, lost_s: float) -> tuple[_Sight | None, bool]:
-    """The lock as it was seen last, None where there is none, and whether its holder lives."""
+    """The lock as last seen, None where there is none, and whether its holder lives."""
     seen, since = _look(file), time.monotonic()
     while seen:
         locked = _is_locked(file) if seen.is_here else None
@@ -215,7 +215,7 @@ def _remove(file: Path, dead: _Sight) -> None:
 
 
 def _beat(file: Path, descriptor: int, holder: Holder, ended: threading.Event, beat_s: float) -> None:
-    """Touch the file again and again. Ends the process, as a kill would, once another run has taken its lock."""
+    """Touch the file again and again; end the process, as a kill would, once another run has taken its lock."""
     while not ended.wait(beat_s):
         with contextlib.suppress(OSError):  # the file system is gone for a while
             os.utime(descriptor)

@@ -1,4 +1,4 @@
-"""What a run writes while it trains: a progress line, `metrics.jsonl`, `images.jsonl`, TensorBoard."""
+"""The logs of a run: progress lines, `metrics.jsonl`, `images.jsonl`, TensorBoard."""
 
 import json
 import logging
@@ -20,10 +20,10 @@ _log = logging.getLogger(__name__)
 
 
 class RunLog:
-    """Writes a run's figures, or nothing unless `writes`: of several processes one does.
+    """A writer of a run's figures; without `writes` it writes nothing: only one of several processes does.
 
-    Going on from step `start` drops the lines of later steps that a kill left behind, and of that step's evaluation
-    unless the checkpoint is `evaluated`.
+    A run that goes on from step `start` drops the lines of later steps that a kill left behind, and of the evaluation
+    of that step unless the checkpoint is `evaluated`.
     """
 
     def __init__(
@@ -56,8 +56,8 @@ class RunLog:
         """Write the mean figures of the steps since the last window.
 
         Args:
-          step: how many steps are done.
-          scalars: means over the window.
+          step: number of steps that are done.
+          scalars: means over the window, by name.
           image_ids: original ids of the pictures of each step of the window.
         """
         now = time.monotonic()
@@ -93,7 +93,7 @@ class RunLog:
                 self._board.add_image(f"validation/{number}", image, step, dataformats="HWC")
 
     def restart_clock(self) -> None:
-        """Leave out what happened since the last window (an evaluation) from images/s."""
+        """Leave out the time since the last window (an evaluation) from images/s."""
         self._since = time.monotonic()
 
     def _append(self, file: Path, line: Mapping[str, Any]) -> None:
@@ -108,14 +108,14 @@ class RunLog:
 
 
 def _board(folder: Path, start: int) -> Any:
-    """TensorBoard's writer; what it has of steps after `start` is not shown."""
-    from tensorboardX import SummaryWriter  # imports torch where that is installed: not for those who only evaluate
+    """A writer for TensorBoard, which does not show earlier figures of steps after `start`."""
+    from tensorboardX import SummaryWriter  # imports torch where that is installed: only training needs it
 
     return SummaryWriter(str(folder), purge_step=start + 1)
 
 
 def _drop_after(file: Path, step: int, evaluated: bool) -> None:
-    """Keep the whole lines of steps up to `step`, of its evaluation only if `evaluated`; the last may be cut off."""
+    """Keep the lines of steps up to `step`, its evaluation's only if `evaluated`, and none that a kill has cut off."""
     if not file.exists():
         return
     kept = []

@@ -1,4 +1,4 @@
-"""What a checkpoint says about itself, and whether a run may go on from it."""
+"""The meta of a checkpoint, and the check that a run may go on from it."""
 
 import dataclasses
 import json
@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from lad_jax.config import from_config
-from lad_jax.errors import InputError, some
+from lad_jax.errors import InputError, first_few
 from lad_jax.fields import may_change
 from lad_jax.options import RunOptions
 from lad_jax.types import Network
 
 Difference = tuple[str, Any, Any]
-"""Dotted key, and its two values."""
+"""A dotted key, and its two values."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Meta:
-    """What a checkpoint says about itself."""
+    """Facts about a checkpoint that are saved in it."""
 
     config: dict[str, Any]
     """All options, as `as_json` gives them."""
@@ -27,16 +27,16 @@ class Meta:
     data: str
     """Fingerprint of the training set's annotations."""
     teacher: dict[str, str]
-    """`path` and `digest` of a frozen teacher, else empty."""
+    """The `path` and `digest` of a frozen teacher, else empty."""
     pretrained: dict[Network, dict[str, str]] = dataclasses.field(default_factory=dict)
-    """`source` and `sha256` of the weights that a network's backbone started from."""
+    """The `source` and `sha256` of the weights that a network's backbone started from."""
 
     @staticmethod
     def from_json(values: Mapping[str, Any], folder: Path) -> "Meta":
         """The meta of the checkpoint in `folder`.
 
         Raises:
-          InputError: it was written by a version that has other keys or other options.
+          InputError: the checkpoint was written by a version with other keys or other options.
         """
         names = [field.name for field in dataclasses.fields(Meta)]
         if set(values) != set(names):
@@ -48,7 +48,7 @@ class Meta:
         except InputError as error:
             raise _other_version(folder, str(error)) from error
         if missing := sorted(_keys(known) - _keys(meta.config)):
-            raise _other_version(folder, f"its config lacks {some(missing)}")
+            raise _other_version(folder, f"its config lacks {first_few(missing)}")
         return meta
 
 
@@ -58,10 +58,10 @@ def as_json(options: RunOptions) -> dict[str, Any]:
 
 
 def check_same_run(saved: Meta, now: Meta, workdir: Path) -> None:
-    """Check that what is in `workdir` is the run that is about to go on: config, data and frozen teacher.
+    """Check that the run in `workdir` is the one that is about to go on: config, data and frozen teacher.
 
     Raises:
-      InputError: it is another; says what differs.
+      InputError: it is another run; names what differs.
     """
     before, after = (from_config(RunOptions, meta.config) for meta in (saved, now))
     if changes := list(differences(before, after, lambda field: not may_change(field))):
@@ -69,9 +69,9 @@ def check_same_run(saved: Meta, now: Meta, workdir: Path) -> None:
         raise InputError(f"{workdir} holds a run with another config; take another workdir, or go back to:\n  {lines}")
     if (saved.class_names, saved.category_ids, saved.data) != (now.class_names, now.category_ids, now.data):
         raise InputError(
-            f"the run in {workdir} was started on other training data (classes there {some(saved.class_names)}, now "
-            f"{some(now.class_names)}; or other pictures or boxes): take another workdir, or the data it was started "
-            f"with."
+            f"the run in {workdir} was started on other training data (classes there {first_few(saved.class_names)}, "
+            f"now {first_few(now.class_names)}; or other pictures or boxes): take another workdir, or the data it was "
+            "started with."
         )
     if saved.teacher and saved.teacher["digest"] != now.teacher["digest"]:
         raise InputError(
@@ -83,12 +83,12 @@ def check_same_run(saved: Meta, now: Meta, workdir: Path) -> None:
 def differences(
     old: Any, new: Any, compared: Callable[[dataclasses.Field[Any]], bool], name: str = ""
 ) -> Iterator[Difference]:
-    """Where two options differ.
+    """Keys in which two options differ, with both values.
 
     Args:
       old, new: options. Of two kinds of a group, such as backbones of two families, the keys of the old one count.
-      compared: which fields are looked at; a group that is not is passed over whole.
-      name: key of both, with which the keys of the differences begin.
+      compared: predicate of the fields that are compared; a group that is not is skipped whole.
+      name: key of both options: the prefix of all keys.
     """
     if isinstance(old, tuple) and isinstance(new, tuple) and any(map(dataclasses.is_dataclass, (*old, *new))):
         if len(old) != len(new):
@@ -104,7 +104,7 @@ def differences(
 
 
 def _keys(value: Any, name: str = "") -> set[str]:
-    """The dotted keys of all that is in nested groups, and in lists of groups."""
+    """Dotted keys of all options in nested groups, and in lists of groups."""
     if isinstance(value, dict):
         return set().union(*(_keys(inner, f"{name}.{key}" if name else key) for key, inner in value.items()))
     groups = [(i, entry) for i, entry in enumerate(value) if isinstance(entry, dict)] if isinstance(value, list) else []

@@ -1,12 +1,10 @@
-"""The networks of a run, with the weights that they start from."""
+"""Building the networks of a run, and loading the weights that they start from."""
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import jax
-import numpy as np
 
 from lad_jax.data import DataSet
 from lad_jax.errors import InputError
@@ -16,7 +14,7 @@ from lad_jax.run import checkpoint
 from lad_jax.run.build import make_models
 from lad_jax.train.state import Variables, init_variables
 from lad_jax.types import Network
-from lad_jax.weights import load_arrays, load_backbone
+from lad_jax.weights import load_arrays, with_backbone
 from lad_jax.weights.pretrained import resolve
 
 _log = logging.getLogger(__name__)
@@ -24,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Networks:
-    """The networks of a run, with the variables they start from."""
+    """Networks of a run, with the variables that they start from."""
 
     models: dict[Network, Detector]
     trained: dict[Network, Variables]
@@ -39,9 +37,9 @@ def make_networks(options: RunOptions, dataset: DataSet, *, resuming: bool) -> N
     """Build the method's networks; load pretrained backbones and the teacher.
 
     Args:
-      options: the run's.
-      dataset: gives the classes.
-      resuming: the networks that learn will be restored, so their starting weights are not looked for.
+      options: options of the run.
+      dataset: data set that gives the classes.
+      resuming: whether trained networks will be restored, so that their starting weights are not needed.
 
     Raises:
       InputError: pretrained weights or a teacher that are missing, damaged or do not fit.
@@ -59,7 +57,7 @@ def make_networks(options: RunOptions, dataset: DataSet, *, resuming: bool) -> N
         origin = options.others.get(name, TeacherOptions())
         if frozen or (origin.path and not resuming):
             start[name] = checkpoint.load_network(
-                _find(origin, options.key_of(name).removesuffix("model") + "path"),
+                _starting_checkpoint(origin, options.key_of(name).removesuffix("model") + "path"),
                 origin.network,
                 models[name],
                 dataset.class_names,
@@ -85,8 +83,8 @@ def make_networks(options: RunOptions, dataset: DataSet, *, resuming: bool) -> N
     )
 
 
-def _find(origin: TeacherOptions, key: str) -> Path:
-    """The checkpoint that a network starts from; where there is none, the message says what trains it.
+def _starting_checkpoint(origin: TeacherOptions, key: str) -> Path:
+    """Folder of the checkpoint that a network starts from; where there is none, the error says what trains it.
 
     `key` is the config key of its path.
     """
@@ -99,16 +97,5 @@ def _find(origin: TeacherOptions, key: str) -> Path:
         elsewhere = "" if Path(origin.path) == Path(workdir) else f" That is then in {workdir}: set {key} to it."
         raise InputError(
             f"{error} It is trained by {origin.config}: `python -m lad_jax recipe {origin.config} --run` does so, its "
-            f"own teachers first.{elsewhere}"
+            f"teachers first.{elsewhere}"
         ) from None
-
-
-def with_backbone(variables: Variables, arrays: Mapping[str, np.ndarray], source: str) -> Variables:
-    """`variables` of a detector, with the backbone of a state dict (see `load_backbone`).
-
-    Raises:
-      InputError: it does not fit.
-    """
-    template = {collection: tree["backbone"] for collection, tree in variables.items()}
-    loaded = load_backbone(arrays, template, source)
-    return {collection: {**tree, "backbone": loaded[collection]} for collection, tree in variables.items()}

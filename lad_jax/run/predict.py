@@ -1,4 +1,4 @@
-"""Pictures in; pictures with boxes, names and scores out, and one JSON file."""
+"""Prediction: detect objects in picture files, and write a JSON file and drawn pictures."""
 
 import glob
 import json
@@ -15,13 +15,13 @@ from lad_jax.data.pictures import SUFFIXES
 from lad_jax.errors import InputError
 from lad_jax.options import RunOptions
 from lad_jax.run.trained import Result, Trained, load
-from lad_jax.visualize import Image, draw_boxes, enlarge, readable_factor, write_png
+from lad_jax.visualize import Image, draw_boxes, write_png
 
 _log = logging.getLogger(__name__)
 
 
 def find_pictures(source: str) -> list[Path]:
-    """The pictures that a file name, a folder or a glob pattern means, sorted.
+    """Picture files that a file name, a folder or a glob pattern means, sorted.
 
     Raises:
       InputError: there is none.
@@ -68,7 +68,7 @@ def predict_files(
       trained: the network.
       options: `evaluation` says how predictions become detections, and how many pictures share a batch;
         `data.on_bad_picture` what is done about one that cannot be read.
-      out_dir: made if need be.
+      out_dir: folder for the results, made if need be.
       draw_from: score from which boxes are drawn; the file has all.
 
     Returns:
@@ -119,12 +119,10 @@ def _write(out_dir: Path, predictions: list[dict[str, Any]]) -> Path:
 
 
 def _entry(path: Path, result: Result) -> dict[str, Any]:
-    """What `predictions.json` says of a picture."""
+    """Entry of a picture in `predictions.json`."""
     found = zip(result.to_coco(), result.names.tolist(), strict=True)
     return {"file": str(path), "detections": [{**detection, "name": name} for detection, name in found]}
 
 
 def _draw(picture: Image, result: Result, trained: Trained) -> Image:
-    factor = readable_factor(picture)
-    boxes = result.boxes * factor
-    return draw_boxes(enlarge(picture, factor), boxes, result.labels, result.scores, trained.class_names)
+    return draw_boxes(picture, result.boxes, result.labels, result.scores, trained.class_names)

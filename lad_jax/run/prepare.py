@@ -1,4 +1,4 @@
-"""Everything that a run needs, built and checked before its first step."""
+"""Preparing a run: all that it needs is built and checked before its first step."""
 
 import hashlib
 import json
@@ -17,6 +17,7 @@ from lad_jax.errors import InputError
 from lad_jax.evaluation.evaluator import Evaluator
 from lad_jax.files import write_whole
 from lad_jax.mesh import make_mesh, replicate, sharded
+from lad_jax.models.backbones import check_canvases
 from lad_jax.options import RunOptions
 from lad_jax.programs import Job, Programs, blank_shapes, shapes_of
 from lad_jax.run import checkpoint
@@ -35,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Run:
-    """What stays the same from step to step."""
+    """Objects of a run that stay the same from step to step."""
 
     options: RunOptions
     workdir: Path
@@ -46,7 +47,7 @@ class Run:
     meta: Meta
     frozen: dict[Network, Variables]
     programs: Programs
-    """The training step, for each canvas."""
+    """Training step, compiled for each canvas."""
     step: StepFunction
     evaluator: Evaluator
 
@@ -56,13 +57,13 @@ class Run:
         return self.plan.steps_per_epoch * self.options.train.epochs
 
     def jobs(self, state: TrainState) -> list[Job]:
-        """Every compilation of the run; also those of the evaluation, which else might fail an epoch later."""
+        """Compilations of the run; also those of the evaluation, which else might fail an epoch later."""
         shapes = shapes_of(state)
         return [*self.programs.jobs(shapes, shapes_of(self.frozen)), *self.evaluator.jobs(evaluated_variables(shapes))]
 
 
 def prepare(options: RunOptions, workdir: Path, manager: ocp.CheckpointManager, mesh: Mesh) -> tuple[Run, TrainState]:
-    """A run, and the state that it begins with or goes on from.
+    """Build and check a run, and the state that it starts with or goes on from.
 
     Raises:
       InputError: anything that the user can put right and that can be known without decoding.
@@ -80,13 +81,11 @@ def prepare(options: RunOptions, workdir: Path, manager: ocp.CheckpointManager, 
         teacher=networks.teacher,
         pretrained=networks.pretrained,
     )
-    evaluator = Evaluator(
-        {name: networks.models[name] for name in options.roles.trained},
-        val_set,
-        options.data,
-        options.evaluation,
-        mesh,
-    )
+    evaluated = {name: networks.models[name] for name in options.roles.trained}
+    evaluator = Evaluator(evaluated, val_set, options.data, options.evaluation, mesh)
+    for name in options.roles.networks:
+        canvases = plan.canvases + (evaluator.canvases if name in options.roles.trained else ())
+        check_canvases(canvases, options.model_of(name).backbone, f"{options.key_of(name)}.backbone")
     if jax.process_count() > 1:
         hosts.check_alike(_facts(meta, networks.trained, manager.latest_step()))
     state, meta = resume(manager, replicate(state, mesh), meta, workdir)
@@ -111,12 +110,12 @@ def prepare(options: RunOptions, workdir: Path, manager: ocp.CheckpointManager, 
 
 
 def check_schedule(options: RunOptions) -> None:
-    """Check that the learning rate does what it is meant to before the run ends.
+    """Check that the learning rate decays before the run ends.
 
-    Not among the checks of the options: a run that was trained with such a schedule can still be evaluated.
+    This is no check of the options: a run that was trained with such a schedule can still be evaluated.
 
     Raises:
-      InputError: it decays after the last epoch.
+      InputError: the learning rate decays after the last epoch.
     """
     decays, epochs = options.optimizer.decay_epochs, options.train.epochs
     if decays and decays[-1] >= epochs:
@@ -133,17 +132,16 @@ def mesh_of(options: RunOptions) -> Mesh:
     Raises:
       InputError: see `make_mesh`.
     """
-    part = options.train.batch_size // options.train.accumulate
-    parted = " / config.train.accumulate" if options.train.accumulate > 1 else ""
+    divided = " / config.train.accumulate" if options.train.accumulate > 1 else ""
     sizes = {
-        f"config.train.batch_size{parted}": part,
+        f"config.train.batch_size{divided}": options.train.batch_size // options.train.accumulate,
         "config.evaluation.batch_size": options.evaluation.batch_size,
     }
     return make_mesh(options.mesh, sizes)
 
 
 def _facts(meta: Meta, trained: Mapping[Network, Variables], newest: int | None) -> dict[str, str]:
-    """Digests of what all processes of a run must have alike, by what it is."""
+    """Digests of all that the processes of a run must have alike, by name."""
     facts = {
         "configs": meta.config,
         "versions of jax": jax.__version__,
@@ -168,7 +166,7 @@ def _announce(run: Run, start: int) -> None:
     peak = peak_learning_rate(options.optimizer, options.train.batch_size)
     _log.info("learning rate %g for a batch of %d", peak, options.train.batch_size)
     if options.optimizer.warmup_steps >= run.total:
-        # No error: a trial of a few steps is a use of its own, and means what a longer run's first steps mean.
+        # No error: a trial of a few steps is legitimate, and equals the first steps of a longer run.
         _log.warning(
             "config.optimizer.warmup_steps is %d, but the run has %d steps: the learning rate does not reach its peak",
             options.optimizer.warmup_steps,

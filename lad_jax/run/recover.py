@@ -1,4 +1,4 @@
-"""Which checkpoint a run goes on from: the newest whole one. What is damaged is set aside, and nothing is lost."""
+"""Recovery: a run goes on from the newest whole checkpoint. Damaged ones are set aside, and nothing is lost."""
 
 import json
 import logging
@@ -16,11 +16,11 @@ from lad_jax.train.state import TrainState
 
 _log = logging.getLogger(__name__)
 UNFINISHED = ".orbax-checkpoint-tmp"
-"""What orbax adds to the name of a checkpoint until all of it is written."""
+"""Suffix that orbax gives the name of a checkpoint until all of it is written."""
 
 
 def open_manager(workdir: Path) -> ocp.CheckpointManager:
-    """The manager of the checkpoints of a run that is about to start, cleared of what no one can use.
+    """Open the manager of the checkpoints of a run that is about to start, and clear what no one can use.
 
     Unfinished checkpoints, which a kill or a full disk has left, are deleted. An AP that cannot be read is set aside:
     orbax cannot tell whether its checkpoint is the best.
@@ -40,9 +40,9 @@ def open_manager(workdir: Path) -> ocp.CheckpointManager:
 
 
 def resume(manager: ocp.CheckpointManager, state: TrainState, meta: Meta, workdir: Path) -> tuple[TrainState, Meta]:
-    """The newest whole checkpoint with what the run began from, or `state` and `meta` where there is none at all.
+    """State and meta of the newest whole checkpoint, or the given ones where there is no checkpoint at all.
 
-    Newer ones, which are damaged, are set aside in `WORKDIR/damaged`, once a whole one is found.
+    Damaged checkpoints that are newer are set aside in `WORKDIR/damaged`, once a whole one is found.
 
     Raises:
       InputError: all are damaged; or the checkpoint is of another run, or of converted weights.

@@ -1,4 +1,4 @@
-"""Writing checkpoints; what is in them, and reading them: `checkpoint`."""
+"""Writing checkpoints; `checkpoint` has their content, and reads them."""
 
 import contextlib
 import dataclasses
@@ -17,9 +17,10 @@ from lad_jax.types import Network
 
 
 def make_manager(workdir: Path) -> ocp.CheckpointManager:
-    """Orbax's manager of a workdir's checkpoints, keeping the two newest and the best.
+    """Orbax's manager of a workdir's checkpoints, which keeps the two newest and the best.
 
-    Two, so that a damaged one costs the steps since the one before. Old ones are deleted after a new one is whole.
+    It keeps two, so that a damaged one costs only the steps since the one before. Old ones are deleted after a new one
+    is whole.
     """
 
     def ap(metrics: Mapping[str, float]) -> float:
@@ -31,7 +32,7 @@ def make_manager(workdir: Path) -> ocp.CheckpointManager:
 
 
 def save(manager: ocp.CheckpointManager, state: TrainState, meta: Meta) -> None:
-    """Save asynchronously.
+    """Save a checkpoint asynchronously.
 
     Raises:
       InputError: this checkpoint, or the one before it, could not be written.
@@ -52,14 +53,14 @@ def finish(manager: ocp.CheckpointManager) -> None:
     """Wait until the last checkpoint is written.
 
     Raises:
-      InputError: it could not be.
+      InputError: it could not be written.
     """
     with _writing(manager), activity("waiting for the last checkpoint to be written"):
         manager.wait_until_finished()
 
 
-def check(manager: ocp.CheckpointManager) -> None:
-    """Report a save that has failed, without waiting for one that goes on.
+def raise_failure(manager: ocp.CheckpointManager) -> None:
+    """Raise the error of a save that has failed; one that goes on is not waited for.
 
     Raises:
       InputError: a checkpoint could not be written.
@@ -83,7 +84,7 @@ def note_ap(manager: ocp.CheckpointManager, step: int, ap: float) -> None:
 
 @contextlib.contextmanager
 def _writing(manager: ocp.CheckpointManager) -> Iterator[None]:
-    """Say of an error of the block, orbax's or tensorstore's, what it means for the run."""
+    """Explain an error of the block, orbax's or tensorstore's, by what it means for the run."""
     try:
         yield
     except Exception as error:
@@ -97,7 +98,7 @@ def _writing(manager: ocp.CheckpointManager) -> Iterator[None]:
 
 
 def save_weights(workdir: Path, variables: Mapping[Network, Variables], meta: Meta) -> Path:
-    """Save networks that no run here has trained, as step 0 of a workdir; returns the checkpoint's folder.
+    """Save networks of another program as step 0 of a workdir; returns the checkpoint's folder.
 
     Raises:
       InputError: the workdir holds a checkpoint.

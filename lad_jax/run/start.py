@@ -1,4 +1,4 @@
-"""From a command line's values to a run: what `main.py` and the commands train, eval and predict share."""
+"""Starting a run with a command line's values, for `main.py` and the commands train, eval and predict."""
 
 import os
 import signal
@@ -18,11 +18,11 @@ def start(mode: Mode, options: RunOptions, workdir: Path, *, images: str = "", o
     """Train, evaluate or predict, as one process of the run or its only one.
 
     Args:
-      mode: what to do.
-      options: the run's.
-      workdir: its folder.
-      images: predict: a picture, a folder of pictures or a glob pattern.
-      output: predict: folder for the results; empty: `predictions` in the workdir.
+      mode: which of the three.
+      options: options of the run.
+      workdir: folder of the run.
+      images: a picture, a folder of pictures or a glob pattern, to predict.
+      output: folder for predictions; empty: `predictions` in the workdir.
 
     Raises:
       InputError: see `train`, `evaluate` and `predict`.
@@ -30,7 +30,7 @@ def start(mode: Mode, options: RunOptions, workdir: Path, *, images: str = "", o
     if options.train.deterministic:  # read when JAX looks for devices, which nothing has done yet
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true"
     with hosts.joined():
-        if mode != "train":  # JAX, which has joined several processes, keeps the signal for who saves
+        if mode != "train":  # JAX, which has joined several processes, keeps the signal for runs that save
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if mode == "train":
             train(options, workdir)

@@ -30,9 +30,8 @@ def train(options: RunOptions, workdir: Path) -> None:
     """Train, or go on with, the run in `workdir`, until its last epoch is evaluated and saved.
 
     Raises:
-      InputError: anything that the user can put right, and whatever can be known without decoding before the
-        first step.
-      Interrupted: by SIGTERM or Ctrl-C, after saving; only in the main thread.
+      InputError: anything that the user can put right; what can be known without decoding, before the first step.
+      Interrupted: SIGTERM or Ctrl-C has come, after saving; only in the main thread.
     """
     check_schedule(options)
     mesh = mesh_of(options)
@@ -55,7 +54,7 @@ def train(options: RunOptions, workdir: Path) -> None:
 
 
 class _Loop:
-    """A run on its way: the state after so many steps, and what is gathered for its log."""
+    """A run on its way: the state after `done` steps, and the figures that are gathered for its log."""
 
     def __init__(self, run: Run, state: TrainState, stop: Interruptions) -> None:
         options, plan = run.options.train, run.plan
@@ -104,7 +103,7 @@ class _Loop:
         saving.finish(self.run.manager)
 
     def start(self) -> None:
-        """Compile everything while the first batch is read, and evaluate what the run before this one did not."""
+        """Compile everything while the first batch is read, and do an evaluation that a killed run has left undone."""
         jobs = self.run.jobs(self.state) if self.done < self.run.total else []
         with (
             self.stop.at_once(),
@@ -126,7 +125,7 @@ class _Loop:
             return next(self.batches)
 
     def step(self, batch: Batch) -> None:
-        """Start a step; returns when the devices have done the one before."""
+        """Start a step, and return when the devices have done the one before."""
         # Nothing goes from host to device, or back, that is not said here.
         with activity(f"starting step {self.done + 1}"), jax.transfer_guard("disallow"):
             self.state, output = self.run.step(self.state, self.run.frozen, split_batch(batch, self.run.mesh))
@@ -140,7 +139,7 @@ class _Loop:
         if step % self.options.log_every == 0 and len(self.window) > 1:
             with activity(f"logging step {step}"):
                 self.run_log.window(step, *self.window.take(step, keep=1))
-                saving.check(self.run.manager)
+                saving.raise_failure(self.run.manager)
 
     def save(self) -> None:
         """Save the state every so many steps, and where it is about to be evaluated."""
@@ -155,7 +154,7 @@ class _Loop:
     def end_if_asked(self) -> None:
         """End the run, saved, if a signal has come; of several processes all do, after the same step."""
         with saving_on_exit(self.save_now):
-            self.stop.check(self.done)
+            self.stop.end_if_asked(self.done)
 
     def evaluate(self) -> None:
         """Evaluate the state that was saved, where that is due, write all that is found, and note its AP.
@@ -184,7 +183,7 @@ class _Loop:
         return self.done % every == 0 or self.done == self.run.total
 
     def save_now(self) -> None:
-        """Save what was learned since the last checkpoint: the run is about to end."""
+        """Save the steps since the last checkpoint: the run is about to end."""
         self.batches.close()
         manager = self.run.manager
         try:

@@ -18,33 +18,35 @@ from lad_jax.errors import InputError
 from lad_jax.evaluation.detector import coco_results, make_detector, valid_rows
 from lad_jax.evaluation.postprocess import PostprocessOptions
 from lad_jax.models import Detector
+from lad_jax.models.backbones import check_canvases
 from lad_jax.options import RunOptions
+from lad_jax.rounding import round_up
 from lad_jax.run import checkpoint
 from lad_jax.train.state import Variables
 from lad_jax.types import Network, Pictures
 from lad_jax.visualize import Image
 
 Picture = np.ndarray | str | Path
-"""Pixels, uint8 [height, width, 3] in RGB, or the path of a picture file."""
+"""A picture: pixels, uint8 [height, width, 3] in RGB, or the path of a file."""
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What was detected in one picture, by falling score, as numpy arrays."""
+    """Detections of one picture, by falling score, as numpy arrays."""
 
     boxes: Float[np.ndarray, "n 4"]
-    """`x1 y1 x2 y2`, in pixels of the picture as it was given."""
+    """Boxes `x1 y1 x2 y2`, in pixels of the picture as it was given."""
     scores: Float[np.ndarray, " n"]
-    """0…1."""
+    """Scores, 0…1."""
     labels: Int[np.ndarray, " n"]
     """Index of each class in the network's `class_names`."""
     names: Shaped[np.ndarray, " n"]
     """Name of each class."""
     category_ids: Int[np.ndarray, " n"]
-    """Each class's id in the annotations of the training data."""
+    """Id of each class in the annotations of the training data."""
 
     def __len__(self) -> int:
-        """How many detections there are."""
+        """Number of detections."""
         return len(self.scores)
 
     def at_least(self, score: float) -> "Result":
@@ -63,13 +65,13 @@ class Trained:
 
     model: Detector
     variables: Variables
-    """Its parameters and statistics, numpy arrays."""
+    """Parameters and statistics of the network, numpy arrays."""
     options: RunOptions
-    """Of the run that trained it."""
+    """Options of the run that trained the network."""
     class_names: tuple[str, ...]
-    """By label."""
+    """Names of the classes by label."""
     category_ids: tuple[int, ...]
-    """By label, as in the annotations of the training data."""
+    """Ids of the classes by label, as in the annotations of the training data."""
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # a str is a sequence of str, but means one picture
@@ -94,14 +96,15 @@ class Trained:
         Args:
           pictures: one picture or a sequence: uint8 [height, width, 3] in RGB, or a path.
           postprocess: how predictions become detections; default: the run's `evaluation.postprocess`.
-          batch_size: pictures at a time; a batch that is not full is filled up. Default: the run's
+          batch_size: number of pictures of a batch, which is filled up if need be; default: the run's
             `evaluation.batch_size`, or the number of pictures where that is smaller.
 
         Returns:
           The `Result` of one picture, or a list of those of a sequence.
 
         Raises:
-          InputError: something is no such picture, or a file that cannot be read.
+          InputError: something is no such picture, or a file that cannot be read; or pictures are too small for the
+            network.
         """
         if not _is_sequence(pictures):
             return self([pictures], postprocess=postprocess, batch_size=batch_size)[0]
@@ -111,6 +114,7 @@ class Trained:
         for start in range(0, len(pictures), size):
             images = [_image_of(picture) for picture in pictures[start : start + size]]
             batch = jax.device_put(pictures_of(images, self.options.data, size))
+            check_canvases([batch.canvas], self.model.options.backbone, "backbone")
             found = jax.device_get(detector(self._on_device, batch))
             results += [self._result(jax.tree.map(lambda x, row=row: x[row], found)) for row in range(len(images))]
         return results
@@ -131,10 +135,10 @@ def load(workdir: str | Path, network: Network | None = None) -> Trained:
 
     Args:
       workdir: a run's workdir (the best checkpoint by AP is taken, else the newest) or a checkpoint's folder.
-      network: `student`, `teacher` or a peer; default: the one that the run was evaluated by.
+      network: `student`, `teacher` or a peer; default: `evaluation.network` of the run.
 
     Raises:
-      InputError: no checkpoint there, or it cannot be read.
+      InputError: no checkpoint there, or one that cannot be read.
     """
     folder = checkpoint.find(workdir)
     meta = checkpoint.read_meta(folder)
@@ -149,15 +153,15 @@ def pictures_of(images: Sequence[Image], options: DataOptions, size: int) -> Pic
     """Pictures, resized as for evaluation, on the smallest canvas that holds them.
 
     Args:
-      images: RGB, at most `size`.
-      options: bounds of the resize, and of what the canvas's sides are multiples.
+      images: RGB pictures, at most `size`.
+      options: bounds of the resize, and the multiple of the canvas's sides.
       size: number of rows; those beyond the pictures are one black pixel.
     """
     original_hw, image_hw = np.ones((2, size, 2), np.int32)
     for row, image in enumerate(images):
         original_hw[row] = image.shape[:2]
         image_hw[row] = resized_hw(original_hw[row], short_side=options.short_side, long_side=options.long_side)
-    canvas = -(-image_hw.max(axis=0) // options.pad_multiple) * options.pad_multiple
+    canvas = round_up(image_hw.max(axis=0), options.pad_multiple)
     padded: Any = np.zeros((size, *canvas, 3), np.uint8)
     for row, image in enumerate(images):
         height, width = image_hw[row]
@@ -168,7 +172,7 @@ def pictures_of(images: Sequence[Image], options: DataOptions, size: int) -> Pic
 
 
 _detector = functools.lru_cache(maxsize=16)(make_detector)
-"""Networks of one architecture share their compiled programs."""
+"""Make a detector; networks of one architecture share it, and its compiled programs."""
 
 
 def _is_sequence(pictures: Any) -> bool:
@@ -181,7 +185,7 @@ def _image_of(picture: Any) -> Image:
     """The pixels of a picture or of a picture file.
 
     Raises:
-      InputError: it is neither, or cannot be read.
+      InputError: it is neither, or a file that cannot be read.
     """
     if isinstance(picture, str | os.PathLike):
         return read_picture(Path(picture))

@@ -1,4 +1,4 @@
-"""Says in the log what a run waits for when nothing ends for long. It ends nothing itself."""
+"""The watchdog: a warning in the log about what a run waits for when nothing ends for long. It ends nothing."""
 
 import contextlib
 import logging
@@ -13,19 +13,19 @@ from lad_jax import progress
 
 _PACKAGE = str(Path(__file__).parents[1])
 _INNERMOST = 3
-"""So many calls are shown besides those of this package."""
+"""Number of innermost calls that are shown besides those of this package."""
 
 _log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
 def watch(limit_s: float) -> Iterator[None]:
-    """While within, warn whenever no activity that `progress` notes started or ended for `limit_s`, and again as often.
+    """Warn, while the block runs, whenever no activity of `progress` has started or ended for `limit_s`.
 
-    The warning names what is being done, since when, and where in the code the thread is that called.
+    The warning names the activity, its duration, and where in the code the calling thread is.
 
     Args:
-      limit_s: 0: no warnings [seconds].
+      limit_s: time after which a warning is due, and then another; 0: no warnings [seconds].
     """
     if not limit_s:
         yield
@@ -52,7 +52,7 @@ def _watch(limit_s: float, watched: int, ended: threading.Event) -> None:
 
 
 def _where(thread: int) -> str:
-    """Where in the code a thread is, the innermost call last: this package's calls, and the last few."""
+    """Position of a thread in the code, the innermost call last: this package's calls, and the last few."""
     calls = traceback.extract_stack(sys._current_frames()[thread])
     near = len(calls) - _INNERMOST
     shown = [call for i, call in enumerate(calls) if i >= near or call.filename.startswith(_PACKAGE)]

@@ -1,4 +1,4 @@
-"""Figures of the steps, gathered between two lines of the log."""
+"""Figures of steps, gathered between two lines of the log."""
 
 import logging
 
@@ -15,31 +15,31 @@ _log = logging.getLogger(__name__)
 
 
 class Window:
-    """The outputs of the steps since the last line of the log; the newest is still on the devices."""
+    """Outputs of the steps since the last line of the log; the newest is still on the devices."""
 
     def __init__(self, dataset: DataSet, options: TrainOptions) -> None:
         self._dataset, self._options = dataset, options
         self.skipped_in_a_row = 0
-        """Steps left out up to the last that was taken."""
+        """Number of steps in a row, up to the last that was taken out, that were left out."""
         self._outputs: list[StepOutput] = []
         self._unreadable: set[str] = set()
 
     def __len__(self) -> int:
-        """How many steps it holds."""
+        """Number of steps in the window."""
         return len(self._outputs)
 
     def add(self, output: StepOutput) -> None:
-        """Add a step that was started. Waits for the one before it: the host is never more than a step ahead."""
+        """Add a step that was started, and wait for the one before: the host is never more than a step ahead."""
         jax.copy_to_host_async(output)
         self._outputs.append(output)
         self._outputs[-2:-1] = jax.device_get(self._outputs[-2:-1])
 
     def take(self, step: int, *, keep: int = 0) -> tuple[dict[str, float], list[list[int]]]:
-        """Take steps out: mean scalars of those applied, and image ids of all; names the images that gave trouble.
+        """Take steps out: mean scalars of those applied, and image ids of all; log the images that gave trouble.
 
         Args:
-          step: number of the last one.
-          keep: so many of the newest, after `step`, stay for the next window.
+          step: number of the last step that is taken out.
+          keep: number of the newest steps, after `step`, that stay for the next window.
 
         Raises:
           InputError: a step that was not applied, or too many of them in a row, as the options say.

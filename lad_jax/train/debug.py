@@ -1,6 +1,6 @@
-"""What `config.debug` adds to a step: it names the layer whose output is the first that is not finite.
+"""Steps with `config.debug`: an error names the layer whose output is the first that is not finite.
 
-JAX's own switch, `jax_debug_nans`, names an operation and no layer, takes every NaN for an error, also one that a mask
+JAX's switch, `jax_debug_nans`, names an operation and no layer, takes every NaN for an error, also one that a mask
 keeps out, and runs the step again on a state that was given away to the first run. Here the state is still there: a
 step that is not finite has changed nothing in it.
 """
@@ -26,15 +26,15 @@ from lad_jax.types import Batch, Network
 
 
 def debugged(step: StepFunction, models: Mapping[Network, Detector], dataset: DataSet, mesh: Mesh) -> StepFunction:
-    """`step`, which ends the run where it is not applied.
+    """A step that ends the run where it is not applied.
 
-    Waits for each step, which costs what host and device would else do at the same time.
+    The host waits for each step, and does nothing meanwhile.
 
     Args:
-      step: compiled.
+      step: the compiled step.
       models: every network of the method.
-      dataset: that of the batches.
-      mesh: the devices of the batches. A batch that is looked at goes to each of them whole.
+      dataset: the one of the batches.
+      mesh: the devices of the batches. A batch that is inspected goes to each of them whole.
 
     Raises (when called):
       InputError: names step, terms, pictures and layer.
@@ -68,7 +68,7 @@ def first_not_finite(
 
 
 def _finite_by_layer(apply: Callable[..., Any], variables: Variables, batch: Batch) -> dict[tuple[str, ...], bool]:
-    """Whether each layer's outputs are finite, in the order in which layers are done: a block after its layers."""
+    """Whether the outputs of each layer are finite, in the order of their computation: a block after its layers."""
     done: dict[tuple[str, ...], None] = {}
 
     def note(call: Callable[..., Any], args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:

@@ -13,43 +13,42 @@ from lad_jax.fields import check_range, option
 from lad_jax.models import ModelOptions
 from lad_jax.models.backbones import is_frozen
 from lad_jax.types import Network
-from lad_jax.weights.names import reference_name
 
 REFERENCE_BATCH = 16
-"""Batch size that `learning_rate` is meant for."""
+"""Batch size that `OptimizerOptions.learning_rate` is meant for."""
 
 
 @dataclass(frozen=True)
 class OptimizerOptions:
-    """SGD with momentum and coupled weight decay, or AdamW; linear warm-up, then steps."""
+    """Options of SGD with momentum and coupled weight decay, or AdamW; linear warm-up, then steps."""
 
     kind: Literal["sgd", "adamw"] = "sgd"
-    """What makes an update of a gradient."""
+    """Optimiser."""
     learning_rate: float = option(0.01, may_change=True)
-    """For a batch of 16."""
+    """Learning rate for a batch of 16."""
     scale_learning_rate: bool = True
-    """Multiply it by batch / 16."""
+    """Whether `learning_rate` is multiplied by batch / 16."""
     momentum: float = 0.9
-    """Of SGD."""
+    """Momentum of SGD."""
     betas: tuple[float, float] = (0.9, 0.999)
-    """Of AdamW: how slowly the averages of the gradient and of its square move."""
+    """Decay of AdamW's averages of the gradient and of its square."""
     weight_decay: float = 1e-4
-    """SGD: added to the gradient before the momentum, as in torch. AdamW: decoupled."""
+    """Weight decay. SGD: added to the gradient before the momentum, as in torch. AdamW: decoupled."""
     no_decay: tuple[str, ...] = ()
-    """Parameters with one of these in mmdet's name for them have no weight decay; empty: all have. `norm` covers Swin's
-    layer norms, but not the head's group norms, which are named `gn`."""
+    """Parameters with one of these in their path have no weight decay; empty: all have. As with mmdet's names, `norm`
+    covers Swin's layer norms, but not the head's group norms, which are named `gn`."""
     warmup_steps: int = 500
     """Steps in which the learning rate rises, linearly, to its full value; 0: none."""
     warmup_factor: float = 0.001
-    """Share of the learning rate to start the warm-up from."""
+    """Share of the learning rate that the warm-up starts from."""
     decay_epochs: tuple[int, ...] = (8, 11)
-    """The learning rate falls by `decay_factor` after these epochs, all before the run's end; empty: never."""
+    """Epochs after which the learning rate falls by `decay_factor`, all before the run's end; empty: never."""
     decay_factor: float = 0.1
-    """What the learning rate is multiplied by at each of `decay_epochs`."""
+    """Factor of the learning rate at each of `decay_epochs`."""
     clip_norm: float = option(0.0, may_change=True)
     """Upper bound of the norm of a network's gradient; 0: none."""
     ema_decay: float = 0.0
-    """Of the exponential moving average of the weights, which is then what is evaluated; 0: none."""
+    """Decay of the exponential moving average of the weights, which is then what is evaluated; 0: none."""
 
     def __post_init__(self) -> None:
         check_range(self, "momentum", "betas", "ema_decay", "warmup_factor", least=0, below=1)
@@ -83,14 +82,14 @@ def make_optimizer(
     """The update of `{network: params}`: clipped, decayed, by SGD or AdamW; frozen stages of backbones never move.
 
     Args:
-      options: see `OptimizerOptions`.
+      options: the kind and its constants.
       schedule: learning rate by step.
       models: the trained networks; their options say which stages are frozen.
     """
 
     def label(path: tuple[Any, ...], _: Any) -> str:
-        network, part, *rest = (key.key for key in path)
-        frozen = part == "backbone" and is_frozen(tuple(rest), models[network].backbone)
+        network, module, *rest = (key.key for key in path)
+        frozen = module == "backbone" and is_frozen(tuple(rest), models[network].backbone)
         return "frozen" if frozen else network
 
     # The same chain with and without clipping, so that a run can be resumed with the other.
@@ -101,7 +100,7 @@ def make_optimizer(
     else:
         adam = optax.scale_by_adam(*options.betas)
         update = optax.chain(clip, adam, decay, optax.scale_by_learning_rate(schedule))
-    # One group a network: of two that learn together, neither's gradient clips the other's.
+    # One group a network: of two that are trained together, neither's gradient clips the other's.
     return optax.partition(
         {**dict.fromkeys(models, update), "frozen": optax.set_to_zero()},
         lambda params: jax.tree_util.tree_map_with_path(label, params),
@@ -109,7 +108,7 @@ def make_optimizer(
 
 
 def at_step(state: optax.OptState, step: Int[Array, ""]) -> optax.OptState:
-    """An optimiser's state with its schedule at the run's step, which runs ahead where steps were left out.
+    """An optimiser's state with its schedule at the run's step, which is ahead where steps were left out.
 
     Other counts stay: AdamW corrects its averages by how many gradients are in them.
     """
@@ -121,11 +120,11 @@ def at_step(state: optax.OptState, step: Int[Array, ""]) -> optax.OptState:
 
 
 def _weight_decay(rate: float, no_decay: tuple[str, ...]) -> optax.GradientTransformation:
-    """Add `rate` times the parameter to what comes in; not for those with one of `no_decay` in their name."""
+    """Add `rate` times the parameter to the update; not for parameters with one of `no_decay` in their path."""
 
     def add(path: tuple[Any, ...], update: Any, parameter: Any) -> Any:
         _, *rest = (key.key for key in path)
-        exempt = any(part in reference_name(tuple(rest)) for part in no_decay)
+        exempt = any(word in "/".join(rest) for word in no_decay)
         return update if exempt else update + rate * parameter
 
     return optax.stateless(lambda updates, params: jax.tree_util.tree_map_with_path(add, updates, params))

@@ -1,4 +1,4 @@
-"""What training changes."""
+"""The state of a training: all that its steps change."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -22,15 +22,15 @@ class TrainState(NamedTuple):
     variables: dict[Network, Variables]
     optimizer: optax.OptState
     ema: dict[Network, Any]
-    """Moving average of the params; empty when there is none."""
+    """Moving average of the params; empty where there is none."""
     key: UInt32[Array, "2"]
-    """Data of the run's random key: by its seed alone, so no checkpoint has it."""
+    """Data of the run's random key: given by its seed alone, so no checkpoint has it."""
 
 
 def init_variables(model: Detector, seed: int) -> Variables:
-    """Random variables. The size of the canvas has no influence on them.
+    """Random variables of a network. The size of the canvas has no influence on them.
 
-    By XLA's own generator: a program of a hundred draws by the default one takes three times as long to compile.
+    XLA's generator draws them: a program of a hundred draws by the default one takes three times as long to compile.
     """
     images, image_hw = jnp.zeros((1, 64, 64, 3), jnp.uint8), jnp.full((1, 2), 64)
     return jax.jit(model.init)(jax.random.key(seed, impl="rbg"), images, image_hw)

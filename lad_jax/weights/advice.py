@@ -1,4 +1,4 @@
-"""What to change in a config so that it fits a state dict: what the names and shapes of one say."""
+"""Advice on a config that does not fit a state dict: the options that its names and shapes show."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -18,8 +18,8 @@ def advise(given: Shapes, wanted: Shapes, key: str) -> list[str]:
     """A line for each option in which the source's network is another than the config's.
 
     Args:
-      given: of the source.
-      wanted: of the config's network.
+      given: names and shapes of the source.
+      wanted: names and shapes of the config's network.
       key: config key of the network's options.
     """
     theirs, ours = _architecture(given), _architecture(wanted)
@@ -31,7 +31,7 @@ def advise(given: Shapes, wanted: Shapes, key: str) -> list[str]:
     classes = [shapes.get("bbox_head.atss_cls.weight", (None,))[0] for shapes in (given, wanted)]
     if None not in classes and classes[0] != classes[1]:
         lines.append(
-            f"it tells {classes[0]} classes apart, and {classes[1]} are given: by --classes, else by the "
+            f"it has {classes[0]} classes, and {classes[1]} are given: by --classes, else by the "
             "validation data of the config"
         )
     return lines
@@ -41,9 +41,9 @@ def advise_networks(given: Collection[str], known: Collection[str], needed: Coll
     """A line for each network that the source has too many or too few.
 
     Args:
-      given: those in the source.
-      known: those of the config's method.
-      needed: those that must be in the source.
+      given: networks in the source.
+      known: networks of the config's method.
+      needed: networks that must be in the source.
     """
     lines = []
     for network in [name for name in given if name not in known]:
@@ -60,65 +60,45 @@ def advise_networks(given: Collection[str], known: Collection[str], needed: Coll
 
 
 def _architecture(shapes: Shapes) -> dict[str, Any]:
-    """Options of a network by key, as far as names and shapes tell them."""
+    """Options of a network by key, as far as its names and shapes show them."""
     result: dict[str, Any] = {}
-
-    def numbers(pattern: str) -> tuple[int, ...]:
-        """The different numbers that stand at the pattern's group."""
-        return tuple(sorted({int(match[1]) for name in shapes if (match := re.match(pattern, name))}))
-
-    def has(prefix: str) -> bool:
-        return any(name.startswith(prefix) for name in shapes)
-
-    def channels(conv: str) -> tuple[int, int]:
-        """(outputs, inputs of a group) of a convolution; zeros where there is none."""
-        shape = shapes.get(f"{conv}.weight", ())
-        return (shape[0], shape[1]) if len(shape) == 4 else (0, 0)
-
-    if has("backbone.patch_embed."):
+    if _has(shapes, "backbone.patch_embed."):
         result |= _swin(shapes)
-    elif has("backbone."):
-        result["backbone.family"] = "resnet"
-        kind = "bottleneck" if has("backbone.layer1.0.conv3.") else "basic"
-        blocks = tuple(len(numbers(rf"backbone\.layer{stage}\.(\d+)\.")) for stage in range(1, 5))
-        depths = [depth for depth, stages in STAGES.items() if stages == (kind, blocks)]
-        if depths:
-            result["backbone.depth"] = depths[0]
-        is_batch_norm = any(name.endswith("running_mean") for name in shapes)
-        result["backbone.norm"] = "frozen_batch" if is_batch_norm else "group"
-        result["backbone.deformable_stages"] = numbers(r"backbone\.layer(\d)\.\d+\.conv2\.conv_offset\.")
+    elif _has(shapes, "backbone."):
+        result |= _resnet(shapes)
+    if _has(shapes, "neck."):
+        result |= _neck(shapes)
+    if _has(shapes, "bbox_head."):
+        result |= _head(shapes)
+    return result
+
+
+def _resnet(shapes: Shapes) -> dict[str, Any]:
+    """Options of a ResNet, by key of its network."""
+    result: dict[str, Any] = {"backbone.family": "resnet"}
+    kind = "bottleneck" if _has(shapes, "backbone.layer1.0.conv3.") else "basic"
+    blocks = tuple(len(_numbers(shapes, rf"backbone\.layer{stage}\.(\d+)\.")) for stage in range(1, 5))
+    depths = [depth for depth, stages in STAGES.items() if stages == (kind, blocks)]
+    if depths:
+        result["backbone.depth"] = depths[0]
+    is_batch_norm = any(name.endswith("running_mean") for name in shapes)
+    result["backbone.norm"] = "frozen_batch" if is_batch_norm else "group"
+    result["backbone.deformable_stages"] = _numbers(shapes, r"backbone\.layer(\d)\.\d+\.conv2\.conv_offset\.")
     if "backbone.conv1.weight" in shapes:
         result["backbone.width"] = shapes["backbone.conv1.weight"][0]
-    inner, group_width = channels("backbone.layer1.0.conv2")
+    inner, group_width = _channels(shapes, "backbone.layer1.0.conv2")
     if inner and group_width:
         result["backbone.groups"] = inner // group_width
         if inner > group_width:
             result["backbone.group_width"] = group_width
-    if has("neck."):
-        n_inputs = len(numbers(r"neck\.lateral_convs\.(\d+)\."))
-        result["first_level"] = 6 - n_inputs
-        result["n_levels"] = len(numbers(r"neck\.fpn_convs\.(\d+)\."))
-        (pyramid, backbone), (_, extra) = (
-            channels(f"neck.{conv}.conv") for conv in (f"lateral_convs.{n_inputs - 1}", f"fpn_convs.{n_inputs}")
-        )
-        result["extra_levels"] = "input" if extra == backbone != pyramid else "output"
-    if has("bbox_head."):
-        result["tower_convs"] = len(numbers(r"bbox_head\.cls_convs\.(\d+)\."))
-        result["deformable_towers"] = bool(numbers(r"bbox_head\.cls_convs\.(\d+)\.conv\.conv_offset\."))
-        kinds = [kind for kind, conv in _OBJECTNESS.items() if has(f"bbox_head.{conv}.")]
-        result["objectness"] = kinds[0] if kinds else "none"
-        result["iou_branch"] = has("bbox_head.atss_centerness.")
-    if "bbox_head.atss_cls.weight" in shapes:
-        result["channels"] = shapes["bbox_head.atss_cls.weight"][1]
     return result
 
 
 def _swin(shapes: Shapes) -> dict[str, Any]:
-    """Options of a network with a Swin, by key."""
+    """Options of a Swin, by key of its network."""
     depths, tables = [], []
     for stage in range(4):
-        blocks = re.compile(rf"backbone\.stages\.{stage}\.blocks\.(\d+)\.")
-        depths.append(len({match[1] for name in shapes if (match := blocks.match(name))}))
+        depths.append(len(_numbers(shapes, rf"backbone\.stages\.{stage}\.blocks\.(\d+)\.")))
         table = f"backbone.stages.{stage}.blocks.0.attn.w_msa.relative_position_bias_table"
         tables += [shapes[table]] if table in shapes else []
     result: dict[str, Any] = {"backbone.family": "swin", "backbone.depths": tuple(depths)}
@@ -128,3 +108,44 @@ def _swin(shapes: Shapes) -> dict[str, Any]:
         result["backbone.heads"] = tuple(heads for _, heads in tables)
         result["backbone.window"] = window_of(tables[0])
     return result
+
+
+def _neck(shapes: Shapes) -> dict[str, Any]:
+    """Options of a pyramid, by key of its network."""
+    n_inputs = len(_numbers(shapes, r"neck\.lateral_convs\.(\d+)\."))
+    pyramid, backbone = _channels(shapes, f"neck.lateral_convs.{n_inputs - 1}.conv")
+    _, extra = _channels(shapes, f"neck.fpn_convs.{n_inputs}.conv")
+    return {
+        "first_level": 6 - n_inputs,
+        "n_levels": len(_numbers(shapes, r"neck\.fpn_convs\.(\d+)\.")),
+        "extra_levels": "input" if extra == backbone != pyramid else "output",
+    }
+
+
+def _head(shapes: Shapes) -> dict[str, Any]:
+    """Options of a head, by key of its network."""
+    kinds = [kind for kind, conv in _OBJECTNESS.items() if _has(shapes, f"bbox_head.{conv}.")]
+    result = {
+        "tower_convs": len(_numbers(shapes, r"bbox_head\.cls_convs\.(\d+)\.")),
+        "deformable_towers": bool(_numbers(shapes, r"bbox_head\.cls_convs\.(\d+)\.conv\.conv_offset\.")),
+        "objectness": kinds[0] if kinds else "none",
+        "iou_branch": _has(shapes, "bbox_head.atss_centerness."),
+    }
+    if "bbox_head.atss_cls.weight" in shapes:
+        result["channels"] = shapes["bbox_head.atss_cls.weight"][1]
+    return result
+
+
+def _has(shapes: Shapes, prefix: str) -> bool:
+    return any(name.startswith(prefix) for name in shapes)
+
+
+def _numbers(shapes: Shapes, pattern: str) -> tuple[int, ...]:
+    """The different numbers that the names have at the pattern's group, rising."""
+    return tuple(sorted({int(match[1]) for name in shapes if (match := re.match(pattern, name))}))
+
+
+def _channels(shapes: Shapes, conv: str) -> tuple[int, int]:
+    """(outputs, inputs of a group) of a convolution; zeros where there is none."""
+    shape = shapes.get(f"{conv}.weight", ())
+    return (shape[0], shape[1]) if len(shape) == 4 else (0, 0)

@@ -11,7 +11,7 @@ import numpy as np
 import safetensors.numpy
 from safetensors import SafetensorError
 
-from lad_jax.errors import InputError, some
+from lad_jax.errors import InputError, first_few
 from lad_jax.weights.torch_files import read_torch, write_torch
 
 Arrays = dict[str, np.ndarray]
@@ -21,15 +21,15 @@ def load_arrays(path: str | Path) -> Arrays:
     """The arrays of a file by name: floats as float32, names without the `module.` of a distributed run.
 
     Args:
-      path: the file, which exists; its suffix says what it is.
+      path: the file, which exists; its suffix gives the format.
 
     Raises:
-      InputError: it is of another kind, damaged, or has something else than numbers in it.
+      InputError: the file is of another kind, damaged, or has something else than numbers in it.
     """
     arrays = _format_of(path).read(Path(path))
     strange = [name for name, array in arrays.items() if not jnp.issubdtype(array.dtype, np.number)]
     if strange:
-        raise InputError(f"{path} is no file of weights: these entries are no numbers: {some(strange)}.")
+        raise InputError(f"{path} is no file of weights: these entries are no numbers: {first_few(strange)}.")
     return {
         name.removeprefix("module."): array.astype(np.float32) if jnp.issubdtype(array.dtype, np.floating) else array
         for name, array in arrays.items()
@@ -37,7 +37,7 @@ def load_arrays(path: str | Path) -> Arrays:
 
 
 def save_arrays(path: str | Path, arrays: Mapping[str, np.ndarray], class_names: tuple[str, ...]) -> None:
-    """Write arrays by name into a new file, whose suffix says what it shall be.
+    """Write arrays by name into a new file, whose suffix gives the format.
 
     `.pth` and `.pt` become mmdet's `{"state_dict": ..., "meta": {"CLASSES": class_names}}`.
 
@@ -52,7 +52,7 @@ def save_arrays(path: str | Path, arrays: Mapping[str, np.ndarray], class_names:
 
 
 def check_suffix(path: str | Path) -> None:
-    """Raise an InputError where the name of a file says that it could not be read."""
+    """Check that the suffix of a file is one of a format that can be read; else raise InputError."""
     _format_of(path)
 
 
@@ -67,7 +67,7 @@ def _read_npz(path: Path) -> Arrays:
 
 
 def _write_npz(path: Path, arrays: Mapping[str, np.ndarray], _: tuple[str, ...]) -> None:
-    np.savez(path, **dict[str, Any](arrays))  # Any: a type checker takes the names for savez's own options
+    np.savez(path, **dict[str, Any](arrays))  # Any: a type checker takes the names for options of savez
 
 
 def _read_safetensors(path: Path) -> Arrays:

@@ -1,4 +1,4 @@
-"""What the references call our parameters (spec 1.7), and how they lay them out."""
+"""Names and layouts of our parameters in the references (spec 1.7)."""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ _LEAVES = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "runni
 
 
 def torch_name(path: Path) -> str:
-    """`('layer1_0', 'conv1', 'kernel')` as `layer1.0.conv1.weight`: the names of a backbone in torch.
+    """Name of a backbone's parameter in torch: `('layer1_0', 'conv1', 'kernel')` is `layer1.0.conv1.weight`.
 
     An underscore beside a number stands for a dot.
     """
@@ -20,14 +20,14 @@ def torch_name(path: Path) -> str:
 
 
 def reference_name(path: Path) -> str:
-    """`('bbox_head', 'cls_convs_0_gn', 'scale')` as `bbox_head.cls_convs.0.gn.weight`: mmdet's names of a detector."""
+    """Name of a detector's parameter in mmdet: `('bbox_head', 'atss_cls', 'kernel')` is `bbox_head.atss_cls.weight`."""
     if path[-1].startswith("scales_"):
         return f"bbox_head.scales.{path[-1].removeprefix('scales_')}.scale"
     return re.sub(r"(lateral|fpn)_convs\.(\d+)", r"\1_convs.\2.conv", torch_name(path))
 
 
 def is_offset(name: str) -> bool:
-    """Whether a weight belongs to the convolution inside a deformable one that tells its taps where to look."""
+    """Whether a weight belongs to the convolution inside a deformable one that gives its taps' offsets and masks."""
     return ".conv_offset." in name
 
 
@@ -37,12 +37,12 @@ def renamed(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def from_torch_layout(array: np.ndarray, path: Path) -> np.ndarray:
-    """Kernels OIHW to HWIO and OI to IO; anything else as it is."""
+    """An array in our layout: kernels OIHW to HWIO and OI to IO, anything else unchanged."""
     return array.transpose(np.argsort(_torch_axes(path, array.ndim)))
 
 
 def to_torch_layout(array: np.ndarray, path: Path) -> np.ndarray:
-    """Kernels HWIO to OIHW and IO to OI; anything else as it is."""
+    """An array in torch's layout: kernels HWIO to OIHW and IO to OI, anything else unchanged."""
     return array.transpose(_torch_axes(path, array.ndim))
 
 

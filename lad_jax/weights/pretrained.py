@@ -1,4 +1,4 @@
-"""Weights by name: the file that a name means, fetched where it is not here yet, and what is in it checked."""
+"""Files of weights by name: fetched where they are not here yet, their content checked."""
 
 import hashlib
 import logging
@@ -28,9 +28,9 @@ _log = logging.getLogger(__name__)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 _DEFAULT_FILE = "model.safetensors"
 _BLOB = re.compile(r"[0-9a-f]{64}")
-"""What the hub's cache calls the content of a large file: its SHA-256."""
+"""Name of a large file's content in the hub's cache: its SHA-256."""
 _TORCH_HUB = re.compile(r"-([0-9a-f]{8,64})\.pth?$")
-"""How the names of torch's files end where they tell the first digits of the SHA-256: `resnet50-0676ba61.pth`."""
+"""End of the name of a file of torch's with the first digits of its SHA-256: `resnet50-0676ba61.pth`."""
 
 
 class WeightsFile(NamedTuple):
@@ -45,8 +45,8 @@ def resolve(source: str, key: str) -> WeightsFile:
 
     Args:
       source: a path, or `hf://OWNER/REPO[@REVISION][/FILE]`: a file of the Hugging Face hub (FILE: `model.safetensors`,
-        REVISION: the branch `main`). It is fetched into the hub's own cache; what lies there is taken unasked.
-      key: what set the source, for messages.
+        REVISION: the branch `main`). It is fetched into the hub's cache; what lies there is taken unasked.
+      key: config key of the source, for messages.
 
     Raises:
       InputError: no such file here or there, no way to get it, a name of another form, or a content with another
@@ -68,7 +68,7 @@ def resolve(source: str, key: str) -> WeightsFile:
 
 
 def _fetch(source: str, key: str) -> Path:
-    """The path of a file of the hub in the hub's cache, where it is now if it was not before."""
+    """Path of a file of the hub in the hub's cache, into which it is fetched if need be."""
     name = _parse(source, key)
     file = name.path_in_repo or _DEFAULT_FILE
     check_suffix(file)  # what could not be read is not fetched
@@ -97,10 +97,10 @@ def _fetch(source: str, key: str) -> Path:
 
 
 def _parse(source: str, key: str) -> HfUri:
-    """The parts of a name.
+    """Repository, revision and file of a name.
 
     Raises:
-      InputError: it has another form than `hf://OWNER/REPO[@REVISION][/FILE]`.
+      InputError: the name has another form than `hf://OWNER/REPO[@REVISION][/FILE]`.
     """
     try:
         if not source.startswith("hf://"):  # the parser would take web addresses too
@@ -120,7 +120,7 @@ def _parse(source: str, key: str) -> HfUri:
 
 
 def _promised(path: Path) -> str:
-    """What, by a file's name, its SHA-256 begins with; empty where the name says nothing."""
+    """First digits of a file's SHA-256 by its name; empty where the name has none."""
     if path.is_symlink():  # one step only: the hub may keep a blob elsewhere, by the name of another checksum
         target = path.readlink()
         if target.parent.name == "blobs" and _BLOB.fullmatch(target.name):

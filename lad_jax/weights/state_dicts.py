@@ -1,4 +1,4 @@
-"""State dicts of other programs as variables of ours, and back (spec 1.7)."""
+"""Conversion between state dicts of other programs and our variables (spec 1.7)."""
 
 import logging
 import re
@@ -32,8 +32,8 @@ _PART_OF_NETWORK = re.compile(r"(?:(?P<network>\w+)_)?(?P<name>(?:backbone|neck|
 def load_backbone(arrays: Arrays, variables: Mapping[str, Any], source: str) -> Any:
     """Backbone variables filled from a state dict of ImageNet weights.
 
-    Weights of a backbone without deformable convolutions fill one with them too, whose offsets then are 0: so begins
-    the training of such a backbone.
+    Weights of a backbone without deformable convolutions fill one with them too, whose offsets then are 0: the
+    training of such a backbone begins so.
 
     Args:
       arrays: name to array; convolutions as OIHW. A ResNet has torchvision's names, a Swin those of its authors, of
@@ -61,6 +61,13 @@ def load_backbone(arrays: Arrays, variables: Mapping[str, Any], source: str) -> 
     return result
 
 
+def with_backbone(variables: Mapping[str, Any], arrays: Arrays, source: str) -> dict[str, Any]:
+    """Variables of a detector whose backbone's are those of a state dict; see `load_backbone`."""
+    template = {collection: tree["backbone"] for collection, tree in variables.items()}
+    loaded = load_backbone(arrays, template, source)
+    return {collection: {**tree, "backbone": loaded[collection]} for collection, tree in variables.items()}
+
+
 def load_networks(
     arrays: Arrays,
     templates: Mapping[Network, Mapping[str, Any]],
@@ -76,13 +83,13 @@ def load_networks(
     Args:
       arrays: name to array; convolutions as OIHW.
       templates: variables of the config's networks, or their shapes; they give names, shapes and dtypes.
-      needed: the networks that must be there.
+      needed: networks that must be in the state dict.
       source: name of the file, for messages.
       key_of: config key of a network's model, for messages.
 
     Raises:
-      InputError: lists every name that is missing, unexpected, of another shape or not finite, and, where it can be
-        told, what to change in the config.
+      InputError: lists every name that is missing, unexpected, of another shape or not finite, and, where they show
+        it, what to change in the config.
     """
     given, strange = _by_network(renamed(arrays))
     advice = advise_networks(given, templates, needed)
@@ -147,19 +154,19 @@ def to_mmdet(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 
 def not_finite(arrays: Arrays) -> list[str]:
-    """Those arrays, by name, that hold a NaN or an infinity."""
+    """Names of the arrays that hold a NaN or an infinity."""
     return [name for name, array in arrays.items() if not np.isfinite(array).all()]
 
 
 def prefix_of(network: str) -> str:
-    """What the names of a network begin with in a state dict of the paper's authors."""
+    """Prefix of the names of a network in a state dict of the paper's authors."""
     return "" if network == "student" else f"{network}_"
 
 
 def _fit(
     given: Arrays, template: Mapping[str, Any], name_of: Callable[[Path], str], prefix: str = ""
 ) -> tuple[Any, list[str]]:
-    """`template` filled with what is given, and all that is wrong; `prefix` is for messages only."""
+    """A template filled with given arrays, and all problems; `prefix` is for messages only."""
     wanted = flatten_dict(dict(template))
     names = {path: name_of(path[1:]) for path in wanted}
     problems = [f"missing: {prefix}{name}" for name in names.values() if name not in given]
@@ -178,7 +185,7 @@ def _fit(
 
 
 def _by_network(arrays: Arrays) -> tuple[dict[str, dict[str, np.ndarray]], list[str]]:
-    """The weights of each network by their names in it, and the names that belong to none."""
+    """Weights of each network by their names in it, and the names that belong to none."""
     networks: defaultdict[str, dict[str, np.ndarray]] = defaultdict(dict)
     strange = []
     for name, array in arrays.items():
@@ -193,7 +200,7 @@ def _by_network(arrays: Arrays) -> tuple[dict[str, dict[str, np.ndarray]], list[
 
 
 def _is_constant(name: str) -> bool:
-    """Torch counts the batches that a batch norm has seen, which frozen ones do not use; a Swin saves its indices."""
+    """Whether a weight is a constant: torch's count of a batch norm's batches, or the indices that a Swin saves."""
     return name.endswith(("num_batches_tracked", "relative_position_index"))
 
 
@@ -219,7 +226,7 @@ def _wanted_shapes(template: Mapping[str, Any], name_of: Callable[[Path], str]) 
 
 
 def _of_backbone(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
-    """By the names that a bare backbone's weights have in a detector."""
+    """Shapes of a bare backbone by the names of its weights in a detector."""
     return {f"backbone.{name}": shape for name, shape in shapes.items()}
 
 

@@ -1,4 +1,4 @@
-"""State dicts of Swin as its authors and timm lay them out, by mmdet's names (spec 1.4)."""
+"""State dicts of Swin, as its authors and timm lay them out, by mmdet's names (spec 1.4)."""
 
 import math
 import re
@@ -21,7 +21,7 @@ _DOWNSAMPLE = re.compile(r"layers\.(\d+)\.downsample\.(.+)")
 
 
 def is_original(arrays: Arrays) -> bool:
-    """Whether these are the names of Swin's authors or of timm."""
+    """Whether the names of a state dict are those of Swin's authors or of timm."""
     return "patch_embed.proj.weight" in arrays
 
 
@@ -46,7 +46,7 @@ def from_original(arrays: Arrays) -> dict[str, np.ndarray]:
 
 
 def output_norms(wanted: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
-    """The layer norms of the maps that a detector takes, as they are before any training; classifiers have none."""
+    """Layer norms of the maps that a detector takes, before any training; classifiers have none."""
     return {
         name: (np.ones if name.endswith("weight") else np.zeros)(shape, np.float32)
         for name, shape in wanted.items()

@@ -1,4 +1,4 @@
-"""State dicts in torch's own files. Reading one never runs code that lies in it."""
+"""State dicts in torch's files. Reading one never runs code that lies in it."""
 
 import importlib
 import re
@@ -9,18 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from lad_jax.errors import InputError, some
+from lad_jax.errors import InputError, first_few
 
 _WRAPPERS = ("state_dict", "model")
-"""Where training programs put the state dict beside their other notes."""
+"""Keys under which training programs save a state dict beside other things."""
 
 
 def read_torch(path: Path) -> dict[str, np.ndarray]:
     """The tensors of a state dict, which may lie under one of `_WRAPPERS`; floats as float32.
 
     Raises:
-      InputError: torch is not installed, the file is damaged, holds objects that only its own code could make, or
-        no state dict.
+      InputError: torch is not installed, the file is damaged, holds objects that only its code could make, or no
+        state dict.
     """
     torch = _torch()
     try:
@@ -34,8 +34,8 @@ def read_torch(path: Path) -> dict[str, np.ndarray]:
         raise InputError(f"{path} holds no state dict (tensors by name), but a {type(content).__name__}.")
     strange = [k for k, value in content.items() if not (isinstance(k, str) and isinstance(value, torch.Tensor))]
     if strange:
-        raise InputError(f"{path} holds no state dict (tensors by name): these entries are none: {some(strange)}.")
-    return {  # through torch's own float32: numpy has no bfloat16
+        raise InputError(f"{path} holds no state dict (tensors by name): these entries are none: {first_few(strange)}.")
+    return {  # through torch's float32: numpy has no bfloat16
         name: (value.float() if value.is_floating_point() else value).detach().numpy()
         for name, value in content.items()
     }
@@ -53,7 +53,7 @@ def write_torch(path: Path, arrays: Mapping[str, np.ndarray], class_names: tuple
 
 
 def _torch() -> Any:
-    """torch, which only these files need."""
+    """The module torch, which only these files need; an InputError where it is not installed."""
     try:
         return importlib.import_module("torch")
     except ImportError:

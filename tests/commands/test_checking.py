@@ -71,8 +71,8 @@ def test_anchors():
     # The largest IoU: 1, 1/2, 1/16, 1600/4096, 256/900 (not 900/4096), 1/4, 80/496 (not 320/4096).
     fit = fit_anchors(sizes, (16.0, 64.0), min_iou=0.1)
     np.testing.assert_array_equal(fit.per_level, [5, 2])
-    assert (fit.smaller, fit.larger, fit.apart) == (2, 1, 1)
-    assert fit_anchors(sizes, (16.0, 64.0), min_iou=0.2).apart == 2
+    assert (fit.smaller, fit.larger, fit.unmatched) == (2, 1, 1)
+    assert fit_anchors(sizes, (16.0, 64.0), min_iou=0.2).unmatched == 2
     np.testing.assert_array_equal(fit_anchors(np.zeros((0, 2)), (16.0, 64.0), min_iou=0.1).per_level, [0, 0])
 
 
@@ -126,12 +126,12 @@ def test_counts_side_by_side():
 
 
 def test_advice():
-    fit = AnchorFit(per_level=np.array([90, 10]), smaller=20, larger=0, apart=6)
+    fit = AnchorFit(per_level=np.array([90, 10]), smaller=20, larger=0, unmatched=6)
     text = report.format_anchors(fit, (8, 16), (64.0, 128.0), min_iou=0.1)
     assert "P3, stride 8, anchor 64x64: 90 (90%)" in text and "IoU below 0.1 with any anchor: 6 (6%)" in text
     assert "! small objects" in text and "! large objects" not in text
-    assert "!" not in report.format_anchors(fit._replace(apart=5), (8, 16), (64.0, 128.0), min_iou=0.1)
-    large = report.format_anchors(fit._replace(apart=0, larger=51), (8, 16), (64.0, 128.0), min_iou=0.1)
+    assert "!" not in report.format_anchors(fit._replace(unmatched=5), (8, 16), (64.0, 128.0), min_iou=0.1)
+    large = report.format_anchors(fit._replace(unmatched=0, larger=51), (8, 16), (64.0, 128.0), min_iou=0.1)
     assert "! large objects" in large
     canvases = Canvases(((64, 96),), (10,), (0.11,), 0.11)
     assert "canvas 64x96: 10 pictures, 11.0% padding" in report.format_canvases(canvases, OPTIONS)

@@ -173,7 +173,7 @@ def test_classes_of_data_that_is_not_there(converted: SimpleNamespace, tmp_path:
 
 def test_other_classes_than_the_datas(converted: SimpleNamespace, tmp_path: Path) -> None:
     (tmp_path / "classes.txt").write_text("cat\ndog\n")
-    with pytest.raises(InputError, match="it tells 5 classes apart, and 2 are given"):
+    with pytest.raises(InputError, match="it has 5 classes, and 2 are given"):
         into_workdir(converted.file, frozen_norm(), tmp_path / "run", str(tmp_path / "classes.txt"))
     assert not (tmp_path / "run").exists()
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.canvases import coco_sizes as originals_of_coco
-from lad_jax.data import DataOptions, assign, choose_canvases, padding_share
+from lad_jax.data import DataOptions, choose_canvases, padding_share, smallest_canvas
 from lad_jax.data.transforms import resized_hw
 
 
@@ -49,9 +49,9 @@ def test_greedy_is_close_to_the_best_choice():
 def test_assign_takes_the_smallest_that_holds():
     canvases = ((64, 64), (96, 160), (160, 96), (160, 160))
     sizes = np.array([(64, 64), (65, 64), (90, 97), (97, 90), (97, 97)])
-    np.testing.assert_array_equal(assign(sizes, canvases), [0, 1, 1, 2, 3])
+    np.testing.assert_array_equal(smallest_canvas(sizes, canvases), [0, 1, 1, 2, 3])
     with pytest.raises(ValueError, match=r"\[161, 10\] fits none"):
-        assign(np.array([(10, 10), (161, 10)]), canvases)
+        smallest_canvas(np.array([(10, 10), (161, 10)]), canvases)
 
 
 def test_padding_share_by_hand():
@@ -64,7 +64,7 @@ def test_padding_share_by_hand():
 def test_every_canvas_is_used_and_holds_its_pictures(seed):
     sizes = np.random.default_rng(seed).integers(20, 400, (60, 2))
     canvases = choose_canvases(sizes, at_most=6, pad_multiple=32)
-    chosen = assign(sizes, canvases)
+    chosen = smallest_canvas(sizes, canvases)
     assert len(canvases) <= 6
     assert set(chosen) == set(range(len(canvases)))
     assert (sizes <= np.array(canvases)[chosen]).all()

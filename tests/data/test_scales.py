@@ -11,7 +11,7 @@ import scipy.stats
 
 from benchmarks.canvases import coco_sizes
 from lad_jax.data import DataOptions, make_eval_plan, make_plan
-from lad_jax.data.scales import lay_out, padding_of, part_short_sides
+from lad_jax.data.scales import bucket_short_sides, lay_out, padding_of
 from lad_jax.data.transforms import resized_hw
 from tests.data.test_loader import FOLDER, Sizes, train
 
@@ -98,7 +98,7 @@ def test_canvases_hold_every_picture_at_every_side_and_no_more(seed):
     random = np.random.default_rng(seed)
     originals = random.integers(33, 500, (80, 2))
     sides = tuple(np.unique(random.integers(100, 400, 20)).tolist())
-    buckets = part_short_sides(sides, at_most=3, pad_multiple=32)
+    buckets = bucket_short_sides(sides, at_most=3, pad_multiple=32)
     assert tuple(itertools.chain(*buckets)) == sides
     group, layout = lay_out(originals, buckets, long_side=600, canvases=4, pad_multiple=32)
     assert len(buckets) <= 3 and len(layout) <= 4
@@ -129,7 +129,7 @@ def test_ranges_of_sides_are_about_the_best(n):
     def area(cuts):
         return sum(len(part) * float(-(-part[-1] // 32) * 32) ** 2 for part in np.split(sides, cuts))
 
-    found = part_short_sides(tuple(sides.tolist()), at_most=n, pad_multiple=32)
+    found = bucket_short_sides(tuple(sides.tolist()), at_most=n, pad_multiple=32)
     best = min(map(area, itertools.combinations(range(1, 161), n - 1)))
     assert area(np.cumsum([len(part) for part in found])[:-1]) <= 1.01 * best
 
@@ -143,7 +143,7 @@ def test_padding_of_coco_is_what_the_documentation_says():
     content = sum(resized_hw(originals, short_side=side, long_side=1333).prod(axis=1).sum() for side in sides)
     for canvases, cells in rows:
         for n, (share, programs) in enumerate(re.findall(r"([\d.]+) % \((\d+)\)", cells), start=1):
-            buckets = part_short_sides(sides, at_most=n, pad_multiple=32)
+            buckets = bucket_short_sides(sides, at_most=n, pad_multiple=32)
             group, layout = lay_out(originals, buckets, long_side=1333, canvases=int(canvases), pad_multiple=32)
             area = sum(
                 len(bucket) * np.prod(canvas) * np.sum(group == number)

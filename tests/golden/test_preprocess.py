@@ -10,7 +10,7 @@ import pytest
 from lad_jax.data.transforms import resize, resized_hw
 from lad_jax.models import ModelOptions
 from lad_jax.models.detector import normalise
-from lad_jax.priors import own_extent
+from lad_jax.priors import valid_extent
 from tests.golden import network
 
 
@@ -35,7 +35,7 @@ def test_normalise(arrays):
     for number in numbers(arrays):
         picture, expected = arrays[f"resized_{number}"], arrays[f"normalized_{number}"]
         hw = np.array(picture.shape[:2])
-        assert tuple(own_extent(jnp.asarray(hw))) == expected.shape[:2]
+        assert tuple(valid_extent(jnp.asarray(hw))) == expected.shape[:2]
         canvas = np.full(expected.shape, 77, np.uint8)  # what lies outside the content must not matter
         canvas[: hw[0], : hw[1]] = picture
         ours = normalise(jnp.asarray(canvas)[None], jnp.asarray(hw)[None], ModelOptions())[0]

@@ -97,7 +97,7 @@ def numpy_pictures(objects):
     ]
 
 
-@pytest.mark.parametrize("priors", ["own", "all"])
+@pytest.mark.parametrize("priors", ["valid", "all"])
 @pytest.mark.parametrize("objects", [OBJECTS, [NO_OBJECTS, OBJECTS[1]]])
 def test_equals_the_twin(priors, objects):
     options = SoftOptions(gamma=1.3, class_weight=3.0, quality_weight=5.0, box_weight=7.0, min_iou=0.2, priors=priors)

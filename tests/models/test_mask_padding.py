@@ -11,6 +11,7 @@ from lad_jax.evaluation.detector import finish
 from lad_jax.evaluation.postprocess import PostprocessOptions
 from lad_jax.models import Detector
 from lad_jax.priors import make_levels
+from lad_jax.rounding import round_up
 from lad_jax.train.state import init_variables
 from tests.networks import BACKBONES, N_CLASSES, batch_of, of_family
 from tests.reference.example import NO_OBJECTS, truth_of
@@ -47,7 +48,7 @@ def on_canvas(images, canvas):
 
 
 def tight(hw):
-    return tuple(-(-side // 32) * 32 for side in hw)
+    return tuple(round_up(side, 32) for side in hw)
 
 
 def corner(values, canvas, smaller, strides):

@@ -12,6 +12,7 @@ from scipy.special import erf, softmax
 
 from lad_jax.errors import InputError
 from lad_jax.models import SWIN, Detector, ModelOptions, SwinOptions
+from lad_jax.models.backbones import check_canvases
 from lad_jax.models.swin import MLP, Block, Swin, layer_norm
 from lad_jax.models.windows import ShiftedWindows
 from lad_jax.train.state import init_variables
@@ -263,7 +264,8 @@ def test_impossible_options(change, words):
         SwinOptions(**change)
 
 
-def test_a_window_larger_than_the_finest_map(tiny):
-    images, params = tiny
-    with pytest.raises(InputError, match=r"window is 9: .* 36 pixels .* canvas of 32x64\. .* at most 8\."):
-        jax.eval_shape(Swin(replace(TINY, window=9), 2, FLOAT32).apply, params, images)
+def test_a_window_larger_than_the_finest_map():
+    check_canvases([(64, 64), (32, 64)], replace(TINY, window=8), "config.model.backbone")
+    message = r"config\.model\.backbone\.window is 9: .* 36 pixels .* canvas of 32x64\. .* at most 8\."
+    with pytest.raises(InputError, match=message):
+        check_canvases([(64, 64), (32, 64)], replace(TINY, window=9), "config.model.backbone")

@@ -45,7 +45,7 @@ def cut_off(folder: Path) -> None:
 def state_of(step: int, size: int = 16) -> TrainState:
     """Something small with the fields of a state, another for each step."""
     w = jax.random.normal(jax.random.key(step), (size,))
-    return TrainState(jnp.asarray(step), {"student": {"params": {"w": w}}}, {"momentum": 2 * w}, {})
+    return TrainState(jnp.asarray(step), {"student": {"params": {"w": w}}}, {"momentum": 2 * w}, {}, jnp.zeros(2, jnp.uint32))
 
 
 def deeds(workdir: Path) -> list:
@@ -206,7 +206,7 @@ def test_where_nothing_is_half_done_the_signal_waits() -> None:
         signal.raise_signal(signal.SIGINT)
         assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL, "once more ends the process at once"
         with pytest.raises(Interrupted) as ended:
-            stop.check(1)
+            stop.end_if_asked(1)
         assert ended.value.code == 130
         with pytest.raises(Interrupted), stop.at_once():
             raise AssertionError("it has begun")
@@ -217,7 +217,7 @@ def test_outside_of_the_main_thread_signals_are_others_business() -> None:
 
     def inside() -> None:
         with Interruptions() as stop, stop.at_once():
-            stop.check(1)
+            stop.end_if_asked(1)
             seen.append(signal.getsignal(signal.SIGTERM))
 
     thread = threading.Thread(target=inside)

@@ -16,8 +16,7 @@ import safetensors.numpy
 from lad_jax.errors import InputError
 from lad_jax.models import ResNetOptions
 from lad_jax.models.resnet import ResNet
-from lad_jax.run.networks import with_backbone
-from lad_jax.weights import load_arrays
+from lad_jax.weights import load_arrays, with_backbone
 from lad_jax.weights.pretrained import resolve
 from tests.weights.hub import COMMIT, Hub, serve
 from tests.weights.torchvision import state_dict

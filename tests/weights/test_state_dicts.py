@@ -219,7 +219,7 @@ class TestMisfits:
 
     def test_other_classes(self, r18) -> None:
         message = error_of(r18[0], {"student": template(Detector(r18[1].options, 80))})
-        assert "it tells 7 classes apart, and 80 are given: by --classes" in message
+        assert "it has 7 classes, and 80 are given: by --classes" in message
         assert "shape of bbox_head.atss_cls.weight: (7, 32, 3, 3), expected (80, 32, 3, 3)" in message
         assert "shape of bbox_head.atss_cls.bias: (7,), expected (80,)" in message
 

@@ -1,1 +1,1 @@
-"""A look at a data set before training."""
+"""Inspection of a data set before training."""

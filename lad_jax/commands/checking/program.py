@@ -1,4 +1,4 @@
-"""What `python -m lad_jax check` does."""
+"""The inspection of a data set that `python -m lad_jax check` prints."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ from lad_jax.commands.checking.suspects import find_suspects, pictures_in_both, 
 from lad_jax.data.options import DataOptions
 from lad_jax.data.records import training_positions
 from lad_jax.data.sources import open_datasets
-from lad_jax.errors import InputError, some
+from lad_jax.errors import InputError, first_few
 from lad_jax.visualize import write_png
 
 
@@ -31,20 +31,20 @@ def check(
     sheet: Path,
     pictures: int,
 ) -> None:
-    """Print what is known about the training and validation set, and draw some of their pictures.
+    """Print facts about the training and validation set, and draw some of their pictures.
 
     Args:
-      options: where they are and how they are resized.
-      strides: of the pyramid's levels [pixels].
+      options: the data sets, and how pictures are resized.
+      strides: strides of the pyramid's levels [pixels].
       anchor_scale: side of an anchor in strides.
-      min_iou: what an anchor needs to be a candidate of an object.
-      decode: how many pictures of each split to decode; None: all.
+      min_iou: least IoU of an anchor with an object that makes it a candidate.
+      decode: number of pictures of each split to decode; None: all.
       sheet: folder for the drawings.
-      pictures: how many to draw of each split.
+      pictures: number of pictures of each split to draw.
 
     Raises:
-      InputError: what would stop a run: a set that cannot be opened, sets of different classes, no picture to train
-        on, pictures that cannot be read.
+      InputError: a fault that would stop a run: a set that cannot be opened, sets of different classes, no picture to
+        train on, pictures that cannot be read.
     """
     datasets = dict(zip(("train", "val"), open_datasets(options), strict=True))
     train, val = datasets.values()
@@ -74,6 +74,6 @@ def check(
             print(f"{split}: drawn pictures in {sheet / split}.png")
     both = pictures_in_both(train.records, val.records)
     if both:
-        print(f"! {len(both)} pictures are in train and val: {some(both)}")
+        print(f"! {len(both)} pictures are in train and val: {first_few(both)}")
     if problems:
         raise InputError("\n  ".join([f"{len(problems)} pictures cannot be read:", *problems[:20]]))

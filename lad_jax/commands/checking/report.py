@@ -1,4 +1,4 @@
-"""What is known about a data set, as text."""
+"""Facts about a data set as text."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from lad_jax.commands.checking.suspects import Suspect
 from lad_jax.data.options import DataOptions
 
 MANY = 0.05
-"""Share of objects from which on advice is given, and of padding."""
+"""Share of objects, or of padding, above which advice is given."""
 
 
 def format_counts(summaries: Mapping[str, Summary], class_names: Sequence[str]) -> str:
@@ -65,9 +65,9 @@ def format_anchors(fit: AnchorFit, strides: Sequence[int], sides: Sequence[float
     lines += [
         f"  smaller than the smallest anchor: {fit.smaller} ({fit.smaller / n:.0%})",
         f"  larger than the largest anchor: {fit.larger} ({fit.larger / n:.0%})",
-        f"  IoU below {min_iou:g} with any anchor: {fit.apart} ({fit.apart / n:.0%})",
+        f"  IoU below {min_iou:g} with any anchor: {fit.unmatched} ({fit.unmatched / n:.0%})",
     ]
-    if fit.apart > MANY * n or fit.smaller > n / 2:
+    if fit.unmatched > MANY * n or fit.smaller > n / 2:
         lines += [
             "! small objects: lower config.model.anchor_scale or config.model.first_level, or resize to more pixels"
         ]

@@ -13,16 +13,16 @@ from lad_jax.visualize import Image, draw_boxes, side_by_side, stack
 SIDE = 400
 """Longer side of a picture on the sheet [pixels]."""
 ROW = 4
-"""Pictures in a row."""
+"""Number of pictures in a row."""
 
 
 def choose_pictures(n: int, suspects: Sequence[Suspect], count: int) -> list[int]:
-    """Positions of pictures to look at: the first with a suspicious box of each kind, then some at even distances.
+    """Positions of pictures to draw: the first with a suspicious box of each kind, then some at even distances.
 
     Args:
       n: number of pictures.
-      suspects: boxes of them.
-      count: how many; fewer where there are not as many.
+      suspects: suspicious boxes in them.
+      count: number of positions; fewer where there are not as many pictures.
     """
     firsts = {suspect.reason: suspect.position for suspect in reversed(suspects)}
     chosen = list(dict.fromkeys(reversed(firsts.values())))[:count]
@@ -31,7 +31,7 @@ def choose_pictures(n: int, suspects: Sequence[Suspect], count: int) -> list[int
 
 
 def draw_sheet(dataset: DataSet, positions: Sequence[int]) -> Image:
-    """The pictures in rows, with boxes and class names, under their file names; crowd regions are not drawn."""
+    """Pictures in rows, with boxes and class names, under their file names; crowd regions are not drawn."""
     tiles = [_draw(dataset, position) for position in positions]
     names = [dataset.records[position].file_name for position in positions]
     rows = [slice(start, start + ROW) for start in range(0, len(tiles), ROW)]

@@ -1,4 +1,4 @@
-"""Numbers about a data set: how many, how large, and how that fits canvases and anchors. Pixels are not looked at."""
+"""Numbers and sizes of a data set's pictures and objects, beside those of canvases and anchors. No pixel is read."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from lad_jax.data.canvases import Canvas, assign, choose_canvases, padding_share
+from lad_jax.data.canvases import Canvas, choose_canvases, padding_share, smallest_canvas
 from lad_jax.data.options import DataOptions
 from lad_jax.data.records import MIN_SIDE, Record
 from lad_jax.data.transforms import resized_hw
@@ -21,50 +21,50 @@ class Spread(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """Of one split. Objects are those that are trained on: crowd regions and boxes that are left out are none."""
+    """Counts of one split. Objects are those that are trained on, without crowd regions and boxes that are left out."""
 
     pictures: int
     empty: int
-    """Pictures without objects."""
+    """Number of pictures without objects."""
     small: int
-    """Pictures with a side below 32 pixels: not trained on."""
+    """Number of pictures with a side below 32 pixels: not trained on."""
     per_class: Int[np.ndarray, " C"]
-    """Objects of each class."""
+    """Number of objects of each class."""
     crowds: int
     per_picture: Spread
-    """Objects."""
+    """Number of objects of a picture."""
     width: Spread
     height: Spread
-    """Of the pictures [pixels]."""
+    """Height of the pictures [pixels]."""
 
 
 class Canvases(NamedTuple):
-    """On what pictures are padded."""
+    """Canvases of pictures, and their padding."""
 
     sizes: tuple[Canvas, ...]
     pictures: tuple[int, ...]
-    """How many each holds."""
+    """Number of pictures on each canvas."""
     padding: tuple[float, ...]
-    """Share of padding in the pixels of each, 0…1."""
+    """Share of padding in the pixels of each canvas, 0…1."""
     all_padding: float
-    """The same of all pictures."""
+    """Share of padding in the pixels of all pictures' canvases, 0…1."""
 
 
 class AnchorFit(NamedTuple):
-    """How the sizes of objects fit those of anchors."""
+    """Numbers of objects by how their sizes fit those of anchors."""
 
     per_level: Int[np.ndarray, " L"]
-    """Objects by the level whose anchor fits them best."""
+    """Number of objects by the level whose anchor fits them best."""
     smaller: int
-    """Objects smaller than the smallest anchor, by area."""
+    """Number of objects smaller than the smallest anchor, by area."""
     larger: int
-    """Objects larger than the largest anchor, by area."""
-    apart: int
-    """Objects that overlap no anchor enough, even one right at their centre."""
+    """Number of objects larger than the largest anchor, by area."""
+    unmatched: int
+    """Number of objects that overlap no anchor enough, even one right at their centre."""
 
 
 def spread(values: Sequence[int]) -> Spread:
-    """Raises ValueError where there is no value."""
+    """Smallest, median and largest value; ValueError where there is none."""
     return Spread(float(min(values)), float(np.median(values)), float(max(values)))
 
 
@@ -108,10 +108,10 @@ def fit_canvases(sizes: Int[np.ndarray, "n 2"], options: DataOptions) -> Canvase
     """The canvases of pictures of these sizes, and their padding.
 
     Args:
-      sizes: from `resize_all`.
+      sizes: height and width of each picture, from `resize_all` [pixels].
     """
     canvases = choose_canvases(sizes, at_most=options.canvases, pad_multiple=options.pad_multiple)
-    chosen = assign(sizes, canvases)
+    chosen = smallest_canvas(sizes, canvases)
     groups = [sizes[chosen == number] for number in range(len(canvases))]
     return Canvases(
         sizes=canvases,
@@ -126,8 +126,8 @@ def fit_anchors(sizes: Float[np.ndarray, "N 2"], sides: Sequence[float], *, min_
 
     Args:
       sizes: width and height of objects [pixels].
-      sides: of the square anchors, level by level [pixels].
-      min_iou: what an anchor needs to be a candidate.
+      sides: sides of the square anchors, level by level [pixels].
+      min_iou: least IoU with an object that makes an anchor a candidate.
     """
     anchors = np.array(sides, np.float64)
     common = np.minimum(sizes[:, :1], anchors) * np.minimum(sizes[:, 1:], anchors)
@@ -137,7 +137,7 @@ def fit_anchors(sizes: Float[np.ndarray, "N 2"], sides: Sequence[float], *, min_
         per_level=np.bincount(iou.argmax(axis=1), minlength=len(anchors)),
         smaller=int((area < anchors.min() ** 2).sum()),
         larger=int((area > anchors.max() ** 2).sum()),
-        apart=int((iou.max(axis=1) < min_iou).sum()),
+        unmatched=int((iou.max(axis=1) < min_iou).sum()),
     )
 
 

@@ -1,4 +1,4 @@
-"""What may be wrong in annotations that are valid."""
+"""Suspicious boxes and pictures in annotations that are valid."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,21 +11,21 @@ from lad_jax.data.records import DataSet, Record
 from lad_jax.errors import InputError
 
 TINY = 4
-"""Sides shorter than this are suspicious [pixels, after the picture is resized]."""
+"""Length below which a side is suspicious [pixels, after the picture is resized]."""
 WHOLE = 0.95
-"""So is a box that covers more than this share of its picture."""
+"""Share of its picture above which a box is suspicious."""
 NEAR = 1.0
-"""Edges that are closer than this are taken for the same [pixels of the original picture]."""
+"""Distance below which two edges are taken for the same [pixels of the original picture]."""
 
 
 class Suspect(NamedTuple):
-    """A box to look at."""
+    """A suspicious box."""
 
     position: int
-    """Of the picture in the records."""
+    """Position of its picture in the records."""
     reason: str
     text: str
-    """Picture, class and box."""
+    """Description: picture, class and box."""
 
 
 def find_suspects(
@@ -34,7 +34,7 @@ def find_suspects(
     """Boxes that are often mistakes, by each reason.
 
     Args:
-      records: crowd regions in them are left aside.
+      records: facts about the pictures; crowd regions are ignored.
       sizes: height and width of each picture after it is resized [pixels].
       class_names: by label.
     """
@@ -74,7 +74,7 @@ def _identity(record: Record) -> tuple[object, ...]:
 
 
 def unreadable(dataset: DataSet, positions: Sequence[int]) -> list[str]:
-    """What is wrong with those of the pictures that cannot be read."""
+    """Messages about the pictures that cannot be read."""
 
     def problem(position: int) -> str | None:
         try:

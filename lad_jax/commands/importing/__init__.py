@@ -1,1 +1,1 @@
-"""Other formats of annotations, written as COCO JSON that the source "coco" reads."""
+"""Import of other formats of annotations, written as COCO JSON that the source "coco" reads."""

@@ -1,4 +1,4 @@
-"""Where in a folder the pictures and annotations of each split are.
+"""Layouts of folders: the pictures and annotations of each split.
 
 A folder is a data set of one split, or has splits, in either of two ways:
 
@@ -15,24 +15,24 @@ from typing import NamedTuple
 
 from lad_jax.commands.importing.options import ImportOptions
 from lad_jax.data.pictures import SUFFIXES
-from lad_jax.errors import InputError, some
+from lad_jax.errors import InputError, first_few
 
 _SPLITS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
 """Folder names of each split."""
 
 
-class Part(NamedTuple):
+class SplitFolders(NamedTuple):
     """The folders of one split."""
 
     pictures: Path
     annotations: Path
 
 
-def find_parts(folder: Path, pictures: Sequence[str], annotations: Sequence[str]) -> dict[str, Part]:
-    """The parts of a data set by split; the one part of a folder without splits has the name "".
+def find_splits(folder: Path, pictures: Sequence[str], annotations: Sequence[str]) -> dict[str, SplitFolders]:
+    """Folders of each split of a data set; one without splits has a single one, named "".
 
     Args:
-      folder: the whole data set.
+      folder: folder of the whole data set.
       pictures: names that a folder of pictures may have.
       annotations: names that a folder of annotations may have.
 
@@ -40,22 +40,22 @@ def find_parts(folder: Path, pictures: Sequence[str], annotations: Sequence[str]
       InputError: there are folders of splits, and pictures beside them that would be in none.
     """
 
-    def part_of(folder: Path) -> Part:
-        return Part(_child(folder, pictures), _child(folder, annotations))
+    def split_in(folder: Path) -> SplitFolders:
+        return SplitFolders(_child(folder, pictures), _child(folder, annotations))
 
-    whole, parts = part_of(folder), {}
+    whole, splits = split_in(folder), {}
     for split, names in _SPLITS.items():
         for name in names:
             if (folder / name).is_dir():
-                parts[split] = part_of(folder / name)
+                splits[split] = split_in(folder / name)
             elif (whole.pictures / name).is_dir():
-                parts[split] = Part(whole.pictures / name, whole.annotations / name)
-    if parts and (loose := list_files(whole.pictures, SUFFIXES)):
+                splits[split] = SplitFolders(whole.pictures / name, whole.annotations / name)
+    if splits and (loose := list_files(whole.pictures, SUFFIXES)):
         raise InputError(
-            f"{whole.pictures} has folders for splits ({', '.join(parts)}) and {len(loose)} pictures beside them, "
-            f"which would be in none: {some([file.name for file in loose])}. Sort them in, or move them away."
+            f"{whole.pictures} has folders for splits ({', '.join(splits)}) and {len(loose)} pictures beside them, "
+            f"which would be in none: {first_few([file.name for file in loose])}. Sort them in, or move them away."
         )
-    return parts or {"": whole}
+    return splits or {"": whole}
 
 
 def _child(folder: Path, names: Sequence[str]) -> Path:
@@ -74,7 +74,8 @@ def choose_splits(found: dict[str, list[Path]], options: ImportOptions) -> dict[
     """The splits that the options ask for.
 
     Args:
-      found: one file of each picture, by split; "" is that of a folder without splits.
+      found: one file of each picture, by split; "" is the split of a folder without splits.
+      options: the splits that are asked for, or the share to draw.
 
     Raises:
       InputError: a split that is not there, or a share to draw from a folder with splits, or none from one without.
@@ -88,12 +89,14 @@ def choose_splits(found: dict[str, list[Path]], options: ImportOptions) -> dict[
         )
     absent = [split for split in options.splits if split not in found]
     if absent:
-        raise InputError(f"{options.folder} has no split {some(absent)}, but {', '.join(found)}: correct --splits.")
+        raise InputError(
+            f"{options.folder} has no split {first_few(absent)}, but {', '.join(found)}: correct --splits."
+        )
     return {split: found[split] for split in options.splits or found}
 
 
 def _draw(files: list[Path], options: ImportOptions) -> dict[str, list[Path]]:
-    """Two splits, drawn by a hash of the file names: the same at any time and place."""
+    """Draw two splits by a hash of the file names: the same at any time and place."""
     if options.splits or not options.val_share:
         raise InputError(
             f"{options.folder} has no splits: give --val_share=0.2 to validate on a fifth of its pictures, or sort "

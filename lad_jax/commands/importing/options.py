@@ -1,4 +1,4 @@
-"""What the importers have in common on the command line."""
+"""Options that all importers have on the command line."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,20 +11,20 @@ from lad_jax.errors import InputError
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """What to import and where to."""
+    """Options of an import."""
 
     folder: Path
-    """Of the pictures and their annotations; `file_name` in the output is relative to it."""
+    """Folder of the pictures and their annotations; `file_name` in the output is relative to it."""
     output: Path
     """Folder that gets one file a split, `train.json`, `val.json`, …"""
     splits: tuple[str, ...] = ()
-    """Only these; empty: all that there are."""
+    """Splits to import; empty: all that there are."""
     val_share: float = 0.0
     """Share of the pictures that becomes the split `val` of a folder that has no splits, 0…1."""
     classes: str = ""
     """File of the class names; empty: as the format says."""
     on_bad_box: Literal["stop", "skip"] = "stop"
-    """What to do with a box that has no area within its picture."""
+    """Action where a box has no area within its picture."""
 
 
 def define_flags(default_classes: str) -> None:

@@ -7,41 +7,41 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 from xml.etree import ElementTree
 
-from lad_jax.commands.importing.layout import Part, choose_splits, find_parts, list_files
+from lad_jax.commands.importing.layout import SplitFolders, choose_splits, find_splits, list_files
 from lad_jax.commands.importing.options import ImportOptions
 from lad_jax.commands.importing.write import Example, Object, decoded_size, read_splits, refuse_existing, write_splits
 from lad_jax.data.class_names import read_class_names
 from lad_jax.data.pictures import SUFFIXES
-from lad_jax.errors import InputError, some
+from lad_jax.errors import InputError, first_few
 
 Coordinates = Literal["voc", "edges"]
-"""voc: pixels counted from 1, the last one included. edges: distances of the box's edges from the picture's upper left
-corner, as LabelImg and CVAT write them."""
+"""Meaning of a box's numbers. voc: pixels counted from 1, the last one included. edges: distances of the box's edges
+from the picture's upper left corner, as LabelImg and CVAT write them."""
 _LISTS = ("train", "val", "trainval", "test")
-"""Those of ImageSets/Main that are imported unless others are named: the rest lists pictures by class."""
+"""Lists of ImageSets/Main that are imported unless others are named: the rest lists pictures by class."""
 
 
 def import_voc(options: ImportOptions, *, coordinates: Coordinates, keep_difficult: bool) -> None:
     """Write COCO JSON of a folder in VOC's layout, or with the XML files beside the pictures.
 
     Splits are the lists `ImageSets/Main/NAME.txt` or else folders (see `layout`). An object that is marked difficult
-    becomes a crowd region: it is not trained on, and counts neither for nor against a detector, as in VOC's own
-    evaluation.
+    becomes a crowd region: it is not trained on, and counts neither for nor against a detector, as in VOC's evaluation.
 
     Args:
-      options: its `classes` by default are all names in the splits that are imported, in alphabetical order.
-      coordinates: what the numbers in the files mean.
-      keep_difficult: take difficult objects as any others.
+      options: the folder and what to import; by default the classes are all names in the splits that are imported, in
+        alphabetical order.
+      coordinates: meaning of the numbers in the files.
+      keep_difficult: whether difficult objects are imported as any others.
 
     Raises:
-      InputError: whatever is wrong with the folder or its files; nothing is written then.
+      InputError: a fault of the folder or its files; nothing is written then.
     """
-    splits, parts = _find(options)
+    splits, folders = _find_files(options)
     refuse_existing(options.output, splits)
     names = read_class_names(Path(options.classes)) if options.classes else ()
     reading = {}
     for split, files in splits.items():
-        pictures = _by_name(list_files(parts[split].pictures, SUFFIXES))
+        pictures = _by_name(list_files(folders[split].pictures, SUFFIXES))
         read = partial(_read, pictures=pictures, coordinates=coordinates, keep_difficult=keep_difficult)
         reading[split] = (read, files)
     examples = read_splits(reading)
@@ -50,29 +50,29 @@ def import_voc(options: ImportOptions, *, coordinates: Coordinates, keep_difficu
     write_splits(examples, names, options)
 
 
-def _find(options: ImportOptions) -> tuple[dict[str, list[Path]], dict[str, Part]]:
-    """The XML files of each split, and its folders."""
+def _find_files(options: ImportOptions) -> tuple[dict[str, list[Path]], dict[str, SplitFolders]]:
+    """XML files and folders of each split."""
     folder = options.folder
-    parts = find_parts(folder, ("JPEGImages", "images", "Images"), ("Annotations", "annotations"))
-    found = {split: list_files(part.annotations, (".xml",)) for split, part in parts.items()}
+    folders = find_splits(folder, ("JPEGImages", "images", "Images"), ("Annotations", "annotations"))
+    found = {split: list_files(of.annotations, (".xml",)) for split, of in folders.items()}
     if not any(found.values()):
-        raise InputError(f"no XML file in {some([part.annotations for part in parts.values()])}: is {folder} VOC's?")
+        raise InputError(f"no XML file in {first_few([of.annotations for of in folders.values()])}: is {folder} VOC's?")
     lists = folder / "ImageSets" / "Main"
     chosen = [name for name in options.splits or _LISTS if (lists / f"{name}.txt").is_file()]
-    if chosen and "" in parts:
+    if chosen and "" in folders:
         known = {file.stem: file for file in found[""]}
         found = {name: _listed(lists / f"{name}.txt", known) for name in chosen}
-        parts = dict.fromkeys(chosen, parts[""])
+        folders = dict.fromkeys(chosen, folders[""])
     splits = choose_splits({split: files for split, files in found.items() if files}, options)
-    return splits, {split: parts[split if split in parts else ""] for split in splits}
+    return splits, {split: folders[split if split in folders else ""] for split in splits}
 
 
 def _listed(path: Path, known: dict[str, Path]) -> list[Path]:
-    """The XML files that a list names, a stem a line: only files of the folder can be named."""
+    """XML files that a list names, a stem a line: only files of the folder can be named."""
     stems = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     absent = [stem for stem in stems if stem not in known]
     if absent:
-        raise InputError(f"{path}: without an annotation file: {some(absent)}. Or choose other lists by --splits.")
+        raise InputError(f"{path}: without an annotation file: {first_few(absent)}. Or choose other lists by --splits.")
     return [known[stem] for stem in dict.fromkeys(stems)]
 
 
@@ -88,7 +88,7 @@ def _by_name(files: Sequence[Path]) -> dict[str, list[Path]]:
 def _read(path: Path, *, pictures: dict[str, list[Path]], coordinates: Coordinates, keep_difficult: bool) -> Example:
     """The picture of an XML file with its objects."""
     root = _parse(path)
-    # The file's own name counts first: `filename` is often that from before pictures were renamed.
+    # The file's name counts first: `filename` is often the one from before pictures were renamed.
     named = (root.findtext("filename") or "").strip()
     found = pictures.get(path.stem, [])
     found = found if len(found) == 1 else pictures.get(named, [])
@@ -107,7 +107,7 @@ def _read(path: Path, *, pictures: dict[str, list[Path]], coordinates: Coordinat
 
 
 class _WithoutDtd(ElementTree.TreeBuilder):
-    """Builds no tree of a file that declares entities: these can grow without bounds."""
+    """A builder that refuses a file that declares entities: these can grow without bounds."""
 
     def doctype(self, name: str, pubid: str | None, system: str | None) -> NoReturn:
         raise ValueError("it has a DOCTYPE, which annotations do not need: remove it")
@@ -126,7 +126,7 @@ def _parse(path: Path) -> Any:
 
 
 def _check_size(path: Path, root: Any, picture: Path, width: int, height: int) -> None:
-    """The recorded size, where there is one (some tools write 0), must be the decoded one."""
+    """Check that the recorded size, where there is one (some tools write 0), is the decoded one."""
     noted = tuple(_number(path, root, f"size/{side}", "0") for side in ("width", "height"))
     if 0 in noted or noted == (width, height):
         return

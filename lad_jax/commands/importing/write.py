@@ -1,4 +1,4 @@
-"""Annotated pictures of any format, checked and written in COCO's."""
+"""Checking annotated pictures of any format, and writing them in COCO's."""
 
 import json
 import logging
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from lad_jax.commands.importing.options import ImportOptions
 from lad_jax.data.pictures import read_picture
-from lad_jax.errors import InputError, some
+from lad_jax.errors import InputError, first_few
 
 _log = logging.getLogger(__name__)
 
@@ -20,11 +20,11 @@ class Object(NamedTuple):
     where: str
     """File and line or number of the object, for messages."""
     name: str
-    """Its class."""
+    """Name of its class."""
     box: tuple[float, float, float, float]
-    """`x1 y1 x2 y2` [pixels], x and y counted from the upper left corner of the picture."""
+    """Box `x1 y1 x2 y2` [pixels], x and y counted from the upper left corner of the picture."""
     crowd: bool = False
-    """True: neither trained on nor counted for or against a detector."""
+    """True for a region that is neither trained on nor counted for or against a detector."""
 
 
 class Example(NamedTuple):
@@ -32,15 +32,15 @@ class Example(NamedTuple):
 
     picture: Path
     annotation: Path | None
-    """Its file, if it has one."""
+    """File of its objects, if it has one."""
     width: int
     height: int
-    """[pixels], as decoded."""
+    """Height as decoded [pixels]."""
     objects: list[Object]
 
 
 def decoded_size(path: Path) -> tuple[int, int]:
-    """Width and height as decoded: the loader turns pictures as their EXIF orientation says.
+    """Width and height of a picture as decoded: the loader turns pictures as their EXIF orientation says.
 
     Raises:
       InputError: the picture cannot be decoded; names it.
@@ -50,10 +50,10 @@ def decoded_size(path: Path) -> tuple[int, int]:
 
 
 def read_splits(splits: Mapping[str, tuple[Callable[[Path], Example], Sequence[Path]]]) -> dict[str, list[Example]]:
-    """The examples of each split: what its function makes of each of its files.
+    """Examples of each split, read by its function from each of its files.
 
     Raises:
-      InputError: what was wrong with the first few files; all were tried.
+      InputError: the faults of the first few files; all were tried.
     """
     examples, problems = {}, []
     for split, (read, files) in splits.items():
@@ -65,7 +65,7 @@ def read_splits(splits: Mapping[str, tuple[Callable[[Path], Example], Sequence[P
 
 
 def _read_all(read: Callable[[Path], Example], files: Sequence[Path]) -> tuple[list[Example], list[str]]:
-    """`read` every file; and what was wrong with those that raised InputError."""
+    """Examples read from files, and the messages about those that raised InputError."""
 
     def attempt(file: Path) -> Example | str:
         try:
@@ -88,7 +88,7 @@ def stop_if(problems: Sequence[str]) -> None:
 
 
 def refuse_existing(output: Path, splits: Iterable[str]) -> None:
-    """Raises InputError if a file that is to be written is there: nothing is overwritten."""
+    """Check that no file that is to be written is there, since nothing is overwritten; else raise InputError."""
     for split in splits:
         if (output / f"{split}.json").exists():
             raise InputError(f"{output / split}.json exists: remove it, or choose another folder by --output.")
@@ -128,7 +128,7 @@ def _contested(splits: Mapping[str, Sequence[Example]]) -> list[str]:
     for example in (example for examples in splits.values() for example in examples):
         claims.setdefault(example.picture, set()).add(str(example.annotation))
     return [
-        f"{picture} has {len(files)} annotation files, {some(sorted(files))}: remove all but one."
+        f"{picture} has {len(files)} annotation files, {first_few(sorted(files))}: remove all but one."
         for picture, files in claims.items()
         if len(files) > 1
     ]
@@ -137,7 +137,7 @@ def _contested(splits: Mapping[str, Sequence[Example]]) -> list[str]:
 def make_content(
     examples: Sequence[Example], names: Sequence[str], options: ImportOptions
 ) -> tuple[dict[str, Any], list[str]]:
-    """One split in COCO format, ids counted from 1 in the order of the pictures' paths; and what is wrong with it.
+    """One split in COCO format, ids counted from 1 in the order of the pictures' paths; and its problems.
 
     Boxes are clipped to their pictures, and values rounded to a hundredth of a pixel.
     """
@@ -150,7 +150,7 @@ def make_content(
         images.append({"id": len(images) + 1, "file_name": file, "width": example.width, "height": example.height})
         for obj in example.objects:
             if obj.name not in number:
-                problems.append(f"{obj.where}: class {obj.name!r} is none of {some(names)}.")
+                problems.append(f"{obj.where}: class {obj.name!r} is none of {first_few(names)}.")
                 continue
             x1, y1, x2, y2 = box = _clip(obj.box, example.width, example.height)
             if x2 <= x1 or y2 <= y1:

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from lad_jax.commands.importing.layout import Part, choose_splits, find_parts, list_files
+from lad_jax.commands.importing.layout import SplitFolders, choose_splits, find_splits, list_files
 from lad_jax.commands.importing.options import ImportOptions
 from lad_jax.commands.importing.write import Example, Object, decoded_size, read_splits, refuse_existing, write_splits
 from lad_jax.data.class_names import read_class_names
 from lad_jax.data.pictures import SUFFIXES
-from lad_jax.errors import InputError, some
+from lad_jax.errors import InputError, first_few
 
 CLASS_FILES = ("data.yaml", "dataset.yaml", "classes.txt", "labels/classes.txt", "obj.names")
-"""Where the class names stand, if `--classes` does not say."""
+"""Files that may have the class names, where `--classes` gives none."""
 
 
 def import_yolo(options: ImportOptions) -> None:
@@ -24,22 +24,24 @@ def import_yolo(options: ImportOptions) -> None:
     objects.
 
     Args:
-      options: its `classes` by default are those of one of `CLASS_FILES` in the folder.
+      options: the folder and what to import; by default the classes are those of one of `CLASS_FILES` in the folder.
 
     Raises:
-      InputError: whatever is wrong with the folder or its files; nothing is written then.
+      InputError: a fault of the folder or its files; nothing is written then.
     """
     names = read_class_names(_class_file(options))
-    parts = find_parts(options.folder, ("images", "Images"), ("labels", "Labels"))
-    found = {split: list_files(part.pictures, SUFFIXES) for split, part in parts.items()}
+    folders = find_splits(options.folder, ("images", "Images"), ("labels", "Labels"))
+    found = {split: list_files(of.pictures, SUFFIXES) for split, of in folders.items()}
     if not any(found.values()):
-        raise InputError(f"no picture ({', '.join(SUFFIXES)}) in {some([part.pictures for part in parts.values()])}.")
+        raise InputError(
+            f"no picture ({', '.join(SUFFIXES)}) in {first_few([of.pictures for of in folders.values()])}."
+        )
     chosen = choose_splits({split: pictures for split, pictures in found.items() if pictures}, options)
     refuse_existing(options.output, chosen)
     reading = {}
     for split, pictures in chosen.items():
-        source = split if split in parts else ""
-        reading[split] = (partial(_read, labels=_labels(parts[source], found[source]), names=names), pictures)
+        source = split if split in folders else ""
+        reading[split] = (partial(_read, labels=_labels(folders[source], found[source]), names=names), pictures)
     write_splits(read_splits(reading), names, options)
 
 
@@ -52,19 +54,20 @@ def _class_file(options: ImportOptions) -> Path:
     raise InputError(f"no class names in {options.folder} ({', '.join(CLASS_FILES)}): give their file by --classes.")
 
 
-def _labels(part: Part, pictures: Sequence[Path]) -> dict[str, Path]:
-    """The text files of a split by the name, without suffix, that they share with their picture."""
+def _labels(folders: SplitFolders, pictures: Sequence[Path]) -> dict[str, Path]:
+    """Text files of a split by the name, without suffix, that they share with their picture."""
     twice = [stem for stem, count in Counter(picture.stem for picture in pictures).items() if count > 1]
     if twice:
         raise InputError(
-            f"{part.pictures}: pictures whose names differ in the suffix alone: {some(twice)}. Rename them."
+            f"{folders.pictures}: pictures whose names differ in the suffix alone: {first_few(twice)}. Rename them."
         )
-    labels = {path.stem: path for path in list_files(part.annotations, (".txt",)) if path.name != "classes.txt"}
+    labels = {path.stem: path for path in list_files(folders.annotations, (".txt",)) if path.name != "classes.txt"}
     alone = sorted(labels.keys() - {picture.stem for picture in pictures})
     if alone:
         files = [f"{stem}.txt" for stem in alone]
         raise InputError(
-            f"{part.annotations}: without a picture in {part.pictures}: {some(files)}. Add them or remove these."
+            f"{folders.annotations}: without a picture in {folders.pictures}: {first_few(files)}. Add them or remove "
+            "these."
         )
     return labels
 
