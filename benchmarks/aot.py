@@ -30,6 +30,7 @@ from absl import app, flags
 from jax.experimental import topologies
 from jax.sharding import Mesh
 
+from benchmarks._hlo import collectives
 from lad_jax import RunOptions, from_config
 from lad_jax.mesh import DATA, replicated, sharded
 from lad_jax.models import ModelOptions
@@ -180,25 +181,6 @@ def measure(case: Case) -> dict[str, Any]:
     }
 
 
-KINDS = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute", "collective-broadcast")
-# Of an asynchronous pair only the end has the plain type of the result.
-_COLLECTIVE = re.compile(rf"^\s*(?:ROOT )?%\S+ = (.*?) ({'|'.join(KINDS)})(?:-done)?\(", re.MULTILINE)
-_ARRAY = re.compile(r"\b(pred|[a-z]+(\d+)\w*)\[([\d,]*)\]")
-
-
-def collectives(hlo: str) -> dict[str, dict[str, int]]:
-    """Number of collectives of each kind in a compiled program, and the bytes of their results on one device."""
-    found: dict[str, dict[str, int]] = {}
-    for of_type, kind in _COLLECTIVE.findall(hlo):
-        row = found.setdefault(kind, {"count": 0, "bytes": 0})
-        row["count"] += 1
-        row["bytes"] += sum(
-            math.prod(int(n) for n in shape.split(",") if n) * int(bits or 8) // 8
-            for _, bits, shape in _ARRAY.findall(of_type)
-        )
-    return found
-
-
 def needed(figures: dict[str, Any]) -> float:
     """Memory of a program [GiB]."""
     return sum(figures["memory_gib"].values())
@@ -255,8 +237,7 @@ def main(_: list[str]) -> None:
     for config, topology, remat in itertools.product(FLAGS.configs, FLAGS.topologies, FLAGS.remat):
         sizes = {name: FLAGS[name].value for name in ("height", "width", "objects", "classes", "dtype")}
         of = partial(Case, config, topology, remat, **sizes)
-        chip = of(0).chip
-        trials = [int(n) for n in FLAGS.pictures]
+        chip, trials = of(0).chip, [int(n) for n in FLAGS.pictures]
         if not trials:
             trials = [largest(lambda n, of=of: figures_of(of(n)), START[chip], HBM[chip])]
         for n in trials:

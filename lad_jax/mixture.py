@@ -17,8 +17,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from lad_jax.rounding import ceil_div
-
 TOLERANCE = 1e-3
 MAX_ITERATIONS = 100
 VARIANCE_FLOOR = 1e-6
@@ -143,9 +141,8 @@ def _in_rows(
     n_rows = n // ROW + n_cells
     cell, values = jax.lax.sort((cell, values), num_keys=1)
     count = jax.ops.segment_sum(jnp.ones_like(cell), cell, n_cells)
-    n_rows_of = ceil_div(count, ROW)
-    end = jnp.cumsum(n_rows_of)
-    place = ROW * (end - n_rows_of) - (jnp.cumsum(count) - count)  # of a cell's first value, less its index
+    end = jnp.cumsum(-(-count // ROW))
+    place = ROW * (end - -(-count // ROW)) - (jnp.cumsum(count) - count)  # of a cell's first value, less its index
     place = jnp.where(cell < n_cells, place[jnp.minimum(cell, n_cells - 1)] + jnp.arange(n), n_rows * ROW)
     rows = jnp.zeros(n_rows * ROW, values.dtype).at[place].set(values, mode="drop")
     mask = jnp.zeros(n_rows * ROW, bool).at[place].set(True, mode="drop")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import aot
+from benchmarks._hlo import collectives
 from benchmarks._measure import Times, ratio
 from benchmarks._parts import OTHER, part_of
 from benchmarks._profile import Event, parse, shares
@@ -146,7 +147,7 @@ def test_collectives_in_the_text_of_a_tpu():
   ROOT %all-reduce.3 = pred[]{:T(512)} all-reduce(%d), to_apply=%or
   %get-tuple-element.4 = bf16[]{:T(256)} get-tuple-element(%all-reduce.1), index=0
 """
-    assert aot.collectives(text) == {
+    assert collectives(text) == {
         "all-reduce": {"count": 2, "bytes": 2 + 2 * 9 * 128 + 1},
         "all-gather": {"count": 1, "bytes": 64},
     }

@@ -48,5 +48,6 @@ def test_every_room_is_known() -> None:
 
 def test_files_stay_small() -> None:
     root = PACKAGE.parent
-    files = [p for folder in ("lad_jax", "tests", "benchmarks", "configs") for p in (root / folder).rglob("*.py")]
-    assert {str(p): n for p in files if (n := len(p.read_text().splitlines())) > 350} == {}
+    most = {"lad_jax": 260, "configs": 260, "benchmarks": 260, "scripts": 260, "tests": 350}
+    lines = {p: len(p.read_text().splitlines()) for folder in most for p in (root / folder).rglob("*.py")}
+    assert {str(p): n for p, n in lines.items() if n > most[p.relative_to(root).parts[0]]} == {}

@@ -11,19 +11,17 @@ that run ends early. Options after `--` are added to every command as they are, 
 `--config.teacher.path`, for a teacher that was trained elsewhere, is for the config alone.
 """
 
-import json
-import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
 
 from absl import flags
 from ml_collections import config_flags
 
+from lad_jax.commands.stages import Stage, State, evaluated_by, evaluation_stage, training_state
 from lad_jax.config import from_config
 from lad_jax.errors import InputError
 from lad_jax.options import RunOptions, run_name
@@ -36,32 +34,11 @@ TEACHER_PATH = "--config.teacher.path"
 POLL_S = 10.0
 """Time between two checks whether another run has ended [seconds]."""
 
-State = Literal["done", "to be resumed", "to be run", "needs data.test.annotations"]
-
 
 def define_flags() -> None:
     """Define the flags of this command."""
     flags.DEFINE_string("workdirs", "runs", "Folder of the runs.")
     flags.DEFINE_bool("run", False, "Run what is not done yet; otherwise the commands are only printed.")
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A command, and how far it is."""
-
-    arguments: tuple[str, ...]
-    """Arguments of Python."""
-    state: State
-    note: Path | None
-    """File that `run` writes once the command is done, see `_noted`; None where the run's files show it."""
-    workdir: Path | None = None
-    """Folder of a training; None for an evaluation, which other runs do not hinder."""
-    epochs: int = 0
-    """Number of epochs of a training."""
-
-    @property
-    def command(self) -> str:
-        return shlex.join(("python", *self.arguments))
 
 
 @dataclass(frozen=True)
@@ -96,37 +73,6 @@ def make_stages(config: str, workdirs: Path, extra: Sequence[str] = ()) -> list[
     return [*trainings, *_evaluations(chain[-1], common)]
 
 
-def training_state(workdir: Path, epochs: int) -> State:
-    """State of the run of `epochs` epochs in `workdir`, by its files.
-
-    A run ends with an evaluation after its last epoch, and with the checkpoint of that step. Converted weights are a
-    checkpoint without an optimizer: they are used as they are.
-
-    Raises:
-      InputError: the run there is one of another number of epochs, such as a trial.
-    """
-    steps = [int(folder.name) for folder in (workdir / "checkpoints").glob("*") if folder.name.isdigit()]
-    if not steps:
-        return "to be run"
-    if not (workdir / "checkpoints" / str(max(steps)) / "optimizer").is_dir():
-        return "done"
-    config, metrics = workdir / "config.json", workdir / "metrics.jsonl"
-    if not (config.exists() and metrics.exists()):  # the checkpoints alone were copied here
-        return "to be resumed"
-    try:
-        there = json.loads(config.read_text())["train"]["epochs"]
-    except json.JSONDecodeError:  # a kill has cut it off; a resumed run writes it again
-        return "to be resumed"
-    if there != epochs:
-        raise InputError(
-            f"{workdir} holds a run of {there} epoch(s), where one of {epochs} is asked for: move it away, or give "
-            "another --workdirs."
-        )
-    last = [line for line in _lines(metrics) if line["step"] == max(steps)]
-    evaluated = any("evaluation" in line for line in last)
-    return "done" if evaluated and any(line.get("epoch") == epochs for line in last) else "to be resumed"
-
-
 def show(stages: Sequence[Stage]) -> None:
     """Print the commands of stages, as a shell takes them."""
     for stage in stages:
@@ -145,7 +91,7 @@ def run(stages: Sequence[Stage]) -> None:
             status = subprocess.run([sys.executable, *stage.arguments]).returncode
             if status == 0:
                 if stage.note:
-                    stage.note.write_text(_noted(stage.command, stage.note.parent))
+                    stage.note.write_text(evaluated_by(stage.command, stage.note.parent))
                 break
             if not _other_run(stage):  # one that started at the same moment may have been faster
                 raise InputError(
@@ -253,33 +199,11 @@ def _evaluations(training: _Training, extra: tuple[str, ...]) -> Iterator[Stage]
     """Evaluations of a training: on val, and on test-dev where the config has that."""
     options, workdir = training.options, training.workdir
     program, trained = (*training.program, "--mode=eval"), training.state == "done"
-    yield _evaluation((*program, *extra), workdir / "evaluated.txt", trained)
+    yield evaluation_stage((*program, *extra), workdir / "evaluated.txt", trained)
     annotations = options.data.test.annotations
     if options.data.source == "coco" and annotations and options.evaluation.split == "val":
         arguments = (*program, "--config.evaluation.split=test-dev", *extra)
         if Path(annotations).exists():
-            yield _evaluation(arguments, workdir / "evaluated_test-dev.txt", trained)
+            yield evaluation_stage(arguments, workdir / "evaluated_test-dev.txt", trained)
         else:
             yield Stage(arguments, "needs data.test.annotations", note=None)
-
-
-def _evaluation(arguments: tuple[str, ...], note: Path, trained: bool) -> Stage:
-    """The evaluation of a run: done if the run is, and this very command was run with this very checkpoint."""
-    stage = Stage(arguments, "to be run", note)
-    done = trained and note.exists() and note.read_text() == _noted(stage.command, note.parent)
-    return Stage(arguments, "done", note) if done else stage
-
-
-def _noted(command: str, workdir: Path) -> str:
-    """Identity of an evaluation: its command, and step and time [s] of the checkpoint that it takes."""
-    folder = checkpoint.find(workdir)
-    return f"{command}\ncheckpoint {folder.name} of {int(folder.stat().st_mtime)}\n"
-
-
-def _lines(file: Path) -> Iterator[dict[str, Any]]:
-    """Objects of a file of JSON lines, up to a line that a kill has cut off."""
-    for line in file.read_text().splitlines():
-        try:
-            yield json.loads(line)
-        except json.JSONDecodeError:
-            return

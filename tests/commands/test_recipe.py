@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lad_jax.commands import recipe
+from lad_jax.commands import recipe, stages
 from lad_jax.errors import InputError
 from lad_jax.run import lock, saving
 from lad_jax.run.meta import Meta
@@ -97,17 +97,17 @@ def test_a_run_that_was_cut_off(copy: Path) -> None:
     newest.with_name("1").rename(newest)
     config = (workdir / "config.json").read_text()
     (workdir / "config.json").write_text(config[:100])
-    assert recipe.training_state(workdir, 1) == "to be resumed"
+    assert stages.training_state(workdir, 1) == "to be resumed"
     (workdir / "config.json").write_text(config)
-    assert recipe.training_state(workdir, 1) == "done"
+    assert stages.training_state(workdir, 1) == "done"
     *lines, last = (workdir / "metrics.jsonl").read_text().splitlines()
     assert "evaluation" in last
     (workdir / "metrics.jsonl").write_text("\n".join([*lines, last[:20]]))
-    assert recipe.training_state(workdir, 1) == "to be resumed"
+    assert stages.training_state(workdir, 1) == "to be resumed"
     (workdir / "metrics.jsonl").unlink()
-    assert recipe.training_state(workdir, 1) == "to be resumed"
+    assert stages.training_state(workdir, 1) == "to be resumed"
     shutil.rmtree(newest)
-    assert recipe.training_state(workdir, 1) == "to be run"
+    assert stages.training_state(workdir, 1) == "to be run"
 
 
 def test_a_cohort_is_resumed_without_what_it_started_from(copy: Path) -> None:
@@ -189,7 +189,7 @@ def test_test_dev_is_evaluated_where_it_is_there(tmp_path: Path) -> None:
 def test_converted_weights_are_done(tmp_path: Path) -> None:
     meta = Meta({}, ("cat",), (1,), "", {})
     saving.save_weights(tmp_path, {"student": {"params": {"w": np.zeros(1)}}}, meta)
-    assert recipe.training_state(tmp_path, 12) == "done"
+    assert stages.training_state(tmp_path, 12) == "done"
 
 
 def test_a_long_chain(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,8 +248,8 @@ def test_an_argument_that_the_config_refuses(
 
 
 def test_the_first_failure_ends_it(tmp_path: Path) -> None:
-    failing = recipe.Stage(("-c", "raise SystemExit(3)"), "to be run", tmp_path / "note")
-    after = recipe.Stage(("-c", f"open('{tmp_path / 'ran'}', 'w')"), "to be run", None)
+    failing = stages.Stage(("-c", "raise SystemExit(3)"), "to be run", tmp_path / "note")
+    after = stages.Stage(("-c", f"open('{tmp_path / 'ran'}', 'w')"), "to be run", None)
     with pytest.raises(InputError, match=r"exit status 3 of\n  python -c 'raise SystemExit\(3\)'\n.*call this program"):
         recipe.run([failing, after])
     assert list(tmp_path.iterdir()) == []
@@ -274,7 +274,7 @@ def test_a_teacher_that_another_recipe_trains_is_waited_for(
     thread = threading.Thread(target=other_run)
     thread.start()
     assert holds.wait(20)
-    recipe.run([recipe.Stage(("-c", f"open('{ran}', 'w')"), "to be run", None, workdir, 1)])
+    recipe.run([stages.Stage(("-c", f"open('{ran}', 'w')"), "to be run", None, workdir, 1)])
     thread.join()
     said = capsys.readouterr().out
     assert said.startswith(f"waiting for another run to end in {workdir}: process {os.getpid()} on")
@@ -297,5 +297,5 @@ def test_of_two_recipes_that_start_at_the_same_moment_one_waits(
     monkeypatch.setattr(recipe, "POLL_S", 0.0)
     monkeypatch.setattr(lock, "living_holder", living_holder)
     refused = ("-c", f"open('{tmp_path / 'started'}', 'x'); raise SystemExit(2)")
-    recipe.run([recipe.Stage(refused, "to be run", None, tmp_path, 1)])
+    recipe.run([stages.Stage(refused, "to be run", None, tmp_path, 1)])
     assert "waiting for another run to end" in capsys.readouterr().out and not list(answers)

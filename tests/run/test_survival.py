@@ -45,7 +45,9 @@ def cut_off(folder: Path) -> None:
 def state_of(step: int, size: int = 16) -> TrainState:
     """Something small with the fields of a state, another for each step."""
     w = jax.random.normal(jax.random.key(step), (size,))
-    return TrainState(jnp.asarray(step), {"student": {"params": {"w": w}}}, {"momentum": 2 * w}, {}, jnp.zeros(2, jnp.uint32))
+    return TrainState(
+        jnp.asarray(step), {"student": {"params": {"w": w}}}, {"momentum": 2 * w}, {}, jnp.zeros(2, jnp.uint32)
+    )
 
 
 def deeds(workdir: Path) -> list:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks.aot import collectives
+from benchmarks._hlo import collectives
 from lad_jax.distill import METHODS, SwitchOptions, assign_batch
 from lad_jax.evaluation.detector import make_detector
 from lad_jax.evaluation.postprocess import PostprocessOptions
