@@ -1,4 +1,4 @@
-"""What passes between the methods of a training step."""
+"""Nouns of a training step: what its methods pass to each other, and its report."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -14,39 +14,46 @@ ByNetwork = Mapping[Network, Predictions]
 
 
 class StepOutput(NamedTuple):
-    """What a step reports besides the new state."""
+    """Report of a step, besides the new state."""
 
     scalars: Scalars
+    """Figures for the log, by name."""
     applied: Bool[Array, ""]
     """False where something was not finite: the state is then the one before, but for its step."""
     finite: Finite
+    """Flags that name the cause where `applied` is False."""
     broken: Bool[Array, " B"]
     """Images for which a network gave a cost that is not finite."""
     position: Int[Array, " B"]
+    """Positions of the pictures in the data set."""
     valid: Bool[Array, " B"]
+    """False for rows without a picture that could be read."""
 
 
 class Targets(NamedTuple):
-    """What the losses of a batch are measured against: constants, found from its predictions as a whole."""
+    """Constants that the losses of a batch are measured against, found from its predictions as a whole."""
 
     assigned: Assigned
+    """One assignment for all trained networks."""
     divisors: dict[Network, PerImage]
-    """What each trained network's loss terms are divided by."""
+    """Divisors of the loss terms of each trained network, image by image."""
 
 
 class Moment(NamedTuple):
-    """Where in the training a step is."""
+    """Place of a step in the training."""
 
     key: Array
-    """What the networks draw from in training (drop path)."""
+    """Random key that the networks draw from in training (drop path)."""
     progress: Float[Array, ""]
     """Share of the training that is over, 0…1."""
 
 
 class Measured(NamedTuple):
-    """What a loss is made of."""
+    """Parts of a loss."""
 
     scalars: Scalars
     """The loss and its terms, by name."""
     finite: ByImage
+    """Flags of the images whose terms are finite, by name of the term."""
     targets: Targets
+    """Assignment and divisors that the loss was computed with."""

@@ -30,7 +30,7 @@ StepFunction = Callable[[TrainState, Mapping[Network, Variables], Batch], tuple[
 
 @dataclass(frozen=True)
 class TrainStep:
-    """What stays the same from step to step, and a method for each thing that a step does.
+    """Training step of a method: what stays the same from step to step, and a method for each thing that a step does.
 
     `step` is the whole; `jitted` is what runs compile. Each device applies the networks to its own pictures and assigns
     them alone. Losses, their divisors and a switch over the batch are written for the whole batch, wherever it lies.
@@ -43,14 +43,14 @@ class TrainStep:
     assigner: Assigner
     switch: SwitchOptions
     losses: Mapping[Network, Mapping[str, Loss]]
-    """Of each trained network, by kind."""
+    """Losses of each trained network, by kind."""
     optimizer: optax.GradientTransformation
     schedule: optax.Schedule
     mesh: Mesh
     total_steps: int
     """Steps of the whole training."""
     ema_decay: float = 0.0
-    """Of the moving average of the weights; 0: none."""
+    """Decay of the moving average of the weights; 0: none."""
     normaliser_pictures: int = 0
     """See `LossOptions`."""
     accumulate: int = 1
@@ -97,7 +97,7 @@ class TrainStep:
         return {name: self.predict(name, variables[name], batch, key) for name in self.method.trained}
 
     def scene(self, batch: Batch, progress: Float[Array, ""]) -> Scene:
-        """What assigner and losses see of each picture; one that could not be read has no size, and so no weight."""
+        """Scenes of a batch for assigner and losses; a picture that could not be read has no size, so no weight."""
         geometry = self.models["student"].options
         canvas = make_priors(batch.pictures.canvas, geometry.strides, geometry.anchor_scale)
         image_hw = jnp.where(batch.valid[:, None], batch.pictures.image_hw, 0)
@@ -184,7 +184,7 @@ class TrainStep:
         scalars: Scalars,
         applied: Bool[Array, ""],
     ) -> StepOutput:
-        """What the log shows of a step; `scalars`: those that are neither of the losses nor of the assignment."""
+        """Report of a step; `scalars` has the figures that are neither of the losses nor of the assignment."""
         assigned = measured.targets.assigned
         figures = assignment_figures(assigned, self.scene(batch, moment.progress), self.method.costs_from)
         finite = Finite(measured.finite, parts_finite(gradients))
