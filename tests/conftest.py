@@ -44,6 +44,11 @@ for library, name in MIXED_DTYPES:
 install_import_hook("lad_jax", "beartype.beartype")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that are long by themselves first; all others stay in their order, which keeps fixtures together."""
+    items.sort(key=lambda item: item.get_closest_marker("first") is None)
+
+
 def _absent(reason: str) -> NoReturn:
     """Skip the test; where CI runs, everything has to be there."""
     if os.environ.get("CI") == "true":

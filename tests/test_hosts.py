@@ -24,6 +24,7 @@ from lad_jax.run.logging import RunLog
 from lad_jax.run.train import train
 from tests.run.tiny import TINY, tiny
 
+pytestmark = pytest.mark.first
 ROOT = Path(__file__).parents[1]
 # 13 and 5 pictures: neither the batches nor the processes divide them.
 SMALL = {

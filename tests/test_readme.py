@@ -71,6 +71,7 @@ def test_make_targets_exist() -> None:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
+@pytest.mark.first
 def test_commands_run(tmp_path: Path) -> None:
     write_voc(tmp_path / "data/cells", tmp_path / "data/cells", make_content("train", 15))
     for split in ("train", "val"):

@@ -18,6 +18,7 @@ from lad_jax.errors import InputError
 from lad_jax.run import lock, saving
 from lad_jax.run.meta import Meta
 
+pytestmark = pytest.mark.first
 ROOT = Path(__file__).parents[2]
 ROW = "configs/narrow.py:lad_r18_r50_1x"
 ONE_DEVICE = "--config.mesh.data=1"
