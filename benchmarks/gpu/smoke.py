@@ -29,6 +29,7 @@ from lad_jax.models import Detector, ModelOptions, ResNetOptions
 from lad_jax.options import TeacherOptions
 from lad_jax.priors import make_priors, within
 from lad_jax.run.build import make_models, make_train_step
+from lad_jax.train.optimizer import OptimizerOptions
 from lad_jax.train.state import Variables, init_state, init_variables
 from lad_jax.types import Batch, Predictions, Scene
 
@@ -103,7 +104,9 @@ def assignment() -> Any:
 
 def step(method: Any) -> Any:
     """What a first step reports, and the momentum after it, which is the gradient with the weights' decay."""
-    options = RunOptions(method=method, model=model_of(10), teacher=TeacherOptions(model=model_of(14)))
+    optimizer = OptimizerOptions(decay_epochs=())  # the first step is before any
+    teacher = TeacherOptions(model=model_of(14))
+    options = RunOptions(method=method, model=model_of(10), teacher=teacher, optimizer=optimizer)
     roles, models = options.roles, make_models(options, CLASSES)
     variables = {name: weights(model, seed) for seed, (name, model) in enumerate(models.items())}
     train_step = make_train_step(options, models, steps_per_epoch=100, mesh=make_mesh(MeshOptions(data=1), {}))
