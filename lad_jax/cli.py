@@ -66,5 +66,12 @@ def _parse_flags(arguments: list[str]) -> list[str]:
     try:
         return app.parse_flags_with_usage(arguments)
     except (AttributeError, KeyError) as error:
-        print(f"error: unknown config key on the command line: {error.args[0]}", file=sys.stderr)
+        print(f"error: {unknown_key(error)}", file=sys.stderr)
         sys.exit(2)
+
+
+def unknown_key(error: AttributeError | KeyError) -> str:
+    """What ml_collections says of a key on the command line that a config does not have, as one line."""
+    [reason] = error.args
+    words = reason.args[0] if isinstance(reason, KeyError) else reason
+    return f"unknown config key on the command line: {' '.join(str(words).split())}"

@@ -21,6 +21,7 @@ from pathlib import Path
 from absl import flags
 from ml_collections import config_flags
 
+from lad_jax.cli import unknown_key
 from lad_jax.commands.stages import Stage, State, evaluated_by, evaluation_stage, training_state
 from lad_jax.config import from_config
 from lad_jax.errors import InputError
@@ -188,7 +189,7 @@ def _load(config: str, extra: Sequence[str], students: tuple[str, ...]) -> RunOp
         reason = str(error).splitlines()[-1].removeprefix("ValueError: ")
         raise InputError(f"{config}: {reason}") from None
     except (AttributeError, KeyError) as error:
-        raise InputError(f"{config}: unknown config key on the command line: {error.args[0]}") from None
+        raise InputError(f"{config}: {unknown_key(error)}") from None
     try:
         return from_config(RunOptions, values.config)
     except InputError as error:

@@ -98,7 +98,7 @@ def load_annotations(path: Path, key: str, *, annotated: bool = True) -> dict[st
     if not path.is_file():
         raise InputError(
             f"annotations file {path} not found: check {key}. (`python -m lad_jax import-voc` and "
-            "`lad_jax.commands.import_yolo` make one of these formats.)"
+            "`import-yolo` make one of these formats.)"
         )
     try:
         content = json.loads(path.read_bytes())

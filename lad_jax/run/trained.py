@@ -14,7 +14,7 @@ from jaxtyping import Float, Int, Shaped
 from lad_jax.config import from_config
 from lad_jax.data import DataOptions, read_picture
 from lad_jax.data.transforms import resize, resized_hw
-from lad_jax.errors import InputError
+from lad_jax.errors import InputError, first_few
 from lad_jax.evaluation.detector import coco_results, make_detector, valid_rows
 from lad_jax.evaluation.postprocess import PostprocessOptions
 from lad_jax.models import Detector
@@ -118,6 +118,12 @@ class Trained:
             found = jax.device_get(detector(self._on_device, batch))
             results += [self._result(jax.tree.map(lambda x, row=row: x[row], found)) for row in range(len(images))]
         return results
+
+    def __repr__(self) -> str:
+        size = sum(x.size for x in jax.tree.leaves(self.variables["params"]))
+        return (
+            f"Trained({self.options.method!r}, {size / 1e6:.2f} M parameters, classes: {first_few(self.class_names)})"
+        )
 
     @functools.cached_property
     def _on_device(self) -> Variables:
