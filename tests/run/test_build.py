@@ -1,11 +1,13 @@
 """From options to the training step: what is a constant of its program, and what is data."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import jax
 import jax.monitoring
+import pytest
 
 from lad_jax.data import make_plan, open_dataset
 from lad_jax.programs import blank_shapes, shapes_of
@@ -39,9 +41,20 @@ def test_another_seed_is_the_same_program() -> None:
     assert first == second
 
 
-def test_a_run_of_another_seed_finds_its_programs_in_the_cache(paa_workdir: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def whole_cache() -> Iterator[None]:
+    """Programs are cached however quickly they compile."""
+    name = "jax_persistent_cache_min_compile_time_secs"
+    before = jax.config.values[name]
+    jax.config.update(name, 0.0)
+    yield
+    jax.config.update(name, before)
+
+
+def test_a_run_of_another_seed_finds_its_programs_in_the_cache(whole_cache: None, tmp_path: Path) -> None:
+    train(tiny(train__epochs=1), tmp_path / "first")
     events: Counter[str] = Counter()
     jax.monitoring.register_event_listener(lambda event, **_: events.update([event]))
-    train(tiny(seed=1), tmp_path)
+    train(tiny(train__epochs=1, seed=1), tmp_path / "second")
     assert events["/jax/compilation_cache/cache_hits"] >= 2, "the step's and the evaluation's"
     assert events["/jax/compilation_cache/cache_misses"] == 0
