@@ -71,7 +71,7 @@ def _parse_flags(arguments: list[str]) -> list[str]:
 
 
 def unknown_key(error: AttributeError | KeyError) -> str:
-    """What ml_collections says of a key on the command line that a config does not have, as one line."""
+    """The message for a key on the command line that a config does not have, as one line."""
     [reason] = error.args
     words = reason.args[0] if isinstance(reason, KeyError) else reason
     return f"unknown config key on the command line: {' '.join(str(words).split())}"
