@@ -1,6 +1,6 @@
 """The interface of assigners."""
 
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from lad_jax.types import Assignment, CostTable, Predictions, Scene
 
@@ -18,7 +18,17 @@ class PartitionFunction(Protocol):
 
 
 class Assigner(NamedTuple):
-    """Two pure functions of one image. Label assignment distillation is to swap the table between them."""
+    """Two pure functions of one image, and what they bring along for the losses.
+
+    Label assignment distillation is to swap the table between the two functions.
+    """
 
     cost: CostFunction
     partition: PartitionFunction
+    static: bool = False
+    """Whether the answer is by boxes alone: no prediction enters, so that a teacher's table equals the student's."""
+    soft_target: bool = False
+    """Whether targets of positives may be below 1."""
+    quality_target: Literal["iou", "centerness"] = "iou"
+    """What the quality branch learns, unless an option says otherwise: the IoU of the predicted box with the object, or
+    how central the prior's centre lies in the object."""
