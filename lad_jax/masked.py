@@ -25,3 +25,8 @@ def total(values: Float[Array, " N"], mask: Bool[Array, " N"]) -> Float[Array, "
 def argmax(values: Float[Array, "..."], mask: Bool[Array, "..."]) -> Int[Array, "..."]:
     """Index of the largest kept value of the last axis, the first of equals; 0 where nothing is kept."""
     return jnp.argmax(jnp.where(mask, values, -jnp.inf), axis=-1)
+
+
+def finite_or_0(values: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Values with NaN and infinities replaced by 0."""
+    return jnp.where(jnp.isfinite(values), values, 0.0)
