@@ -8,15 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lad_jax.assign import AssignerOptions, make_assigner
-from lad_jax.distill import METHODS, Method, SwitchOptions, assign_batch, policy
+from lad_jax.distill import METHODS, Method, SwitchOptions
 from lad_jax.losses import SoftOptions
 from lad_jax.mesh import MeshOptions, make_mesh, replicate, split_batch
-from lad_jax.types import CostTable
-from tests.networks import CANVAS, MODEL, OPTIONS, make_batch, padded, random_predictions, start, train_step, varied
-from tests.reference.example import loss_terms, priors_of, scene_of
+from tests.networks import MODEL, make_batch, padded, start, train_step, varied
 
-ASSIGNER = make_assigner(AssignerOptions())
 RATE = 0.01
 VARIANTS = {
     "plain": METHODS["plain"],
@@ -142,72 +138,3 @@ def test_a_batch_in_parts_is_the_batch(variant, changes, n_devices):
     for name, value in output.scalars.items():
         rtol = 1e-3 if name == "gradient_norm" else 1e-5  # that ReLU is in the norm too
         np.testing.assert_allclose(in_parts.scalars[name], value, rtol=rtol, atol=1e-6, err_msg=name)
-
-
-# Laws of the assignment alone, on random predictions.
-BATCH = make_batch()
-PRIORS = priors_of(CANVAS, BATCH.pictures.image_hw, OPTIONS.strides, OPTIONS.anchor_scale)
-SCENE = scene_of(PRIORS, BATCH.truth, BATCH.pictures.image_hw)
-
-
-predictions = functools.partial(random_predictions, PRIORS)
-
-
-@functools.partial(jax.jit, static_argnames="method")
-def assign(networks, *, method):
-    return assign_batch(networks, SCENE, method=METHODS[method], assigner=ASSIGNER, switch=SwitchOptions())
-
-
-@pytest.mark.parametrize("method", ["lad", "dynamic_lad", "colad"])
-def test_a_teacher_equal_to_the_student_gives_paas_assignment_bit_by_bit(method):
-    p = predictions(0)
-    expected = assign({"student": p}, method="plain").assignment
-    assigned = assign({"student": p, "teacher": p}, method=method).assignment
-    jax.tree.map(np.testing.assert_array_equal, assigned, expected)
-    assert expected.positive.any()
-
-
-def test_a_switch_that_always_takes_the_teacher_is_lad():
-    """Cubes of costs below 1 have a larger std/mean, and lone ones are smaller: the teacher teaches everywhere."""
-    candidates = assign({"student": predictions(0)}, method="plain").table.object
-    cost = jnp.asarray(np.random.default_rng(1).uniform(0.1, 0.9, candidates.shape).astype(np.float32))
-    student, teacher = (CostTable(c, candidates, candidates >= 0, {}) for c in (cost, cost**3))
-    decide = jax.vmap(functools.partial(policy, options=SwitchOptions()))
-    switched, teaches = decide((student, teacher), SCENE)
-    lad, _ = decide((teacher,), SCENE)
-    np.testing.assert_array_equal(teaches, np.where(candidates >= 0, 1, -1))
-    partition = jax.jit(jax.vmap(ASSIGNER.partition))
-    ours, expected = (partition(table, SCENE) for table in (switched, lad))
-    jax.tree.map(np.testing.assert_array_equal, ours, expected)
-
-
-@pytest.mark.parametrize("method", ["plain", "colad"])
-def test_no_gradient_flows_through_the_assignment(method):
-    """The loss moves each network by the assignment as a constant: the gradient is that with a given assignment."""
-    networks = {n: predictions(seed) for seed, n in enumerate(["student", "teacher"])}
-
-    def loss(networks, assignment=None):
-        assignment = assignment or assign(networks, method=method).assignment
-        terms = loss_terms(["detection"], networks["student"], assignment, SCENE, box_weighting="iou")
-        return sum(terms.values())
-
-    through = jax.grad(loss)(networks)
-    fixed = jax.grad(loss)(networks, assign(networks, method=method).assignment)
-    jax.tree.map(np.testing.assert_array_equal, through, fixed)
-    assert all(not g.any() for g in jax.tree.leaves(through["teacher"]))
-    assert all(np.isfinite(g).all() for g in jax.tree.leaves(through)) and through["student"].boxes.any()
-
-
-def test_a_broken_picture_is_named_and_leaves_the_others_alone():
-    sound = {"student": predictions(0), "teacher": predictions(1)}
-    for name in sound:
-        broken = sound | {name: jax.tree.map(lambda x: x.at[2].set(jnp.nan), sound[name])}
-        assigned, expected = assign(broken, method="colad"), assign(sound, method="colad")
-        assert assigned.broken.tolist() == [False, False, True, False] and not expected.broken.any()
-        others = np.array([0, 1, 3])
-        for a, b in zip(assigned.assignment, expected.assignment, strict=True):
-            np.testing.assert_array_equal(np.asarray(a)[others], np.asarray(b)[others])
-        # The network that still works teaches that picture.
-        teaches = int(name == "student")
-        np.testing.assert_array_equal(assigned.source[2], np.where(assigned.table.object[2] >= 0, teaches, -1))
-        assert assigned.assignment.positive[2].any()

@@ -57,7 +57,7 @@ def partition(table: CostTable, scene: Scene) -> Assignment:
 def statistics(table: CostTable) -> tuple[Float[Array, " G"], Float[Array, " G"], Float[Array, " G"]]:
     """Mean µ and deviation σ (with n - 1) of the IoUs of each object's candidates, and its threshold µ + σ."""
     candidate, iou = table.object >= 0, table.besides["iou"]
-    count = jnp.sum(candidate, axis=1)
+    count = jnp.sum(candidate, axis=1, dtype=jnp.float32)
     mean = jnp.sum(jnp.where(candidate, iou, 0.0), axis=1) / jnp.maximum(count, 1)
     squares = jnp.sum(jnp.where(candidate, (iou - mean[:, None]) ** 2, 0.0), axis=1)
     std = jnp.sqrt(squares / jnp.maximum(count - 1, 1))

@@ -47,12 +47,12 @@ def cost(scene: Scene, predictions: Predictions, *, options: DynamicSoftLabelOpt
     """
     log_p, log_not_p = predictions.class_log_p, predictions.class_log_not_p
     in_box = pairs.depth_in_box(scene) > 0
-    eligible = jnp.any(in_box & scene.truth.objects[:, None], axis=0)
+    eligible = jnp.any(in_box & scene.truth.objects[:, None], axis=0, keepdims=True)
     iou = pairs.predicted_iou(scene, predictions)
     absent = -jnp.exp(2 * log_p) * log_not_p
     ours, ours_not = pairs.of_class(log_p, scene), pairs.of_class(log_not_p, scene)
     present = -((iou - jnp.exp(ours)) ** 2) * (iou * ours + (1 - iou) * ours_not)
-    classification = jnp.sum(absent, axis=1) - pairs.of_class(absent, scene) + present
+    classification = jnp.sum(absent, axis=1)[None] - pairs.of_class(absent, scene) + present
     total = classification - options.iou_weight * jnp.log(iou + EPSILON)
     return pairs.make_table(scene, total, compared=in_box, eligible=eligible, iou=iou)
 

@@ -60,10 +60,10 @@ def partition(table: CostTable, scene: Scene) -> Assignment:
 
 def _in_range(scene: Scene, range_strides: float) -> Bool[Array, "G A"]:
     """Whether the farthest side of the object, from the prior's point, is in the range of the prior's level."""
-    (x, y), (x1, y1, x2, y2) = pairs.points(scene.priors).T, scene.truth.boxes.T[..., None]
+    (x, y), (x1, y1, x2, y2) = pairs.points(scene.priors), pairs.corners(scene)
     farthest = jnp.maximum(jnp.maximum(x - x1, x2 - x), jnp.maximum(y - y1, y2 - y))
     low, high = _ranges(scene.priors.levels, range_strides)
-    return (farthest >= low) & (farthest <= high)
+    return (farthest >= low[None]) & (farthest <= high[None])
 
 
 def _ranges(levels: Levels, range_strides: float) -> tuple[Float[np.ndarray, " A"], Float[np.ndarray, " A"]]:

@@ -61,8 +61,8 @@ def cost(scene: Scene, predictions: Predictions, *, options: HungarianOptions) -
 def box_distance(scene: Scene, predictions: Predictions) -> Float[Array, "G A"]:
     """L1 distance of centre and sides of each object and each predicted box, in shares of the picture's sides."""
     hw = jnp.maximum(scene.image_hw, 1).astype(jnp.float32)
-    ours, theirs = (_centre_and_size(x) / jnp.tile(hw[::-1], 2) for x in (scene.truth.boxes, predictions.boxes))
-    return sum((jnp.abs(a[:, None] - b) for a, b in zip(ours.T, theirs.T, strict=True)), jnp.zeros(()))
+    ours, theirs = (_centre_and_size(x) / jnp.tile(hw[::-1], 2)[None] for x in (scene.truth.boxes, predictions.boxes))
+    return sum((jnp.abs(a[:, None] - b[None]) for a, b in zip(ours.T, theirs.T, strict=True)), jnp.zeros((1, 1)))
 
 
 def _centre_and_size(corners: Float[Array, "N 4"]) -> Float[Array, "N 4"]:
@@ -86,7 +86,7 @@ def match(cost: Float[Array, "G A"], allowed: Bool[Array, "G A"]) -> Int[Array, 
     """
     n_objects, n_priors = cost.shape
     columns, first = _columns(cost, allowed)
-    usable = allowed[:, columns] & first
+    usable = allowed[:, columns] & first[None]
     prior_costs = jnp.where(usable, cost[:, columns], FORBIDDEN)
     is_object = jnp.any(allowed, axis=1)
     none_costs = jnp.broadcast_to(jnp.where(is_object, FORBIDDEN, 0.0)[:, None], (n_objects, n_objects))

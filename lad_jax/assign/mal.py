@@ -82,4 +82,4 @@ def _rank(bag: Int[Array, " A"], cost: Float[Array, " A"], size: Float[Array, " 
     prior = jnp.arange(len(bag))
     sorted_bag, _, order = jax.lax.sort((bag, cost, prior), num_keys=2, is_stable=True)
     first = jnp.cumsum(size) - size
-    return jnp.zeros(len(bag)).at[order].set(prior - first[sorted_bag])
+    return jnp.zeros(len(bag)).at[order].set(prior.astype(jnp.float32) - first[sorted_bag])

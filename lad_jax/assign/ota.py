@@ -65,7 +65,7 @@ def cost(scene: Scene, predictions: Predictions, *, options: OTAOptions) -> Cost
     absent, present = focal_negative(log_p, log_not_p), focal_positive(log_p, log_not_p)
     exchanged = pairs.of_class(present, scene) - pairs.of_class(absent, scene)
     beyond_background = exchanged - options.iou_weight * jnp.log(jnp.maximum(iou, LEAST_IOU))
-    total = jnp.sum(absent, axis=1) + beyond_background
+    total = jnp.sum(absent, axis=1)[None] + beyond_background
     in_window = pairs.depth_in_window(scene, options.radius) > 0
     allowed = in_window & (pairs.depth_in_box(scene) > INSIDE)
     return pairs.make_table(scene, total, compared=allowed, iou=iou, beyond_background=beyond_background)
@@ -134,7 +134,7 @@ def sinkhorn(
     in_row, in_column = jnp.any(entries, axis=1), jnp.any(entries, axis=0)
 
     def scaled(u: Float[Array, " R"], v: Float[Array, " A"]) -> Float[Array, "R A"]:
-        return jnp.where(entries, (-cost + u[:, None] + v) / entropy, -jnp.inf)
+        return jnp.where(entries, (-cost + u[:, None] + v[None]) / entropy, -jnp.inf)
 
     def step(_: int, potentials: tuple[Array, Array]) -> tuple[Array, Array]:
         u, v = potentials

@@ -17,19 +17,25 @@ BLOCK = 128
 # Geometry.
 
 
-def points(priors: Priors) -> Float[Array, "A 2"]:
-    """Centres of the priors' boxes [pixels]."""
-    return (priors.boxes[:, :2] + priors.boxes[:, 2:]) / 2
+def points(priors: Priors) -> tuple[Float[Array, "1 A"], Float[Array, "1 A"]]:
+    """x and y of the centres of the priors' boxes [pixels]."""
+    x, y = (priors.boxes[:, :2] + priors.boxes[:, 2:]).T / 2
+    return x[None], y[None]
 
 
-def strides(priors: Priors) -> Float[Array, " A"]:
+def corners(scene: Scene) -> tuple[Float[Array, "G 1"], ...]:
+    """x1, y1, x2 and y2 of the objects' boxes [pixels]."""
+    return tuple(scene.truth.boxes.T[..., None])
+
+
+def strides(priors: Priors) -> Float[Array, "1 A"]:
     """Stride of each prior's level [pixels]."""
-    return jnp.asarray(priors.levels.strides, jnp.float32)[priors.levels.of_prior]
+    return jnp.asarray(priors.levels.strides, jnp.float32)[priors.levels.of_prior][None]
 
 
 def depth_in_box(scene: Scene) -> Float[Array, "G A"]:
     """Distance of each prior's point to the nearest side of each object's box, positive inside [pixels]."""
-    (x, y), (x1, y1, x2, y2) = points(scene.priors).T, scene.truth.boxes.T[..., None]
+    (x, y), (x1, y1, x2, y2) = points(scene.priors), corners(scene)
     return jnp.minimum(jnp.minimum(x - x1, x2 - x), jnp.minimum(y - y1, y2 - y))
 
 
@@ -41,9 +47,8 @@ def depth_in_window(scene: Scene, radius: float) -> Float[Array, "G A"]:
 
 def from_centre(scene: Scene) -> tuple[Float[Array, "G A"], Float[Array, "G A"]]:
     """x and y of each prior's point, seen from each object's centre [pixels]."""
-    centre = (scene.truth.boxes[:, :2] + scene.truth.boxes[:, 2:]) / 2
-    (x, y), (cx, cy) = points(scene.priors).T, centre.T[..., None]
-    return x - cx, y - cy
+    (x, y), (x1, y1, x2, y2) = points(scene.priors), corners(scene)
+    return x - (x1 + x2) / 2, y - (y1 + y2) / 2
 
 
 # Tables.
@@ -61,7 +66,7 @@ def of_class(values: Float[Array, "A C"], scene: Scene) -> Float[Array, "G A"]:
 
 def real_pairs(scene: Scene) -> Bool[Array, "G A"]:
     """Pairs of a real object and a valid prior."""
-    return scene.truth.objects[:, None] & scene.priors.valid
+    return scene.truth.objects[:, None] & scene.priors.valid[None]
 
 
 def make_table(
@@ -69,7 +74,7 @@ def make_table(
     cost: Float[Array, "G A"],
     *,
     compared: Bool[Array, "G A"],
-    eligible: Bool[Array, "*GA"] | None = None,
+    eligible: Bool[Array, "#G A"] | None = None,
     **besides: Float[Array, "G A"],
 ) -> CostTable:
     """A dense table; of its entries only pairs of a real object and a valid prior count.
@@ -113,7 +118,7 @@ def largest(values: Float[Array, "G A"], k: int) -> tuple[Float[Array, "G K"], I
     padded = jnp.pad(values, ((0, 0), (0, n_blocks * BLOCK - n_priors)), constant_values=-jnp.inf)
     blocks = padded.reshape(n_objects, n_blocks, BLOCK)
     best_blocks = jnp.sort(jax.lax.top_k(jnp.max(blocks, axis=2), k)[1], axis=1)
-    index = (best_blocks[..., None] * BLOCK + jnp.arange(BLOCK)).reshape(n_objects, k * BLOCK)
+    index = (best_blocks[..., None] * BLOCK + jnp.arange(BLOCK)[None, None]).reshape(n_objects, k * BLOCK)
     inside = jnp.take_along_axis(blocks, best_blocks[..., None], axis=1).reshape(n_objects, k * BLOCK)
     best, position = jax.lax.top_k(inside, k)
     return best, jnp.take_along_axis(index, position, axis=1)
@@ -134,7 +139,7 @@ def cheapest(
     values, index = largest(negative, most)
     last = jnp.broadcast_to(jnp.minimum(count, values.shape[1]) - 1, (len(cost),))[:, None]
     value, prior = (jnp.take_along_axis(x, last, axis=1) for x in (values, index))
-    up_to_last = (negative > value) | ((negative == value) & (jnp.arange(cost.shape[1]) <= prior))
+    up_to_last = (negative > value) | ((negative == value) & (jnp.arange(cost.shape[1])[None] <= prior))
     return up_to_last & allowed
 
 

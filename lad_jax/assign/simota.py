@@ -77,7 +77,7 @@ def cost(scene: Scene, predictions: Predictions, *, options: SimOTAOptions) -> C
     form = FORMS[options.form]
     in_box, in_window = pairs.depth_in_box(scene) > 0, pairs.depth_in_window(scene, form.radius) > 0
     allowed, near = (in_box & in_window, in_box | in_window) if form.in_box else (in_window, in_window)
-    eligible = jnp.any(near & scene.truth.objects[:, None], axis=0)
+    eligible = jnp.any(near & scene.truth.objects[:, None], axis=0, keepdims=True)
     iou = pairs.predicted_iou(scene, predictions)
     log_p, log_not_p = _with_quality(predictions) if form.by_quality else predictions[:2]
     total = classification(log_p, log_not_p, scene) - options.iou_weight * jnp.log(iou + form.epsilon)
@@ -87,7 +87,7 @@ def cost(scene: Scene, predictions: Predictions, *, options: SimOTAOptions) -> C
 def classification(log_p: Float[Array, "A C"], log_not_p: Float[Array, "A C"], scene: Scene) -> Float[Array, "G A"]:
     """Binary cross entropy of each prior, summed over all classes, were it the object's."""
     present, absent = (-jnp.maximum(x, LEAST_LOG) for x in (log_p, log_not_p))
-    return jnp.sum(absent, axis=1) - pairs.of_class(absent, scene) + pairs.of_class(present, scene)
+    return jnp.sum(absent, axis=1)[None] - pairs.of_class(absent, scene) + pairs.of_class(present, scene)
 
 
 def _with_quality(predictions: Predictions) -> tuple[Float[Array, "A C"], Float[Array, "A C"]]:

@@ -76,7 +76,7 @@ def best_by_metric(table: CostTable, options: TALOptions) -> Bool[Array, "G A"]:
 def aligned_target(table: CostTable, owner: Int[Array, " A"]) -> Float[Array, " A"]:
     """The metrics of positives, scaled so that an object's best one becomes the largest IoU of its positives."""
     metric, iou = table.besides["metric"], table.besides["iou"]
-    positive = owner == jnp.arange(len(metric))[:, None]
+    positive = owner[None] == jnp.arange(len(metric))[:, None]
     best_metric, best_iou = (jnp.max(jnp.where(positive, x, 0.0), axis=1) for x in (metric, iou))
     scale = best_iou / (best_metric + EPSILON)
     return pairs.of_owner(metric, owner) * scale[jnp.maximum(owner, 0)]

@@ -16,15 +16,17 @@ from lad_jax.distill.policy import policy
 from lad_jax.distill.switch import SwitchOptions
 from lad_jax.types import Assignment, CostTable, Network, Predictions, Scene
 
+PAIRS_AT_ONCE = 2**25
+"""Pairs of an object and a prior of the pictures that are assigned at once: 128 MiB for each array of a dense table."""
+
 
 class Assigned(NamedTuple):
     """The assignment of a batch, and facts about it. Every array has a leading batch axis."""
 
     assignment: Assignment
-    table: CostTable
-    """The costs that decided."""
-    source: Int[Array, "B *E"]
-    """Index in `Method.costs_from` of the network that an entry's cost is from; -1 where the entry has no object."""
+    compared: Int[Array, "B N"]
+    """Number of entries of the deciding table whose cost is from each network of `Method.costs_from`, of those that the
+    switch compares."""
     broken: Bool[Array, " B"]
     """Images for which a network gave a cost that is not finite."""
 
@@ -52,15 +54,38 @@ def assign_batch(
       per_shard: a transformation that runs a function of batches on each device's pictures alone (`mesh.per_shard`):
         all but a switch of scope `batch` needs nothing of other pictures.
     """
-    predictions = jax.lax.stop_gradient(predictions)
-    cost, partition = per_shard(jax.vmap(assigner.cost)), per_shard(jax.vmap(assigner.partition))
-    decide = jax.vmap(partial(policy, options=switch), axis_name=PICTURES)
-    tables = tuple(cost(scene, predictions[name]) for name in method.costs_from)
-    table, source = (decide if switch.scope == "batch" else per_shard(decide))(tables, scene)
-    assignment = partition(table, scene)
-    not_finite = [(t.object >= 0) & ~masked.is_finite(t.cost) for t in tables]
-    broken = jnp.stack(not_finite).any(axis=(0, *range(2, not_finite[0].ndim + 1)))
-    return Assigned(assignment, table, source, broken)
+    predictions = jax.lax.stop_gradient({name: predictions[name] for name in method.costs_from})
+
+    def costs(scene: Scene, predictions: Mapping[Network, Predictions]) -> tuple[CostTable, ...]:
+        return tuple(assigner.cost(scene, predictions[name]) for name in method.costs_from)
+
+    def choose(tables: tuple[CostTable, ...], scene: Scene) -> tuple[CostTable, Int[Array, "*E"]]:
+        return policy(tables, scene, switch)
+
+    def finish(tables: tuple[CostTable, ...], table: CostTable, source: Int[Array, "*E"], scene: Scene) -> Assigned:
+        decided = [jnp.sum(table.compared & (source == index)) for index in range(len(tables))]
+        broken = [jnp.any((t.object >= 0) & ~masked.is_finite(t.cost)) for t in tables]
+        return Assigned(assigner.partition(table, scene), jnp.stack(decided), jnp.any(jnp.stack(broken)))
+
+    def assign(scene: Scene, predictions: Mapping[Network, Predictions]) -> Assigned:
+        tables = costs(scene, predictions)
+        return finish(tables, *choose(tables, scene), scene)
+
+    if switch.scope != "batch":
+        return per_shard(partial(_in_groups, assign))(scene, predictions)
+    tables = per_shard(jax.vmap(costs))(scene, predictions)
+    table, source = jax.vmap(choose, axis_name=PICTURES)(tables, scene)
+    return per_shard(jax.vmap(finish))(tables, table, source, scene)
+
+
+def _in_groups(assign: Callable[..., Assigned], scene: Scene, predictions: Mapping[Network, Predictions]) -> Assigned:
+    """`assign` for every picture, for so many at once that dense tables stay small."""
+    n_pictures, n_priors = scene.priors.valid.shape
+    at_once = max(1, PAIRS_AT_ONCE // (n_priors * scene.truth.mask.shape[1]))
+    if at_once >= n_pictures:
+        return jax.vmap(assign)(scene, predictions)
+    size = max(divisor for divisor in range(1, at_once + 1) if n_pictures % divisor == 0)
+    return jax.lax.map(lambda picture: assign(*picture), (scene, predictions), batch_size=size)
 
 
 @jax.named_scope("metrics")
@@ -73,7 +98,7 @@ def assignment_figures(
     n_objects = jnp.maximum(jnp.sum(objects), 1)
     owner = jnp.where(positive, assignment.object, objects.shape[1])
     has_positive = jax.vmap(lambda o, kept: jnp.zeros_like(kept).at[o].set(True, mode="drop") & kept)(owner, objects)
-    n_candidates = jnp.maximum(jnp.sum(assigned.table.object >= 0), 1)
+    n_compared = jnp.maximum(jnp.sum(assigned.compared), 1)
     scalars = {
         "objects": jnp.sum(objects),
         "positives_per_object": jnp.sum(positive) / n_objects,
@@ -81,7 +106,7 @@ def assignment_figures(
         "partition_iterations": jnp.max(assignment.iterations),
     }
     for index, name in enumerate(costs_from):
-        scalars[f"teaches/{name}"] = jnp.sum(assigned.source == index) / n_candidates
+        scalars[f"teaches/{name}"] = jnp.sum(assigned.compared[:, index]) / n_compared
     for number, level in enumerate(levels.slices):
         scalars[f"positives/level_{number}"] = jnp.sum(positive[:, level])
     return {name: jnp.asarray(value, jnp.float32) for name, value in scalars.items()}

@@ -1,0 +1,119 @@
+"""Laws of the assignment of a batch, for every assigner under every method, on random predictions (design 4)."""
+
+import functools
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lad_jax.assign import ASSIGNERS, AssignerOptions, make_assigner
+from lad_jax.distill import METHODS, SwitchOptions, assign_batch, assignment
+from tests.networks import N_CLASSES, random_predictions
+from tests.reference.example import loss_terms, priors_of, scene_of, truth_of
+
+CANVAS, IMAGE_HW = (128, 160), np.array([[128, 160], [90, 125]])
+PRIORS = priors_of(CANVAS, IMAGE_HW)
+SCOPES = ("object_level", "object", "image", "batch")
+WITH_PEERS = replace(METHODS["colad"], costs_from=("student", "teacher", "peer_1"))
+ROWS = {**METHODS, "colad_with_peers": WITH_PEERS}
+CHOICES = {row.costs_from: row for row in ROWS.values()}
+"""A row of each choice of networks: rows that differ in losses alone have the same assignment."""
+
+every = pytest.mark.parametrize("name", ASSIGNERS)
+predictions = functools.partial(random_predictions, PRIORS)
+
+
+def objects(seed, n):
+    rng = np.random.default_rng(seed)
+    corner, side = rng.uniform(0, 100, (n, 2)), np.exp(rng.uniform(1.5, 4.5, (n, 2)))
+    return np.concatenate([corner, corner + side], axis=1), rng.integers(0, N_CLASSES, n)
+
+
+SCENE = scene_of(PRIORS, truth_of([objects(0, 7), objects(10, 3)], 8), IMAGE_HW, progress=0.5)
+
+
+@functools.partial(jax.jit, static_argnames=("name", "costs_from", "scope"))
+def assign(networks, *, name, costs_from, scope="object_level"):
+    assigner, switch = make_assigner(AssignerOptions(name=name)), SwitchOptions(scope=scope)
+    return assign_batch(networks, SCENE, method=CHOICES[costs_from], assigner=assigner, switch=switch)
+
+
+def networks_of(student, teacher, peer=None):
+    return {"student": student, "teacher": teacher, "peer_1": teacher if peer is None else peer}
+
+
+def assert_same(a, b):
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+def plain(name, p):
+    return assign(networks_of(p, p), name=name, costs_from=("student",)).assignment
+
+
+@every
+def test_networks_that_agree_give_the_plain_assignment_bit_by_bit(name):
+    """Under LAD and its switch, under CoLAD of two and of three networks, and whatever the switch compares."""
+    p = predictions(0)
+    expected = plain(name, p)
+    assert expected.positive.any()
+    for costs_from in CHOICES:
+        for scope in SCOPES if costs_from == ("student", "teacher") else SCOPES[:1]:
+            assert_same(assign(networks_of(p, p), name=name, costs_from=costs_from, scope=scope).assignment, expected)
+
+
+@every
+def test_lad_is_the_teachers_plain_assignment_and_a_static_assigner_asks_nobody(name):
+    student, teacher = predictions(0), predictions(1)
+    networks = networks_of(student, teacher)
+    lad = assign(networks, name=name, costs_from=("teacher",)).assignment
+    assert_same(lad, plain(name, teacher))
+    answers = [assign(networks, name=name, costs_from=costs_from).assignment.object for costs_from in CHOICES]
+    if make_assigner(AssignerOptions(name=name)).static:
+        for answer in answers:
+            np.testing.assert_array_equal(answer, answers[0])
+    else:
+        assert (np.asarray(lad.object) != plain(name, student).object).any()
+
+
+@every
+def test_a_student_without_a_finite_cost_leaves_all_to_the_teacher(name):
+    """So the switch equals LAD; and the picture is reported."""
+    sound = networks_of(predictions(0), predictions(1))
+    broken = sound | {"student": jax.tree.map(lambda x: x.at[0].set(jnp.nan), sound["student"])}
+    before, after = (assign(x, name=name, costs_from=("student", "teacher")) for x in (sound, broken))
+    lad = assign(sound, name=name, costs_from=("teacher",))
+    first, second = (functools.partial(jax.tree.map, lambda x, i=i: x[i]) for i in (0, 1))
+    assert_same(first(after.assignment), first(lad.assignment))
+    assert_same(second(after.assignment), second(before.assignment))
+    if not make_assigner(AssignerOptions(name=name)).static:
+        assert after.broken.tolist() == [True, False] and not before.broken.any()
+        assert after.compared[0, 0] == 0 and after.compared[0, 1] > 0
+
+
+@every
+def test_groups_of_pictures_change_nothing(name, monkeypatch):
+    networks = networks_of(predictions(0), predictions(1))
+    together = assign(networks, name=name, costs_from=("student", "teacher"))
+    monkeypatch.setattr(assignment, "PAIRS_AT_ONCE", 1)
+    assign.clear_cache()
+    assert_same(assign(networks, name=name, costs_from=("student", "teacher")), together)
+    assign.clear_cache()
+
+
+@pytest.mark.parametrize(("name", "costs_from"), [("paa", ("student",)), ("tal", ("student", "teacher"))])
+def test_no_gradient_flows_through_the_assignment(name, costs_from):
+    """The loss moves each network by the assignment as a constant, a soft target included."""
+    networks = networks_of(predictions(0), predictions(1))
+
+    def loss(networks, given=None):
+        given = given or assign(networks, name=name, costs_from=costs_from).assignment
+        terms = loss_terms(["detection"], networks["student"], given, SCENE)
+        return sum(terms.values()) + jnp.sum(given.target)
+
+    through = jax.grad(loss)(networks)
+    fixed = jax.grad(loss)(networks, assign(networks, name=name, costs_from=costs_from).assignment)
+    assert_same(through, fixed)
+    assert all(not g.any() for g in jax.tree.leaves(through["teacher"]))
+    assert all(np.isfinite(g).all() for g in jax.tree.leaves(through)) and through["student"].boxes.any()
