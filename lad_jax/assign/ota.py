@@ -81,11 +81,11 @@ def partition(table: CostTable, scene: Scene, *, options: OTAOptions) -> Assignm
 
 
 class Transport(NamedTuple):
-    """The plan by which objects and the background, the last row, supply priors."""
+    """The plan by which R rows, the objects and at last the background, supply priors."""
 
-    supply: Float[Array, " G+1"]
+    supply: Float[Array, " R"]
     """Number of priors that a row supplies; an object's is its dynamic k."""
-    log_plan: Float[Array, "G+1 A"]
+    log_plan: Float[Array, "R A"]
     """Logarithm of what a prior gets of a row; -inf where it can get nothing."""
 
 
@@ -105,7 +105,7 @@ def transport(table: CostTable, scene: Scene, options: OTAOptions) -> Transport:
     return Transport(supply, sinkhorn(costs, rows, supply, entropy=options.entropy, rounds=options.rounds))
 
 
-def supplies(table: CostTable, scene: Scene, options: OTAOptions) -> Float[Array, " G+1"]:
+def supplies(table: CostTable, scene: Scene, options: OTAOptions) -> Float[Array, " R"]:
     """The dynamic k of each object, and for the background what is left of the priors.
 
     If objects would supply all priors or more, their supplies are lowered in proportion, so that one is left.

@@ -113,7 +113,8 @@ def largest(values: Float[Array, "G A"], k: int) -> tuple[Float[Array, "G K"], I
     n_objects, n_priors = values.shape
     k = min(k, n_priors)
     if n_priors <= k * BLOCK:
-        return jax.lax.top_k(values, k)
+        best, index = jax.lax.top_k(values, k)
+        return best, index
     n_blocks = -(-n_priors // BLOCK)
     padded = jnp.pad(values, ((0, 0), (0, n_blocks * BLOCK - n_priors)), constant_values=-jnp.inf)
     blocks = padded.reshape(n_objects, n_blocks, BLOCK)
