@@ -136,7 +136,7 @@ def sinkhorn(
     def scaled(u: Float[Array, " R"], v: Float[Array, " A"]) -> Float[Array, "R A"]:
         return jnp.where(entries, (-cost + u[:, None] + v[None]) / entropy, -jnp.inf)
 
-    def step(_: int, potentials: tuple[Array, Array]) -> tuple[Array, Array]:
+    def step(_: Array, potentials: tuple[Array, Array]) -> tuple[Array, Array]:
         u, v = potentials
         v = v + jnp.where(in_column, entropy * (jnp.log(1 + SPARE) - _log_sum(scaled(u, v), axis=0)), 0.0)
         u = u + jnp.where(in_row, entropy * (jnp.log(supply + SPARE) - _log_sum(scaled(u, v), axis=1)), 0.0)
