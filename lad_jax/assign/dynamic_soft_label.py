@@ -1,5 +1,6 @@
 """RTMDet's dynamic soft label assignment (Lyu et al., 2022)."""
 
+import math
 from dataclasses import dataclass
 from functools import partial
 
@@ -71,7 +72,8 @@ def penalised(table: CostTable, scene: Scene) -> Float[Array, "G A"]:
     """Costs, and the price of the distance d to the object's centre in strides: 10^(d - 3)."""
     dx, dy = pairs.from_centre(scene)
     distance = jnp.sqrt(dx**2 + dy**2) / pairs.strides(scene.priors)
-    return jnp.minimum(table.cost + 10 ** (distance - FREE_DISTANCE), LARGEST)
+    price = jnp.exp(math.log(10) * (distance - FREE_DISTANCE))
+    return jnp.minimum(table.cost + price, LARGEST)
 
 
 def iou_sum(table: CostTable, options: DynamicSoftLabelOptions) -> Float[Array, " G"]:
