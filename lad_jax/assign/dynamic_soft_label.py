@@ -16,7 +16,7 @@ EPSILON = 1e-7
 """Added to the IoU before its logarithm."""
 FREE_DISTANCE = 3.0
 """Distance to an object's centre at which the penalty is 1 [strides]."""
-LARGEST = 1e30
+LARGEST = 3e38
 """Bound of penalised costs, so that they stay finite."""
 
 
