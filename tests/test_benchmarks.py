@@ -18,7 +18,11 @@ MODEL = [f"--config.model.{key}={value}" for key, value in TINY.items()]
 CANVAS = ["--height=64", "--width=96"]
 STEP = ["--config=configs/base.py", *MODEL, *CANVAS, "--runs=1"]
 COMMANDS = {
-    "assign": [*CANVAS, "--batch=2", "--classes=3", "--objects=1,7", "--literal=7", "--repeats=1"],
+    "assign": [
+        *(*CANVAS, "--assigners=hungarian,tal", "--batch=2", "--classes=3", "--objects=7", "--literal=7"),
+        "--repeats=1",
+    ],
+    "paa": [*CANVAS, "--batch=2", "--classes=3", "--objects=1,7", "--literal=7", "--repeats=1"],
     "canvases": [],
     "inference": [*MODEL, *CANVAS, "--batch=1,2", "--classes=3", "--runs=1", "--beside="],
     "loader": ["--workers=0", *CANVAS, "--short_side=64", "--batch=2", "--batches=2", "--rounds=1", "--files=4"],
@@ -40,7 +44,7 @@ def run(name: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("name", "n_rows"), [("assign", 2), ("canvases", 13), ("inference", 2), ("loader", 1), ("xla_flags", 2)]
+    ("name", "n_rows"), [("assign", 2), ("paa", 2), ("canvases", 13), ("inference", 2), ("loader", 1), ("xla_flags", 2)]
 )
 def test_runs_and_prints_its_table(name: str, n_rows: int) -> None:
     assert len(run(name)) >= n_rows
