@@ -89,9 +89,7 @@ def arguments(description, *, batch, objects, literal):
     parser.add_argument("--batch", type=int, default=batch)
     parser.add_argument("--classes", type=int, default=80)
     parser.add_argument("--objects", type=numbers_of, default=objects, help="objects a picture, a list")
-    parser.add_argument(
-        "--literal", type=numbers_of, default=literal, help="for which of them the literal is timed"
-    )
+    parser.add_argument("--literal", type=numbers_of, default=literal, help="for which of them the literal is timed")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--json", help="also write the rows to this file")
     return parser

@@ -36,7 +36,6 @@ def main(_: list[str]) -> None:
         options.data,
         strides=options.model.strides,
         anchor_scale=options.model.anchor_scale,
-        min_iou=options.assigner.paa.min_iou,
         decode=None if FLAGS.all else 64,
         sheet=Path(FLAGS.sheet),
         pictures=FLAGS.pictures,

@@ -69,11 +69,10 @@ def test_anchors():
     """Anchors of 16 and 64 pixels; IoU of the same centre."""
     sizes = np.array([[16, 16], [8, 16], [4, 4], [40, 40], [30, 30], [128, 128], [64, 5]], float)
     # The largest IoU: 1, 1/2, 1/16, 1600/4096, 256/900 (not 900/4096), 1/4, 80/496 (not 320/4096).
-    fit = fit_anchors(sizes, (16.0, 64.0), min_iou=0.1)
+    fit = fit_anchors(sizes, (16.0, 64.0))
     np.testing.assert_array_equal(fit.per_level, [5, 2])
     assert (fit.smaller, fit.larger, fit.unmatched) == (2, 1, 1)
-    assert fit_anchors(sizes, (16.0, 64.0), min_iou=0.2).unmatched == 2
-    np.testing.assert_array_equal(fit_anchors(np.zeros((0, 2)), (16.0, 64.0), min_iou=0.1).per_level, [0, 0])
+    np.testing.assert_array_equal(fit_anchors(np.zeros((0, 2)), (16.0, 64.0)).per_level, [0, 0])
 
 
 def test_suspects():
@@ -127,11 +126,11 @@ def test_counts_side_by_side():
 
 def test_advice():
     fit = AnchorFit(per_level=np.array([90, 10]), smaller=20, larger=0, unmatched=6)
-    text = report.format_anchors(fit, (8, 16), (64.0, 128.0), min_iou=0.1)
+    text = report.format_anchors(fit, (8, 16), (64.0, 128.0))
     assert "P3, stride 8, anchor 64x64: 90 (90%)" in text and "IoU below 0.1 with any anchor: 6 (6%)" in text
     assert "! small objects" in text and "! large objects" not in text
-    assert "!" not in report.format_anchors(fit._replace(unmatched=5), (8, 16), (64.0, 128.0), min_iou=0.1)
-    large = report.format_anchors(fit._replace(unmatched=0, larger=51), (8, 16), (64.0, 128.0), min_iou=0.1)
+    assert "!" not in report.format_anchors(fit._replace(unmatched=5), (8, 16), (64.0, 128.0))
+    large = report.format_anchors(fit._replace(unmatched=0, larger=51), (8, 16), (64.0, 128.0))
     assert "! large objects" in large
     canvases = Canvases(((64, 96),), (10,), (0.11,), 0.11)
     assert "canvas 64x96: 10 pictures, 11.0% padding" in report.format_canvases(canvases, OPTIONS)
@@ -150,7 +149,7 @@ def folder(tmp_path):
 def run(folder, decode=3, **changes):
     sides = {split: FolderOptions(str(folder / split), str(folder / f"{split}.json")) for split in ("train", "val")}
     options = DataOptions(**sides, short_side=64, long_side=96, **changes)
-    check(options, strides=(8, 16), anchor_scale=4.0, min_iou=0.1, decode=decode, sheet=folder / "out", pictures=5)
+    check(options, strides=(8, 16), anchor_scale=4.0, decode=decode, sheet=folder / "out", pictures=5)
 
 
 def test_the_sheet_shows_the_boxes(folder):
@@ -210,5 +209,5 @@ def test_a_set_without_objects_is_refused_after_its_counts(folder, capsys):
 
 def test_other_sources_can_be_looked_at(tmp_path, capsys):
     options = DataOptions(source="synthetic", synthetic=SyntheticOptions(train=6, val=3), short_side=96, long_side=96)
-    check(options, strides=(8, 16), anchor_scale=4.0, min_iou=0.1, decode=2, sheet=tmp_path, pictures=4)
+    check(options, strides=(8, 16), anchor_scale=4.0, decode=2, sheet=tmp_path, pictures=4)
     assert "canvas 96x96: " in capsys.readouterr().out and (tmp_path / "val.png").exists()

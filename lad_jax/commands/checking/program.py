@@ -26,7 +26,6 @@ def check(
     *,
     strides: Sequence[int],
     anchor_scale: float,
-    min_iou: float,
     decode: int | None,
     sheet: Path,
     pictures: int,
@@ -37,7 +36,6 @@ def check(
       options: the data sets, and how pictures are resized.
       strides: strides of the pyramid's levels [pixels].
       anchor_scale: side of an anchor in strides.
-      min_iou: least IoU of an anchor with an object that makes it a candidate.
       decode: number of pictures of each split to decode; None: all.
       sheet: folder for the drawings.
       pictures: number of pictures of each split to draw.
@@ -55,9 +53,9 @@ def check(
     if not trained:
         raise InputError("no training picture has an object and sides of at least 32 pixels: see the counts above.")
     sides = [anchor_scale * stride for stride in strides]
-    fit = fit_anchors(object_sizes(trained, options), sides, min_iou=min_iou)
+    fit = fit_anchors(object_sizes(trained, options), sides)
     print("\n" + report.format_canvases(fit_canvases(resize_all(trained, options), options), options))
-    print("\n" + report.format_anchors(fit, strides, sides, min_iou=min_iou))
+    print("\n" + report.format_anchors(fit, strides, sides))
 
     print()
     problems = []

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from lad_jax.commands.checking.summary import AnchorFit, Canvases, Spread, Summary
+from lad_jax.commands.checking.summary import UNLIKE_IOU, AnchorFit, Canvases, Spread, Summary
 from lad_jax.commands.checking.suspects import Suspect
 from lad_jax.data.options import DataOptions
 
@@ -54,7 +54,7 @@ def format_canvases(canvases: Canvases, options: DataOptions) -> str:
     return "\n".join(lines)
 
 
-def format_anchors(fit: AnchorFit, strides: Sequence[int], sides: Sequence[float], *, min_iou: float) -> str:
+def format_anchors(fit: AnchorFit, strides: Sequence[int], sides: Sequence[float]) -> str:
     """Training objects by the level that fits them, with advice where many fit none."""
     n = max(1, int(fit.per_level.sum()))
     lines = ["training objects, resized, by the anchors that fit their size best"]
@@ -65,7 +65,7 @@ def format_anchors(fit: AnchorFit, strides: Sequence[int], sides: Sequence[float
     lines += [
         f"  smaller than the smallest anchor: {fit.smaller} ({fit.smaller / n:.0%})",
         f"  larger than the largest anchor: {fit.larger} ({fit.larger / n:.0%})",
-        f"  IoU below {min_iou:g} with any anchor: {fit.unmatched} ({fit.unmatched / n:.0%})",
+        f"  IoU below {UNLIKE_IOU:g} with any anchor: {fit.unmatched} ({fit.unmatched / n:.0%})",
     ]
     if fit.unmatched > MANY * n or fit.smaller > n / 2:
         lines += [

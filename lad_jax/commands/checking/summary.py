@@ -50,6 +50,10 @@ class Canvases(NamedTuple):
     """Share of padding in the pixels of all pictures' canvases, 0…1."""
 
 
+UNLIKE_IOU = 0.1
+"""IoU below which an anchor is unlike an object, even one right at its centre: least of PAA's candidates."""
+
+
 class AnchorFit(NamedTuple):
     """Numbers of objects by how their sizes fit those of anchors."""
 
@@ -121,13 +125,12 @@ def fit_canvases(sizes: Int[np.ndarray, "n 2"], options: DataOptions) -> Canvase
     )
 
 
-def fit_anchors(sizes: Float[np.ndarray, "N 2"], sides: Sequence[float], *, min_iou: float) -> AnchorFit:
+def fit_anchors(sizes: Float[np.ndarray, "N 2"], sides: Sequence[float]) -> AnchorFit:
     """Compare objects with anchors of the same centre: the largest IoU that an anchor of a level can have.
 
     Args:
       sizes: width and height of objects [pixels].
       sides: sides of the square anchors, level by level [pixels].
-      min_iou: least IoU with an object that makes an anchor a candidate.
     """
     anchors = np.array(sides, np.float64)
     common = np.minimum(sizes[:, :1], anchors) * np.minimum(sizes[:, 1:], anchors)
@@ -137,7 +140,7 @@ def fit_anchors(sizes: Float[np.ndarray, "N 2"], sides: Sequence[float], *, min_
         per_level=np.bincount(iou.argmax(axis=1), minlength=len(anchors)),
         smaller=int((area < anchors.min() ** 2).sum()),
         larger=int((area > anchors.max() ** 2).sum()),
-        unmatched=int((iou.max(axis=1) < min_iou).sum()),
+        unmatched=int((iou.max(axis=1) < UNLIKE_IOU).sum()),
     )
 
 
