@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
-from lad_jax import boxes
+from lad_jax import boxes, masked
 from lad_jax.assign import pairs
 from lad_jax.assign.base import Assigner
 from lad_jax.fields import check_range
@@ -16,8 +16,6 @@ from lad_jax.types import Assignment, CostTable, Predictions, Scene
 
 EPSILON = 1e-12
 """Added to a probability before its logarithm."""
-FORBIDDEN = 1e6
-"""Cost of a pair that must not be matched: more than any matching costs. Finite, as optax's algorithm needs it."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +85,15 @@ def match(cost: Float[Array, "G A"], allowed: Bool[Array, "G A"]) -> Int[Array, 
     n_objects, n_priors = cost.shape
     columns, first = _columns(cost, allowed)
     usable = allowed[:, columns] & first[None]
-    prior_costs = jnp.where(usable, cost[:, columns], FORBIDDEN)
+    lowest, highest = (
+        jnp.min(cost, where=allowed, initial=masked.WORST),
+        jnp.max(cost, where=allowed, initial=-masked.WORST),
+    )
+    # More than any matching can save, and no larger than need be: float32 is coarse beside large numbers.
+    forbidden = 1 + n_objects * jnp.maximum(highest - lowest, 0.0)
+    prior_costs = jnp.where(usable, cost[:, columns] - lowest, forbidden)
     is_object = jnp.any(allowed, axis=1)
-    none_costs = jnp.broadcast_to(jnp.where(is_object, FORBIDDEN, 0.0)[:, None], (n_objects, n_objects))
+    none_costs = jnp.broadcast_to(jnp.where(is_object, forbidden, 0.0)[:, None], (n_objects, n_objects))
     row, column = optax.assignment.hungarian_algorithm(jnp.concatenate([prior_costs, none_costs], axis=1))
     matched = (column < len(columns)) & usable[row, jnp.minimum(column, len(columns) - 1)]
     prior = jnp.where(matched, columns[jnp.minimum(column, len(columns) - 1)], n_priors)
