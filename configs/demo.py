@@ -7,28 +7,51 @@
     python main.py --config=configs/demo.py:solad      --workdir=runs/solad      --config.teacher.path=runs/teacher
     python main.py --config=configs/demo.py:colad      --workdir=runs/colad
 
-`scripts/demo.py` runs all of them.
+`scripts/demo.py` runs all of them. Other assigners than PAA, trained plainly or by a method:
+
+    python main.py --config=configs/demo.py:ota         --workdir=runs/ota
+    python main.py --config=configs/demo.py:teacher_ota --workdir=runs/teacher_ota
+    python main.py --config=configs/demo.py:lad_ota     --workdir=runs/lad_ota --config.teacher.path=runs/teacher_ota
 """
 
 from ml_collections import ConfigDict
 
 from configs import base
+from lad_jax.assign import ASSIGNERS
 
-VARIANTS = ("teacher", "paa", "soft_label", "lad", "solad", "dynamic_lad", "colad")
+METHODS = ("teacher", "lad", "solad", "dynamic_lad", "colad")
+"""Methods that an assigner serves, by their names in a variant: `teacher` is the plain training of a teacher, and that
+of a student goes without a name."""
+UNASSIGNED = ("soft_label", "free_anchor")
+"""Methods whose losses need no assignment."""
+VARIANTS = {
+    **{assigner: ("", assigner) for assigner in ASSIGNERS},
+    **{method: (method, "paa") for method in (*METHODS, *UNASSIGNED)},
+    **{f"{method}_{assigner}": (method, assigner) for method in METHODS for assigner in ASSIGNERS if assigner != "paa"},
+}
+"""Method and assigner of each variant."""
 
 
 def method_of(variant: str) -> str:
     """The method that a variant trains by."""
-    return "plain" if variant in ("teacher", "paa") else variant
+    method, _ = VARIANTS[variant]
+    return "plain" if method in ("", "teacher") else method
 
 
 def get_config(variant: str = "paa") -> ConfigDict:
     if variant not in VARIANTS:
-        raise ValueError(f"variant {variant!r}; allowed: {', '.join(VARIANTS)}")
+        raise ValueError(
+            f"variant {variant!r}; allowed: a method ({', '.join((*METHODS, *UNASSIGNED))}), an assigner "
+            f"({', '.join(ASSIGNERS)}), or METHOD_ASSIGNER, such as lad_ota, but not with {' or '.join(UNASSIGNED)}"
+        )
     config = base.get_config()
     config.method = method_of(variant)
-    config.model = _network(config.model, depth=18 if variant == "teacher" else 10)
+    method, config.assigner.name = VARIANTS[variant]
+    config.model = _network(config.model, depth=18 if method == "teacher" else 10)
     config.teacher.model = _network(config.teacher.model, depth=18)
+    config.model.iou_branch = method != "free_anchor"
+    # As published: the farthest side of an object on a level is at most the side of its anchors.
+    config.assigner.fcos.range_strides = config.model.anchor_scale
 
     config.data.source = "synthetic"
     config.data.short_side, config.data.long_side = 128, 128

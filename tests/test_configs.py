@@ -9,7 +9,9 @@ import jax.numpy as jnp
 import pytest
 
 from configs import demo
+from lad_jax.assign import AssignerOptions, make_assigner
 from lad_jax.config import from_config
+from lad_jax.errors import InputError
 from lad_jax.models import Detector
 from lad_jax.options import RunOptions
 from lad_jax.run.evaluate import evaluate
@@ -18,7 +20,7 @@ from lad_jax.run.train import train
 ROOT = Path(__file__).parents[1]
 VARIANTS = {
     "base": [()],
-    "demo": [(variant,) for variant in demo.VARIANTS],
+    "demo": [("teacher",), ("paa",), ("lad_ota",), ("free_anchor",)],
     "coco_smoke": [()],
     "bccd_paa_r50": [(), ("cpu",)],
     "bccd_lad_r18_r50": [(), ("cpu",)],
@@ -43,6 +45,38 @@ def test_config_builds(name: str, variant: tuple[str, ...]) -> None:
         model = Detector(options.model_of(network), 80)
         images, hw = jnp.zeros((1, 64, 64, 3), jnp.uint8), jnp.full((1, 2), 64)
         assert jax.eval_shape(model.init, jax.random.key(0), images, hw)["params"]
+
+
+@pytest.mark.parametrize("variant", demo.VARIANTS)
+def test_variant_of_the_demo_builds(variant: str) -> None:
+    """Or the options say why that method and that assigner do not go together."""
+    method, assigner = demo.VARIANTS[variant]
+    if method in ("lad", "dynamic_lad", "colad") and make_assigner(AssignerOptions(assigner)).static:
+        with pytest.raises(InputError, match=f"'{assigner}' assigns by boxes alone"):
+            from_config(RunOptions, demo.get_config(variant))
+    else:
+        from_config(RunOptions, demo.get_config(variant))
+
+
+@pytest.mark.parametrize(
+    ("variant", "method", "assigner", "depth"),
+    [
+        ("paa", "plain", "paa", 10),
+        ("teacher", "plain", "paa", 18),
+        ("teacher_ota", "plain", "ota", 18),
+        ("lad_dynamic_soft_label", "lad", "dynamic_soft_label", 10),
+        ("dynamic_lad_max_iou", "dynamic_lad", "max_iou", 10),
+        ("soft_label", "soft_label", "paa", 10),
+    ],
+)
+def test_names_of_the_demos_variants(variant: str, method: str, assigner: str, depth: int) -> None:
+    config = demo.get_config(variant)
+    assert (config.method, config.assigner.name, config.model.backbone.depth) == (method, assigner, depth)
+
+
+def test_unknown_variant_of_the_demo() -> None:
+    with pytest.raises(ValueError, match=r"'free_anchor_ota'; allowed: .*teacher.*dynamic_soft_label.*such as lad_ota"):
+        demo.get_config("free_anchor_ota")
 
 
 @pytest.mark.parametrize("name", sorted(set(VARIANTS) - {"base"}))
