@@ -1,4 +1,4 @@
-"""A row of the paper with narrow networks and a few steps on drawn pictures: a test of its whole chain in minutes.
+"""A row of paper.py or assigners.py with narrow networks and a few steps on drawn pictures: its whole chain in minutes.
 
     python -m lad_jax recipe configs/narrow.py:solad_r50_r101_1x --run
     python main.py --config=configs/narrow.py:paa_r101_1x --workdir=runs/narrow_paa_r101_1x
@@ -8,7 +8,7 @@ Method, heads, families of backbones, optimiser and augmentation are the row's; 
 
 from ml_collections import ConfigDict
 
-from configs import paper
+from configs import assigners, paper
 from lad_jax.options import run_name
 
 SIZE = 96
@@ -17,11 +17,12 @@ SHRINK = SIZE / 800
 
 
 def get_config(row: str = "paa_r50_1x") -> ConfigDict:
-    config = paper.get_config(row)
+    table = assigners if row in assigners.ROWS else paper
+    config = table.get_config(row)
     for model in (config.model, config.teacher.model):
         _shrink_network(model)
     if config.teacher.config:
-        config.teacher.config = config.teacher.config.replace("paper.py", "narrow.py")
+        config.teacher.config = f"configs/narrow.py:{table.ROWS[row].teacher}"
         config.teacher.path = f"runs/{run_name(config.teacher.config)}"
 
     data = config.data

@@ -9,6 +9,7 @@ docs/paper.md says what the paper leaves open, and what was chosen.
 
 import difflib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -210,20 +211,37 @@ ROWS = {
 
 def get_config(name: str = "") -> ConfigDict:
     """The config of a row, by the recipe of the paper's section 4.1."""
-    if name not in ROWS:
-        near = difflib.get_close_matches(name, ROWS) or ["lad_r50_r101_1x"]
-        raise ValueError(f"{name!r} is no row of the paper: docs/paper.md lists them, such as {', '.join(near)}")
-    row = ROWS[name]
+    check_row(name, ROWS, "the paper", "docs/paper.md")
+    return row_config(name, ROWS, "configs/paper.py", RELEASED[ROWS[name].method])
+
+
+def check_row(name: str, rows: Mapping[str, Row], table: str, page: str) -> None:
+    """Check that a row is there; the error names the page that lists them, and those of a name like it."""
+    if name not in rows:
+        near = difflib.get_close_matches(name, rows) or list(rows)[-1:]
+        raise ValueError(f"{name!r} is no row of {table}: {page} lists them, such as {', '.join(near)}")
+
+
+def row_config(name: str, rows: Mapping[str, Row], file: str, settings: dict[str, Any]) -> ConfigDict:
+    """The config of a row.
+
+    Args:
+      name: of the row.
+      rows: its table, with the teacher's row.
+      file: config file that trains the rows of the table.
+      settings: by config key; the schedule and the row's own changes come after them.
+    """
+    row = rows[name]
     config = base.get_config()
     config.method = row.method
     config.model = to_config(NETWORKS[row.student])
-    if row.teacher in ROWS:
-        config.teacher.config = f"configs/paper.py:{row.teacher}"
+    if row.teacher in rows:
+        config.teacher.config = f"{file}:{row.teacher}"
         config.teacher.path = f"runs/{run_name(config.teacher.config)}"
-        config.teacher.model = to_config(NETWORKS[ROWS[row.teacher].student])
+        config.teacher.model = to_config(NETWORKS[rows[row.teacher].student])
     elif row.teacher:
         config.teacher.model = to_config(NETWORKS[row.teacher])
-    config.update_from_flattened_dict(DATA | RELEASED[row.method] | SCHEDULES[row.schedule] | row.changes)
+    config.update_from_flattened_dict(DATA | settings | SCHEDULES[row.schedule] | row.changes)
     # The references report the last epoch. Of several that are evaluated the best on val would be taken.
     config.train.eval_every = config.train.epochs
     return config

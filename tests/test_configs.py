@@ -20,6 +20,7 @@ from lad_jax.run.train import train
 ROOT = Path(__file__).parents[1]
 VARIANTS = {
     "base": [()],
+    "assigners": [("atss_r101_1x",), ("lad_tal_r50_r101_1x",), ("free_anchor_r50_1x",)],
     "demo": [("teacher",), ("paa",), ("lad_ota",), ("free_anchor",)],
     "coco_smoke": [()],
     "bccd_paa_r50": [(), ("cpu",)],

@@ -1,7 +1,8 @@
-"""The paper's rows: they build, teach what they say, have the paper's numbers, and are what docs/paper.md lists."""
+"""The paper's rows: they build, teach what they say, have the paper's numbers, and are what the page lists."""
 
 import functools
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,9 @@ from configs import narrow, paper
 from configs.paper import ROWS
 from lad_jax.config import from_config
 from lad_jax.options import RunOptions
-from scripts.paper_tables import TEST_DEV, tables
+from scripts.paper_tables import TEST_DEV, recipe_tables, tables
 
-PAGE = Path(__file__).parents[1] / "docs/paper.md"
+DOCS = Path(__file__).parents[1] / "docs"
 
 
 @functools.cache
@@ -82,10 +83,12 @@ def paper_table(table: str, shared: Path) -> str:
     return text.split("\n\n")[1]
 
 
-def test_the_page_lists_the_rows() -> None:
+@pytest.mark.parametrize(("page", "words", "printed"), [("paper", "", tables), ("recipes", " recipes", recipe_tables)])
+def test_the_page_lists_the_rows(page: str, words: str, printed: Callable[[], str]) -> None:
     """As `python -m scripts.paper_tables` prints them."""
-    _, listed = PAGE.read_text().split("<!-- printed by python -m scripts.paper_tables -->\n\n")
-    assert listed == f"{tables()}\n\n<!-- end of what is printed -->\n"
+    text, mark = (DOCS / f"{page}.md").read_text(), f"<!-- printed by python -m scripts.paper_tables{words} -->\n\n"
+    _, listed = text.split(mark)
+    assert listed == f"{printed()}\n\n<!-- end of what is printed -->\n"
 
 
 def test_unknown_row() -> None:
