@@ -124,11 +124,12 @@ def train_step(
 ) -> TrainStep:
     """The training step of a method whose networks are all alike; `fields` are those of `TrainStep` that differ."""
     optimizer = make_optimizer(OptimizerOptions(), lambda _: RATE, dict.fromkeys(method.trained, model.options))
+    setting = LossSetting(box_weighting=method.box_weighting, soft=soft)
     defaults: dict[str, Any] = {
         "models": dict.fromkeys(method.networks, model),
         "assigner": make_assigner(AssignerOptions()),
         "switch": SwitchOptions(),
-        "losses": dict.fromkeys(method.trained, make_losses(method.losses, LossSetting(method.box_weighting, soft))),
+        "losses": dict.fromkeys(method.trained, make_losses(method.losses, setting)),
         "optimizer": optimizer,
         "schedule": lambda _: RATE,
         "total_steps": 10,
