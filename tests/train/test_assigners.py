@@ -11,7 +11,8 @@ from lad_jax.distill import METHODS
 from lad_jax.losses import make_losses
 from lad_jax.options import RunOptions
 from lad_jax.run.build import loss_setting
-from tests.networks import MODEL, OPTIONS, make_batch, start, train_step, varied
+from lad_jax.train.state import init_variables
+from tests.networks import ONE_LAYER, OPTIONS, make_batch, start, train_step
 
 STEPS = 5
 QUICK = [*((name, "colad") for name in ASSIGNERS), *(("paa", method) for method in METHODS if method != "colad")]
@@ -23,14 +24,16 @@ def step_of(name, method):
     options = AssignerOptions(name=name)
     assigner, row = make_assigner(options), METHODS[method]
     setting = loss_setting(RunOptions(assigner=options), assigner, OPTIONS)
-    return train_step(row, assigner=assigner, losses=dict.fromkeys(row.trained, make_losses(row.losses, setting)))
+    return train_step(
+        row, ONE_LAYER, assigner=assigner, losses=dict.fromkeys(row.trained, make_losses(row.losses, setting))
+    )
 
 
 def check_pair(name, method):
     """Five steps on the same pictures lower the loss; twins stay twins; a frozen teacher is not in the state."""
     step, batch = step_of(name, method), make_batch()
     compiled = jax.jit(step.step)
-    networks = {"student": varied(MODEL, 0), "teacher": varied(MODEL, 1)}
+    networks = {"student": init_variables(ONE_LAYER, 0), "teacher": init_variables(ONE_LAYER, 1)}
     state, frozen = start(step, networks)
     losses = []
     for _ in range(STEPS):
