@@ -67,6 +67,17 @@ def decode(priors: Float[Array, "... 4"], deltas: Float[Array, "... 4"]) -> Floa
     return jnp.concatenate([centre - half, centre + half], axis=-1)
 
 
+def centerness(priors: Float[Array, "... 4"], boxes: Float[Array, "... 4"]) -> Float[Array, "..."]:
+    """How central the centre of a prior lies in a box, row by row: 1 in its middle, 0 on its sides and outside.
+
+    sqrt(min(left, right) / max(left, right) · min(top, bottom) / max(top, bottom)), the distances to the sides
+    """
+    centre = (priors[..., :2] + priors[..., 2:]) / 2
+    before, after = centre - boxes[..., :2], boxes[..., 2:] - centre
+    ratio = jnp.maximum(jnp.minimum(before, after), 0.0) / jnp.maximum(jnp.maximum(before, after), EPSILON)
+    return jnp.sqrt(ratio[..., 0] * ratio[..., 1])
+
+
 def clip(boxes: Float[Array, "... 4"], hw: Float[Array, "2"]) -> Float[Array, "... 4"]:
     """Boxes limited to x in [0, width], y in [0, height]."""
     limit = jnp.stack([hw[1], hw[0], hw[1], hw[0]])

@@ -14,6 +14,13 @@ from lad_jax.errors import InputError
 T = TypeVar("T")
 
 
+class FreeGroup(dict[str, Any]):
+    """A group of keys that no dataclass of the package names. It has a hash, as all options: never change it."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))
+
+
 def from_config(options: type[T], config: Mapping[str, Any] | ml_collections.ConfigDict, *, key: str = "config") -> T:
     """Build a (nested) options dataclass from a ConfigDict, filling in the dataclass's defaults.
 
@@ -58,9 +65,11 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
     """`value` as the annotated type `hint`, or an InputError that names `key`."""
     if isinstance(hint, types.UnionType):
         hint = _member(hint, value, key)
-    if dataclasses.is_dataclass(hint):
+    if dataclasses.is_dataclass(hint) or hint is FreeGroup:
         if not isinstance(value, Mapping | ml_collections.ConfigDict):
             raise InputError(f"{key} must be a group of keys, got {value!r}.")
+        if hint is FreeGroup:
+            return _plain(value, key)
         return from_config(typing.cast(type, hint), value, key=key)
     if get_origin(hint) is Literal:
         if value not in get_args(hint):
@@ -78,4 +87,15 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
         return float(value)
     if type(value) is not hint:
         raise InputError(f"{key} must be of type {hint.__name__}, got {value!r}.")
+    return value
+
+
+def _plain(value: Any, key: str) -> Any:
+    """A value of a free group as JSON can hold and give back: numbers, texts, flags, None, tuples and groups."""
+    if isinstance(value, Mapping | ml_collections.ConfigDict):
+        return FreeGroup({str(name): _plain(inner, f"{key}.{name}") for name, inner in value.items()})
+    if isinstance(value, list | tuple):
+        return tuple(_plain(inner, f"{key}[{i}]") for i, inner in enumerate(value))
+    if value is not None and not isinstance(value, bool | int | float | str):
+        raise InputError(f"{key} must be a number, a text, a flag, a tuple or a group of keys, got {value!r}.")
     return value

@@ -4,12 +4,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from lad_jax.assign import AssignerOptions
+from lad_jax.assign import ASSIGNERS, Assigner, AssignerOptions, make_assigner
 from lad_jax.data import DataOptions
 from lad_jax.distill import METHODS, Method, SwitchOptions
 from lad_jax.evaluation.evaluator import EvaluationOptions
 from lad_jax.fields import check_range, option
-from lad_jax.losses import LossOptions, SoftOptions
+from lad_jax.losses import FreeAnchorOptions, LossOptions, SoftOptions
 from lad_jax.mesh import MeshOptions
 from lad_jax.models import ModelOptions
 from lad_jax.train.optimizer import OptimizerOptions
@@ -78,7 +78,7 @@ class TrainOptions:
 class RunOptions:
     """All options of a run."""
 
-    method: Literal["plain", "soft_label", "lad", "solad", "dynamic_lad", "colad"] = "plain"
+    method: Literal["plain", "soft_label", "lad", "solad", "dynamic_lad", "colad", "free_anchor"] = "plain"
     """Method of training: which networks are trained, whose costs assign, and which losses count (docs/methods.md)."""
     seed: int = 0
     """Seed of the first weights, the order of the pictures, their augmentation and stochastic depth."""
@@ -94,6 +94,8 @@ class RunOptions:
     """The soft term of method `soft_label`, with the released weights."""
     solad: SoftOptions = SoftOptions(class_weight=2.0)
     """The soft term of method `solad`, with the released weights."""
+    free_anchor: FreeAnchorOptions = FreeAnchorOptions()
+    """The loss of method `free_anchor`."""
     data: DataOptions = DataOptions()
     optimizer: OptimizerOptions = OptimizerOptions()
     train: TrainOptions = TrainOptions()
@@ -109,6 +111,9 @@ class RunOptions:
         self._check_normaliser()
         self._check_priors()
         self._check_soft()
+        self._check_bag()
+        if self.assigner.name in ASSIGNERS:
+            self.check_assigner(make_assigner(self.assigner))
 
     def _check_networks(self) -> None:
         """Check that the networks in the options are the method's."""
@@ -155,20 +160,43 @@ class RunOptions:
                     f"{self.key_of(network)} has no IoU branch: set it to 0, or iou_branch"
                 )
 
+    def _check_bag(self) -> None:
+        """Check that no branch is left untrained by the bag loss."""
+        if "bag" in self.roles.losses and self.model.iou_branch:
+            raise ValueError(
+                f"method {self.method!r} does not train the IoU branch, which would still scale the scores: "
+                "set config.model.iou_branch=False"
+            )
+
+    def check_assigner(self, assigner: Assigner) -> None:
+        """Check that method and losses fit what an assigner brings along.
+
+        Raises:
+          ValueError: they do not; names both, and the remedy.
+        """
+        name, roles = self.assigner.name, self.roles
+        if assigner.static and roles.losses == ("detection",) and roles.costs_from != ("student",):
+            raise ValueError(
+                f"assigner {name!r} assigns by boxes alone, so its table is the same for every network, and method "
+                f"{self.method!r} by it is {name!r} itself: use method 'plain'"
+            )
+        if assigner.soft_target and self.losses.class_loss == "focal":
+            raise ValueError(
+                f"losses.class_loss is 'focal', which has no place for the soft targets of assigner {name!r}: use "
+                "'quality_focal' or 'assigner'"
+            )
+        if assigner.soft_target and self.losses.box_weighting != "method":
+            raise ValueError(
+                f"losses.box_weighting is {self.losses.box_weighting!r}, but boxes are weighted by the soft targets of "
+                f"assigner {name!r}: use 'method'"
+            )
+
     @property
     def roles(self) -> Method:
-        """Row of the method, with this run's peers and weighting of boxes."""
+        """Row of the method, with this run's peers."""
         method = METHODS[self.method]
         peers = tuple(name for name in self.others if name != "teacher")
-        weighting = self.losses.box_weighting
-        if weighting == "method":
-            weighting = method.box_weighting if self.model.iou_branch else "uniform"
-        return replace(
-            method,
-            trained=(*method.trained, *peers),
-            costs_from=(*method.costs_from, *peers),
-            box_weighting=weighting,
-        )
+        return replace(method, trained=(*method.trained, *peers), costs_from=(*method.costs_from, *peers))
 
     @property
     def soft(self) -> SoftOptions:

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
 from jax.sharding import Mesh
 
 from lad_jax.assign import AssignerOptions, make_assigner
@@ -18,6 +19,8 @@ from lad_jax.distill import Method, SwitchOptions
 from lad_jax.losses import LossSetting, SoftOptions, make_losses
 from lad_jax.mesh import MeshOptions, make_mesh
 from lad_jax.models import Detector, ModelOptions, ResNetOptions, SwinOptions
+from lad_jax.models.detector import normalise
+from lad_jax.priors import make_priors
 from lad_jax.train.optimizer import OptimizerOptions, make_optimizer
 from lad_jax.train.state import TrainState, Variables, init_state, init_variables
 from lad_jax.train.step import TrainStep
@@ -47,6 +50,22 @@ def _tiny() -> ModelOptions:
 
 OPTIONS, N_CLASSES, CANVAS = _tiny(), 3, (64, 96)
 MODEL = Detector(OPTIONS, N_CLASSES)
+
+
+class OneLayer(Detector):
+    """A network that sees one pixel a cell, for tests of what comes behind networks: it compiles in a second."""
+
+    @nn.compact
+    def __call__(self, images: Any, image_hw: Any) -> Predictions:
+        x, layer = normalise(images, image_hw, self.options), nn.Dense(self.n_classes + 5, name="bbox_head")
+        outputs = [layer(x[:, ::stride, ::stride]) for stride in self.options.strides]
+        raw = jnp.concatenate([level.reshape(len(x), -1, self.n_classes + 5) for level in outputs], axis=1)
+        priors = make_priors(images.shape[1:3], self.options.strides, self.options.anchor_scale)
+        logits, deltas, quality = jnp.split(raw, [self.n_classes, self.n_classes + 4], axis=2)
+        return predictions_of(logits - 3, deltas, quality[..., 0], priors.boxes[None])
+
+
+ONE_LAYER = OneLayer(OPTIONS, N_CLASSES)
 
 RESNEXT = ResNetOptions(depth=14, width=8, frozen_stages=-1, groups=2, group_width=4)
 BACKBONES = {
@@ -124,11 +143,12 @@ def train_step(
 ) -> TrainStep:
     """The training step of a method whose networks are all alike; `fields` are those of `TrainStep` that differ."""
     optimizer = make_optimizer(OptimizerOptions(), lambda _: RATE, dict.fromkeys(method.trained, model.options))
+    setting = LossSetting(box_weighting=method.box_weighting, soft=soft)
     defaults: dict[str, Any] = {
         "models": dict.fromkeys(method.networks, model),
         "assigner": make_assigner(AssignerOptions()),
         "switch": SwitchOptions(),
-        "losses": dict.fromkeys(method.trained, make_losses(method.losses, LossSetting(method.box_weighting, soft))),
+        "losses": dict.fromkeys(method.trained, make_losses(method.losses, setting)),
         "optimizer": optimizer,
         "schedule": lambda _: RATE,
         "total_steps": 10,

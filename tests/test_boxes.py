@@ -96,3 +96,21 @@ def test_decode_is_flat_beyond_its_bound():
     prior = jnp.array([0.0, 0, 64, 64])
     gradient = jax.jacobian(lambda d: boxes.decode(prior, d))(jnp.array([0.0, 0, 30, -40]))
     assert (gradient[:, 2:] == 0).all() and (gradient[:, :2] != 0).any()
+
+
+def test_centerness_worked():
+    """Assigners 14: distances 6, 4, 28 and 24 to the sides; and a centre on a side, outside, in a box without area."""
+    priors = jnp.array([[-16.0, -16, 48, 48]] * 4)
+    others = jnp.array([[10.0, 12, 44, 40], [16, 0, 40, 40], [20, 0, 40, 40], [16, 16, 16, 16]])
+    np.testing.assert_allclose(boxes.centerness(priors, others), [0.18898223, 0, 0, 0], rtol=1e-6)
+
+
+def test_centerness_of_the_reference(golden):
+    """Of FCOS's positives on twelve pictures."""
+    with np.load(golden / "assign_fcos.npz") as arrays:
+        for i in range(len(arrays["pictures"])):
+            assigned = arrays[f"p{i}_assigned"]
+            positive = assigned >= 0
+            owner = arrays[f"p{i}_gt_boxes"][assigned[positive]]
+            found = boxes.centerness(jnp.asarray(arrays[f"p{i}_anchors"][positive]), jnp.asarray(owner))
+            np.testing.assert_allclose(found, arrays[f"p{i}_centerness"][positive], rtol=1e-5)

@@ -11,16 +11,17 @@ import pytest
 from lad_jax.distill import METHODS, Method, SwitchOptions
 from lad_jax.losses import SoftOptions
 from lad_jax.mesh import MeshOptions, make_mesh, replicate, split_batch
-from tests.networks import MODEL, make_batch, padded, start, train_step, varied
+from lad_jax.models import Detector
+from tests.networks import MODEL, N_CLASSES, OPTIONS, make_batch, padded, start, train_step, varied
 
 RATE = 0.01
 VARIANTS = {
     "plain": METHODS["plain"],
-    "lad_iou": dataclasses.replace(METHODS["lad"], box_weighting="iou"),
-    "colad_iou": dataclasses.replace(METHODS["colad"], box_weighting="iou"),
-    "solad_iou": dataclasses.replace(METHODS["solad"], box_weighting="iou"),
+    "lad_weighted": dataclasses.replace(METHODS["lad"], box_weighting="quality"),
+    "colad_weighted": dataclasses.replace(METHODS["colad"], box_weighting="quality"),
+    "solad_weighted": dataclasses.replace(METHODS["solad"], box_weighting="quality"),
     # No method of the paper, but all that one can have: a switch, a frozen teacher, both kinds of losses.
-    "all": Method(("student",), ("student", "teacher"), ("detection", "soft"), "iou"),
+    "all": Method(("student",), ("student", "teacher"), ("detection", "soft"), "quality"),
 }
 
 
@@ -59,7 +60,7 @@ def paa():
     return run("plain", variables(0), None, make_batch())
 
 
-@pytest.mark.parametrize("variant", ["lad_iou", "colad_iou"])
+@pytest.mark.parametrize("variant", ["lad_weighted", "colad_weighted"])
 def test_a_teacher_equal_to_the_student_gives_paa(variant, paa):
     """With PAA's box weighting also its losses, and so its weights after the step."""
     new, output = run(variant, variables(0), variables(0), make_batch())
@@ -67,7 +68,7 @@ def test_a_teacher_equal_to_the_student_gives_paa(variant, paa):
     for name, value in paa[1].scalars.items():
         if name.startswith(("student/", "positives", "objects")):
             np.testing.assert_allclose(output.scalars[name], value, rtol=1e-5, err_msg=name)
-    if variant == "colad_iou":
+    if variant == "colad_weighted":
         assert_same(new["teacher"], new["student"])
 
 
@@ -81,23 +82,37 @@ def test_the_step_changes_the_weights(paa):
 def test_a_frozen_teacher_stays_bit_identical_and_is_not_in_the_state():
     teacher = variables(1)
     before = jax.tree.map(np.array, teacher)
-    new, output = run("lad_iou", variables(0), teacher, make_batch())
+    new, output = run("lad_weighted", variables(0), teacher, make_batch())
     jax.tree.map(np.testing.assert_array_equal, before, teacher)
     assert set(new) == {"student"} and output.scalars["teaches/teacher"] == 1
-    other = run("lad_iou", variables(0), variables(2), make_batch())[0]
+    other = run("lad_weighted", variables(0), variables(2), make_batch())[0]
     assert any((x != y).any() for x, y in zip(jax.tree.leaves(other), jax.tree.leaves(new), strict=True))
 
 
 def test_solad_without_its_soft_term_is_lad():
     networks, batch = (variables(0), variables(1)), make_batch()
     silent = SoftOptions(class_weight=0.0, quality_weight=0.0, box_weight=0.0)
-    lad, ours = run("lad_iou", *networks, batch), run("solad_iou", *networks, batch, soft=silent)
+    lad, ours = run("lad_weighted", *networks, batch), run("solad_weighted", *networks, batch, soft=silent)
     assert_same(ours[0], lad[0])
     assert float(ours[1].scalars["loss"]) == pytest.approx(float(lad[1].scalars["loss"]), rel=1e-6)
-    _, output = run("solad_iou", *networks, batch)
+    _, output = run("solad_weighted", *networks, batch)
     parts = [v for name, v in output.scalars.items() if "loss_soft" in name]
     assert len(parts) == 3 and all(part > 0 for part in parts)
     np.testing.assert_allclose(output.scalars["loss"], lad[1].scalars["loss"] + sum(parts), rtol=1e-5)
+
+
+def test_free_anchor_trains():
+    """Its loss falls on one batch, and every weight moves."""
+    model = Detector(dataclasses.replace(OPTIONS, iou_branch=False), N_CLASSES)
+    step, batch = train_step(METHODS["free_anchor"], model), make_batch()
+    state, frozen = start(step, {"student": varied(model, 0)})
+    compiled, found = jax.jit(step.step), []
+    for _ in range(3):
+        state, output = compiled(state, frozen, batch)
+        found.append(float(output.scalars["loss"]))
+    assert found[0] > found[1] > found[2]
+    before, after = (jax.tree.leaves(x["params"]) for x in (varied(model, 0), state.variables["student"]))
+    assert all((x != y).any() for x, y in zip(before, after, strict=True))
 
 
 def test_moving_average():

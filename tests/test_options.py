@@ -4,10 +4,14 @@ from dataclasses import replace
 
 import pytest
 
+from lad_jax.assign import AssignerOptions, make_assigner
 from lad_jax.config import from_config, to_config
+from lad_jax.distill import METHODS
 from lad_jax.errors import InputError
 from lad_jax.models import ModelOptions
 from lad_jax.options import RunOptions, TeacherOptions
+
+PAA = make_assigner(AssignerOptions())
 
 
 def options(**changes):
@@ -22,15 +26,6 @@ def test_the_released_weights_of_soft_labels():
     assert (kd.class_weight, kd.quality_weight, kd.box_weight, kd.gamma) == (10, 10, 1.3, 0.5)
     assert (solad.class_weight, solad.quality_weight, solad.box_weight, solad.gamma) == (2, 10, 1.3, 0.5)
     assert kd.min_iou == solad.min_iou == 0.5
-
-
-def test_weighting_of_boxes():
-    """By IoU for PAA with an IoU branch; alike for heads without one and for the LAD family; or as said."""
-    assert options().roles.box_weighting == "iou"
-    assert options(model__iou_branch=False).roles.box_weighting == "uniform"
-    assert options(method="lad").roles.box_weighting == "uniform"
-    assert options(method="lad", losses__box_weighting="iou").roles.box_weighting == "iou"
-    assert options(losses__box_weighting="uniform").roles.box_weighting == "uniform"
 
 
 def test_a_network_that_is_not_there():
@@ -61,7 +56,13 @@ def test_a_cohort_has_names_and_models():
         ({"assigner.paa.threshold": "mean"}, ["config.assigner.paa.threshold", "'lower_mean'"]),
         ({"assigner.paa.min_iou": 2.0}, ["config.assigner.paa", "min_iou is 2.0"]),
         ({"model.objectness": "cop"}, ["config.model.objectness", "'none', 'implicit', 'conditional'"]),
-        ({"losses.box_weighting": "giou"}, ["config.losses.box_weighting", "'method', 'iou', 'uniform'"]),
+        ({"losses.box_weighting": "giou"}, ["config.losses.box_weighting", "'method', 'quality', 'uniform'"]),
+        ({"losses.quality_target": "giou"}, ["config.losses.quality_target", "'assigner', 'iou', 'centerness'"]),
+        ({"losses.box_weight": -1.0}, ["config.losses", "box_weight is -1.0"]),
+        ({"free_anchor.bag_size": 0}, ["config.free_anchor", "bag_size is 0"]),
+        ({"method": "free_anchor"}, ["'free_anchor' does not train the IoU branch", "config.model.iou_branch=False"]),
+        ({"method": "lad", "assigner.name": "atss"}, ["'atss' assigns by boxes alone", "use method 'plain'"]),
+        ({"assigner.name": "tal", "losses.class_loss": "focal"}, ["losses.class_loss is 'focal'", "assigner 'tal'"]),
         ({"losses.normaliser_pictures": 5}, ["normaliser_pictures is 5", "train.batch_size (16)"]),
         ({"optimizer.decay_epochs": (8, 8)}, ["config.optimizer", "decay_epochs is (8, 8)", "must rise"]),
         ({"optimizer.decay_epochs": (0, 8)}, ["decay_epochs is (0, 8)", "at least 1"]),
@@ -89,6 +90,34 @@ def test_what_does_not_fit_is_named(changes, words):
         options(**changes)
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_methods_by_a_static_assigner(method):
+    """A teacher that only assigns would assign as the student does: refused."""
+    ours, static = options(method=method, model__iou_branch=method != "free_anchor"), PAA._replace(static=True)
+    ours.check_assigner(PAA)
+    if method in ("lad", "dynamic_lad", "colad"):
+        with pytest.raises(ValueError, match=f"'paa' assigns by boxes alone.* method '{method}'.* use method 'plain'"):
+            ours.check_assigner(static)
+    else:
+        ours.check_assigner(static)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "remedy"),
+    [
+        ("class_loss", "focal", "use 'quality_focal' or 'assigner'"),
+        ("box_weighting", "uniform", "use 'method'"),
+        ("box_weighting", "quality", "use 'method'"),
+    ],
+)
+def test_losses_that_do_not_fit_soft_targets(key, value, remedy):
+    ours, soft = options(**{f"losses__{key}": value}), PAA._replace(soft_target=True)
+    ours.check_assigner(PAA)
+    with pytest.raises(ValueError, match=f"losses.{key} is '{value}'.* soft targets of assigner 'paa': {remedy}"):
+        ours.check_assigner(soft)
+    options(losses__class_loss="quality_focal").check_assigner(soft)
 
 
 def test_cohort_networks_with_other_priors():

@@ -16,10 +16,8 @@ from lad_jax.assign.base import Assigner
 from lad_jax.assign.candidates import max_iou_candidates
 from lad_jax.assign.pairs import make_assignment
 from lad_jax.fields import check_range
+from lad_jax.losses.bag import smooth_l1
 from lad_jax.types import Assignment, CostTable, Predictions, Scene
-
-BEND = 0.11
-"""Where smooth L1 goes from a parabola to a line."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +53,6 @@ def cost(scene: Scene, predictions: Predictions, *, options: MALOptions) -> Cost
     code = boxes.encode(scene.priors.boxes, truth.boxes[object_of])
     distance = jnp.sum(smooth_l1(predictions.box_deltas - code), axis=1)
     return CostTable(masked.finite(-log_p + options.box_weight * distance), bag, compared=bag >= 0, besides={})
-
-
-def smooth_l1(z: Float[Array, "..."]) -> Float[Array, "..."]:
-    """z² / (2·0.11) for |z| < 0.11, else |z| - 0.055."""
-    size = jnp.abs(z)
-    return jnp.where(size < BEND, z**2 / (2 * BEND), size - BEND / 2)
 
 
 def partition(table: CostTable, scene: Scene, *, options: MALOptions) -> Assignment:

@@ -14,10 +14,10 @@ class Method:
     trained: tuple[Network, ...]
     costs_from: tuple[Network, ...]
     """Networks whose cost tables count. Of several the switch chooses one, cell by cell."""
-    losses: tuple[Literal["detection", "soft"], ...]
-    """Kinds of loss: `detection` on the assignment, `soft` on the teacher's predictions."""
+    losses: tuple[Literal["detection", "soft", "bag"], ...]
+    """Kinds of loss, rows of `LOSSES`."""
     box_weighting: BoxWeighting
-    """Weights of the boxes in the detection loss."""
+    """Weights of the boxes in the detection loss, unless the assigner or an option says otherwise."""
 
     @property
     def frozen(self) -> tuple[Network, ...]:
@@ -31,10 +31,11 @@ class Method:
 
 
 METHODS = {
-    "plain": Method(("student",), ("student",), ("detection",), "iou"),
-    "soft_label": Method(("student",), ("student",), ("soft",), "iou"),
+    "plain": Method(("student",), ("student",), ("detection",), "quality"),
+    "soft_label": Method(("student",), ("student",), ("soft",), "quality"),
     "lad": Method(("student",), ("teacher",), ("detection",), "uniform"),
     "solad": Method(("student",), ("teacher",), ("detection", "soft"), "uniform"),
     "dynamic_lad": Method(("student",), ("student", "teacher"), ("detection",), "uniform"),
     "colad": Method(("student", "teacher"), ("student", "teacher"), ("detection",), "uniform"),
+    "free_anchor": Method(("student",), ("student",), ("bag",), "quality"),
 }

@@ -12,6 +12,7 @@ import orbax.checkpoint as ocp
 from jax.sharding import Mesh
 
 from lad_jax import hosts
+from lad_jax.assign.outside import is_outside
 from lad_jax.data import DataSet, Plan, fingerprint, make_plan, open_datasets
 from lad_jax.errors import InputError
 from lad_jax.evaluation.evaluator import Evaluator
@@ -22,6 +23,7 @@ from lad_jax.options import RunOptions
 from lad_jax.programs import Job, Programs, blank_shapes, shapes_of
 from lad_jax.run import checkpoint
 from lad_jax.run.build import make_train_step
+from lad_jax.run.first_batch import check_first_batch
 from lad_jax.run.meta import Meta, as_json
 from lad_jax.run.networks import make_networks
 from lad_jax.run.recover import resume
@@ -72,6 +74,8 @@ def prepare(options: RunOptions, workdir: Path, manager: ocp.CheckpointManager, 
     plan = make_plan(train_set, options.data, batch_size=options.train.batch_size, seed=options.seed)
     networks = make_networks(options, train_set, resuming=manager.latest_step() is not None)
     train_step = make_train_step(options, networks.models, steps_per_epoch=plan.steps_per_epoch, mesh=mesh)
+    if is_outside(options.assigner.name):
+        check_first_batch(options, train_set, plan, train_step)
     state = init_state(networks.trained, train_step.optimizer, seed=options.seed, ema=options.optimizer.ema_decay > 0)
     meta = Meta(
         config=as_json(options),

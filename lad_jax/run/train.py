@@ -7,6 +7,7 @@ from pathlib import Path
 import jax
 
 from lad_jax import hosts
+from lad_jax.assign import make_assigner
 from lad_jax.data import started, train_batches
 from lad_jax.evaluation.coco import write_detections, write_metrics
 from lad_jax.mesh import local_rows, split_batch
@@ -34,6 +35,7 @@ def train(options: RunOptions, workdir: Path) -> None:
       Interrupted: SIGTERM or Ctrl-C has come, after saving; only in the main thread.
     """
     check_schedule(options)
+    make_assigner(options.assigner)  # one from outside may not be there: said before any data is read
     mesh = mesh_of(options)
     workdir.mkdir(parents=True, exist_ok=True)
     hosts.check_shared(workdir)

@@ -32,9 +32,9 @@ StepFunction = Callable[[TrainState, Mapping[Network, Variables], Batch], tuple[
 class TrainStep:
     """Training step of a method: what stays the same from step to step, and a method for each thing that a step does.
 
-    `step` is the whole; `jitted` is what runs compile. Each device applies the networks to its own pictures and assigns
-    them alone. Losses, their divisors and a switch over the batch are written for the whole batch, wherever it lies.
-    Scopes name the parts for a profile (`benchmarks/step.py`).
+    `step` is the whole; `jitted` is what runs compile. Each device applies the networks to its own pictures, and
+    assigns and sums their losses by itself. Divisors and a switch over the batch are written for the whole batch,
+    wherever it lies. Scopes name the parts for a profile (`benchmarks/step.py`).
     """
 
     method: Method
@@ -105,9 +105,9 @@ class TrainStep:
         return Scene(priors, batch.truth, image_hw, jnp.broadcast_to(progress, batch.valid.shape))
 
     def sums(self, name: Network, predictions: ByNetwork, assigned: Assigned, scene: Scene) -> dict[str, Sums]:
-        """The sums of one trained network's losses, by kind and image."""
-        teacher = predictions.get("teacher")
-        return batch_sums(self.losses[name], predictions[name], teacher, assigned.assignment, scene)
+        """The sums of one trained network's losses, by kind and image; each device's pictures by themselves."""
+        sums = per_shard(partial(batch_sums, self.losses[name]), self.mesh)
+        return sums(predictions[name], predictions.get("teacher"), assigned.assignment, scene)
 
     def targets(self, predictions: ByNetwork, batch: Batch, moment: Moment) -> Targets:
         """One assignment for all trained networks, and what their losses are divided by."""

@@ -89,7 +89,7 @@ def test_worked_losses_and_gradients(worked):
     @jax.value_and_grad
     def loss(raw):
         predictions = predictions_of(*raw, PRIORS.boxes)
-        terms = loss_terms(["detection"], predictions, assignment, scene_of(PRIORS, truth), box_weighting="iou")
+        terms = loss_terms(["detection"], predictions, assignment, scene_of(PRIORS, truth), box_weighting="quality")
         return sum(terms.values())
 
     total, gradients = loss(tuple(map(jnp.asarray, outputs(0.0))))

@@ -134,7 +134,7 @@ def test_no_objects_in_one_picture_worked():
     *_, assignment = assign(PREDICTIONS, truth, method="plain")
     assert not assignment.positive[0].any()
     expected = [0.46912950, 0.77050525, 0.35061774]
-    np.testing.assert_allclose(terms(PREDICTIONS["student"], assignment, truth, "iou"), expected, rtol=1e-5)
+    np.testing.assert_allclose(terms(PREDICTIONS["student"], assignment, truth, "quality"), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("criterion", ["std_over_mean", "fisher"])

@@ -96,7 +96,7 @@ def test_partition_of_the_references_costs(case):
     assert assigned.positive.sum() == arrays[f"{kind}_num_pos"]
 
 
-@pytest.mark.parametrize(("method", "weighting"), [("paa", "iou"), ("lad", "uniform")])
+@pytest.mark.parametrize(("method", "weighting"), [("paa", "quality"), ("lad", "uniform")])
 def test_losses_and_gradients(case, method, weighting):
     arrays, kind, variables, predict, scene, n_classes = case
     assignment = network.assignment_of(arrays[f"{kind}_labels"], candidates(case), scene.priors.valid, n_classes)

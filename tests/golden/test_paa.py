@@ -23,7 +23,7 @@ def case(request, golden):
     assignment = network.assignment_of(
         arrays["paa_labels"], arrays["paa_candidate_gt"], arrays["anchor_valid"], model.n_classes
     )
-    result = network.run(model, variables, batch, assignment, "iou")
+    result = network.run(model, variables, batch, assignment, "quality")
     return arrays, model, variables, batch, result
 
 
@@ -94,7 +94,7 @@ def test_three_steps_of_sgd(case):
         models={"student": model},
         assigner=network.assigner(model),
         switch=SwitchOptions(),
-        losses={"student": make_losses(method.losses, LossSetting(method.box_weighting))},
+        losses={"student": make_losses(method.losses, LossSetting(box_weighting=method.box_weighting))},
         optimizer=make_optimizer(OptimizerOptions(), schedule, {"student": model.options}),
         schedule=schedule,
         mesh=mesh,

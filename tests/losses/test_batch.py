@@ -39,7 +39,7 @@ def assignment():
 
 def of_detection(pictures, rows=slice(None)):
     args = jax.tree.map(lambda x: x[rows], (predictions(0.0), assignment(), SCENE))
-    return loss_terms(["detection"], *args, box_weighting="iou", pictures=pictures)
+    return loss_terms(["detection"], *args, box_weighting="quality", pictures=pictures)
 
 
 def of_soft(pictures, rows=slice(None)):

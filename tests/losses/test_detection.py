@@ -54,11 +54,22 @@ def test_focal_at_extreme_logits():
     np.testing.assert_allclose(focal([200.0], None)[0], 0.75 * 200, rtol=1e-6)
 
 
-def of_one(predictions, assignment, truth, weighting):
+def test_quality_focal_worked():
+    """Assigners 7; a target of 1 is the focal loss but for its weight of 1/4, of 0 but for 3/4."""
+    logits = jnp.array([-4.59511985, 0.0, 2.0])
+    log_p, log_not_p = jax.nn.log_sigmoid(logits), jax.nn.log_sigmoid(-logits)
+    np.testing.assert_allclose(
+        losses.quality_focal(log_p, log_not_p, jnp.array([0, 0, 0.6])).sum(), 0.24637325, rtol=1e-5
+    )
+    hard = losses.quality_focal(log_p, log_not_p, jnp.array([0.0, 0, 1]))
+    np.testing.assert_allclose(hard * jnp.array([0.75, 0.75, 0.25]), focal(logits, 2), rtol=1e-5)
+
+
+def of_one(predictions, assignment, truth, weighting, **setting):
     """Terms of a batch of one picture; `truth` is batched already."""
     predictions, assignment = jax.tree.map(lambda x: x[None], (predictions, assignment))
     scene = scene_of(jax.tree.map(lambda x: x[:1], PRIORS), truth, IMAGE_HW[0])
-    return loss_terms(["detection"], predictions, assignment, scene, box_weighting=weighting)
+    return loss_terms(["detection"], predictions, assignment, scene, box_weighting=weighting, **setting)
 
 
 def test_quality_worked():
@@ -80,9 +91,56 @@ def test_box_worked():
         predictions = predictions_of(jnp.zeros((1, 1)), jnp.zeros((1, 4)), jnp.zeros(1), jnp.zeros((1, 4)))
         predictions = predictions._replace(boxes=jnp.array([box], jnp.float32))
         assignment = assignment_of(np.zeros(1), np.ones(1))
-        for weighting in ("iou", "uniform"):
+        for weighting in ("quality", "uniform"):
             terms = of_one(predictions, assignment, truth, weighting)
             np.testing.assert_allclose(terms["box"], expected, atol=1e-6)
+
+
+SOFT = {"class_loss": "quality_focal", "weighting": "target"}
+
+
+def test_soft_targets():
+    """Class and box losses are divided by the sum of the targets, and by 1 where that is less."""
+    truth = truth_of([([[2, 2, 12, 12]], [0])])
+    logits = jnp.array([[1.0, -2], [0.5, 0], [-1, 0.3]])
+    predictions = predictions_of(logits, jnp.zeros((3, 4)), jnp.zeros(3), jnp.zeros((3, 4)))
+    predictions = predictions._replace(boxes=jnp.array([[0, 0, 10, 10], [2, 2, 12, 10], [0, 0, 1, 1]], jnp.float32))
+    assignment = assignment_of(np.array([0, 0, -1]), np.ones(3))
+    for targets in ([0.9, 0.6, 0], [0.2, 0.1, 0]):
+        terms = of_one(predictions, assignment._replace(target=jnp.array(targets)), truth, **SOFT)
+        y = np.stack([targets, np.zeros(3)], axis=1)
+        p, divisor = twin.sigmoid(np.asarray(logits, np.float64)), max(sum(targets), 1)
+        classes = -((p - y) ** 2) * (y * np.log(p) + (1 - y) * np.log(1 - p))
+        boxes = targets * (1 - twin.giou(np.asarray(predictions.boxes), np.array([[2.0, 2, 12, 12]])))
+        np.testing.assert_allclose(terms["class"], classes.sum() / divisor, rtol=1e-5)
+        np.testing.assert_allclose(terms["box"], 1.3 * boxes.sum() / divisor, rtol=1e-5)
+
+
+def test_centerness_as_target_and_weight():
+    """Of prior 0, whose centre is (0, 0) and so outside the second box, and prior 1's at (8, 0)."""
+    truth = truth_of([([[-4, -8, 16, 8], [3, -8, 13, 24]], [0, 0])])
+    central = np.array([0.5, np.sqrt(8 / 24)])
+    raw = jnp.zeros((2, 1)), jnp.zeros((2, 4)), jnp.array([0.3, -1.2])
+    first = jax.tree.map(lambda x: x[:, :2], (PRIORS.boxes, PRIORS.valid))
+    for owner, target in [([0, 1], central), ([1, 1], [0, central[1]])]:
+        predictions = predictions_of(*raw, first[0][0])
+        scene = scene_of(PRIORS._replace(boxes=first[0][:1], valid=first[1][:1]), truth, IMAGE_HW[0])
+        batch = jax.tree.map(lambda x: x[None], (predictions, assignment_of(np.array(owner), np.ones(2))))
+        terms = loss_terms(["detection"], *batch, scene, box_weighting="quality", quality_target="centerness")
+        u = twin.sigmoid(np.array([0.3, -1.2]))
+        quality = -np.mean(target * np.log(u) + (1 - np.array(target)) * np.log(1 - u))
+        np.testing.assert_allclose(terms["quality"], 0.5 * quality, rtol=1e-5)
+        boxes = 1 - twin.giou(np.asarray(predictions.boxes), np.asarray(truth.boxes[0])[owner])
+        np.testing.assert_allclose(terms["box"], 1.3 * np.average(boxes, weights=target), rtol=1e-5)
+
+
+def test_weights_of_the_terms():
+    predictions, truth = predictions_of(*outputs(0.3), PRIORS.boxes), truth_of(OBJECTS)
+    args = predictions, random_assignment(1, 0.1), scene_of(PRIORS, truth)
+    plain = loss_terms(["detection"], *args)
+    weighted = loss_terms(["detection"], *args, class_weight=2.0, box_weight=2.6, quality_weight=0.25)
+    for name, factor in [("class", 2), ("box", 2), ("quality", 0.5)]:
+        np.testing.assert_allclose(weighted[name], factor * plain[name], rtol=1e-6)
 
 
 def random_assignment(seed, share):
@@ -101,7 +159,7 @@ def both(logits, deltas, quality, assignment, truth):
 
     return tuple(
         loss_terms(["detection"], predictions, assignment, scene_of(PRIORS, truth), box_weighting=weighting)
-        for weighting in ("iou", "uniform")
+        for weighting in ("quality", "uniform")
     )
 
 
@@ -187,6 +245,6 @@ def test_weights_of_no_overlap():
     predictions = predictions_of(jnp.zeros((2, 1)), jnp.zeros((2, 4)), jnp.zeros(2), jnp.zeros((2, 4)))
     predictions = predictions._replace(boxes=jnp.array([[0.0, 0, 10, 10], [0, 0, 20, 20]]))
     assignment = assignment_of(np.zeros(2), np.ones(2))
-    box = of_one(predictions, assignment, truth, "iou")["box"]
+    box = of_one(predictions, assignment, truth, "quality")["box"]
     expected = 1.3 * np.mean(1 - twin.giou(np.asarray(predictions.boxes), np.array([[50.0, 50, 60, 60]])))
     np.testing.assert_allclose(box, expected, rtol=1e-5)

@@ -4,18 +4,50 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.monitoring
 import pytest
 
+from lad_jax.assign import Assigner, AssignerOptions, make_assigner
 from lad_jax.data import make_plan, open_dataset
 from lad_jax.programs import blank_shapes, shapes_of
-from lad_jax.run.build import make_models, make_train_step
+from lad_jax.run.build import loss_setting, make_models, make_train_step
 from lad_jax.run.train import train
 from lad_jax.train.state import init_state, init_variables
 from tests.networks import ONE_DEVICE, of_family
 from tests.run.tiny import tiny
+
+PAA = make_assigner(AssignerOptions())
+CENTRAL = PAA._replace(quality_target="centerness")
+SOFT = PAA._replace(soft_target=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "assigner", "expected"),
+    [
+        ({}, PAA, ("focal", "quality", "iou")),
+        ({"model.iou_branch": False}, PAA, ("focal", "uniform", "iou")),
+        ({"method": "lad"}, PAA, ("focal", "uniform", "iou")),
+        ({"method": "lad", "losses.box_weighting": "quality"}, PAA, ("focal", "quality", "iou")),
+        ({"losses.box_weighting": "quality", "model.iou_branch": False}, PAA, ("focal", "quality", "iou")),
+        ({"losses.box_weighting": "uniform"}, PAA, ("focal", "uniform", "iou")),
+        ({"losses.class_loss": "quality_focal"}, PAA, ("quality_focal", "quality", "iou")),
+        ({}, CENTRAL, ("focal", "quality", "centerness")),
+        ({"model.iou_branch": False}, CENTRAL, ("focal", "quality", "centerness")),
+        ({"losses.quality_target": "iou"}, CENTRAL, ("focal", "quality", "iou")),
+        ({"method": "lad", "losses.quality_target": "centerness"}, PAA, ("focal", "uniform", "centerness")),
+        ({}, SOFT, ("quality_focal", "target", "iou")),
+        ({"method": "lad", "model.iou_branch": False}, SOFT, ("quality_focal", "target", "iou")),
+    ],
+)
+def test_losses_by_option_assigner_and_method(
+    changes: dict[str, Any], assigner: Assigner, expected: tuple[str, ...]
+) -> None:
+    options = tiny(**changes)
+    setting = loss_setting(options, assigner, options.model)
+    assert (setting.class_loss, setting.box_weighting, setting.quality_target) == expected
 
 
 def lowered(seed: int) -> str:

@@ -12,6 +12,7 @@ from benchmarks._hlo import collectives
 from lad_jax.distill import METHODS, SwitchOptions, assign_batch
 from lad_jax.evaluation.detector import make_detector
 from lad_jax.evaluation.postprocess import PostprocessOptions
+from lad_jax.losses import LOSSES, LossSetting, make_losses
 from lad_jax.mesh import (
     MeshOptions,
     make_mesh,
@@ -106,8 +107,8 @@ def test_the_number_of_devices_does_not_matter(method, n_devices):
 
 
 def test_what_travels_between_devices():
-    """In a step sums alone, of gradients and of fewer numbers than a picture has priors. In the assignment nothing:
-    its loops end on each device by themselves."""
+    """In a step sums alone, of gradients and of fewer numbers than a picture has priors. In the assignment and
+    in each picture's sums of losses nothing: loops end on each device by themselves."""
     step = make_step("all", 4)
     scene = step.scene(BATCH, jnp.zeros(()))
     predictions = jax.eval_shape(MODEL.apply, variables(0), BATCH.pictures.images, BATCH.pictures.image_hw)
@@ -120,6 +121,10 @@ def test_what_travels_between_devices():
         per_shard=functools.partial(per_shard, mesh=step.mesh),
     )
     assert collectives(jax.jit(assign).lower(*shapes).compile().as_text()) == {}
+    assigned = shapes_of(jax.eval_shape(assign, *shapes), sharded(step.mesh))
+    every_loss = dataclasses.replace(step, losses={"student": make_losses(LOSSES, LossSetting())})
+    sums = jax.jit(functools.partial(every_loss.sums, "student")).lower(shapes[0], assigned, shapes[1])
+    assert collectives(sums.compile().as_text()) == {}
     found = collectives(program("all", 4).as_text())
     n_params = sum(x.size for x in jax.tree.leaves(variables(0)["params"]))
     assert set(found) == {"all-reduce"}

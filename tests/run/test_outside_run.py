@@ -1,0 +1,91 @@
+"""Runs with an assigner from outside, from a folder outside of the checkout, as docs/assigners.md says."""
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import lad_jax
+from lad_jax.errors import InputError
+from lad_jax.run.evaluate import evaluate
+from lad_jax.run.predict import predict
+from lad_jax.run.train import train
+from tests import documented
+from tests.run.tiny import TINY, tiny
+
+ROOT = Path(__file__).parents[2]
+SMALL = [f"--config.{key}={value}" for key, value in TINY.items()]
+SMALL += [f"--config.teacher.{key}={value}" for key, value in TINY.items() if key.startswith("model.")]
+SMALL += ["--config.train.epochs=1", "--config.train.eval_every=1"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The current folder, of which no module stays imported."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield tmp_path
+    for name in ("nearest", "guided"):
+        sys.modules.pop(name, None)
+
+
+def python(folder: Path, *words: str) -> None:
+    """Run Python as a user does who has installed the package, with his files in `folder`."""
+    program = f"import sys; sys.path.insert(1, {str(ROOT)!r}); import runpy; sys.argv = sys.argv[1:]; "
+    program += "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
+    result = subprocess.run([sys.executable, "-c", program, *words], cwd=folder, capture_output=True, text=True)
+    assert not result.returncode, result.stderr[-3000:]
+
+
+@pytest.mark.first
+def test_the_page_as_a_new_user_follows_it(folder):
+    """The example is checked, trained with plainly and under LAD; what was trained is used without it."""
+    (folder / "nearest.py").write_text(documented.SOURCE)
+    (folder / "check_nearest.py").write_text(documented.CHECK)
+    python(folder, "check_nearest")
+    assert len(documented.COMMANDS) == 2
+    for command in documented.COMMANDS:
+        words = shlex.split(re.sub(r"configs/", f"{ROOT}/configs/", command.removeprefix("python -m ")))
+        python(folder, *words, *SMALL)
+    (folder / "nearest.py").unlink()
+    cv2.imwrite("picture.png", np.zeros((60, 80, 3), np.uint8))
+    trained = lad_jax.load("runs/lad")
+    assert trained.options.assigner.name == "nearest:make_nearest" and trained.options.assigner.options == {"near": 40}
+    trained("picture.png")
+    predict(trained.options, Path("runs/lad"), "picture.png", Path("out"))
+    evaluate(trained.options, Path("runs/lad"))
+    assert "nearest" not in sys.modules
+    with pytest.raises(InputError, match="there is no module 'nearest'"):
+        train(trained.options, Path("runs/lad"))
+
+
+def test_a_module_that_is_not_there_ends_the_run_before_any_data_is_read(folder):
+    options = tiny(assigner__name="absent:make", data__source="coco", data__train__annotations="absent.json")
+    with pytest.raises(InputError, match="there is no module 'absent'"):
+        train(options, Path("run"))
+    assert not Path("run").exists()
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ("near & (predictions.quality_logit > 0)[None]", r"on the run's first batch .* law 'by_boxes': .*table\."),
+        (
+            "near[0]",
+            r"on the run's first batch .* law 'shapes': .*table\.compared is bool\[\d+\] in place of bool\[\d+, ",
+        ),
+    ],
+)
+def test_a_broken_law_ends_the_run_before_its_first_step(changed, words, folder):
+    source = documented.SOURCE.replace("compared=near,", f"compared={changed},")
+    assert source != documented.SOURCE
+    (folder / "guided.py").write_text(source)
+    with pytest.raises(InputError, match=r"config\.assigner\.name is 'guided:make_nearest', but " + words):
+        train(tiny(assigner__name="guided:make_nearest"), Path("run"))
+    assert not list(Path("run").glob("checkpoints/*"))

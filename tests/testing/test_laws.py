@@ -1,0 +1,162 @@
+"""Every law is broken by an assigner that breaks nothing else."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lad_jax import masked
+from lad_jax.assign import Assigner
+from lad_jax.errors import InputError
+from lad_jax.testing import LAWS, BrokenLaw, Subject, check_assigner
+from tests import documented
+
+
+@pytest.fixture(scope="module")
+def nearest(tmp_path_factory: pytest.TempPathFactory):
+    """The module of docs/assigners.md."""
+    return documented.load(tmp_path_factory.mktemp("nearest"))
+
+
+@pytest.fixture(scope="module")
+def sound(nearest) -> Assigner:
+    return nearest.make_nearest(nearest.NearestOptions())
+
+
+def broken_by(assigner: Assigner) -> set[str]:
+    subject = Subject(assigner)
+    return {name for name, law in LAWS.items() if law.seen(subject)}
+
+
+def test_the_documented_assigner_obeys(nearest):
+    check_assigner(nearest.make_nearest)
+
+
+def costs(change: Callable) -> Callable[[Assigner], Assigner]:
+    """An assigner whose table is changed; `change(table, scene, predictions)`."""
+
+    def mutate(assigner):
+        return assigner._replace(cost=lambda scene, p: change(assigner.cost(scene, p), scene, p))
+
+    return mutate
+
+
+def offset(amount: Callable) -> Callable[[Assigner], Assigner]:
+    """An assigner that adds `amount(table, scene, predictions)` to its costs."""
+    return costs(lambda table, scene, p: table._replace(cost=table.cost + amount(table, scene, p)))
+
+
+def answers(change: Callable) -> Callable[[Assigner], Assigner]:
+    """An assigner whose assignment is changed; `change(assignment, scene)`."""
+
+    def mutate(assigner):
+        return assigner._replace(partition=lambda table, scene: change(assigner.partition(table, scene), scene))
+
+    return mutate
+
+
+def chooses_beyond_the_table(assigner):
+    def partition(table, scene):
+        real = scene.truth.objects[:, None] & scene.priors.valid[None]
+        return assigner.partition(table._replace(object=jnp.where(real, jnp.arange(len(real))[:, None], -1)), scene)
+
+    return assigner._replace(partition=partition)
+
+
+def no_positives(assignment, scene):
+    return assignment._replace(object=-jnp.ones_like(assignment.object), target=0 * assignment.target)
+
+
+def only_confident(table, scene, predictions):
+    kept = ~(predictions.quality_logit > 0)[None]
+    return table._replace(object=jnp.where(kept, table.object, -1), compared=table.compared & kept)
+
+
+def by_number(table, scene, predictions):
+    return 0.1 * (jnp.arange(float(table.cost.shape[1])) % 5)[None]
+
+
+def lacking_in_the_batch(table, scene, predictions):
+    """How many objects fewer than the fullest picture of the batch."""
+
+    def lacking(n):
+        return (n.max() - n).astype(np.float32)
+
+    n = jnp.sum(scene.truth.objects)
+    return jax.pure_callback(lacking, jax.ShapeDtypeStruct((), jnp.float32), n, vmap_method="broadcast_all")
+
+
+MUTANTS = {
+    "a list of iterations": ("shapes", answers(lambda a, s: a._replace(iterations=a.iterations[None]))),
+    "other costs where traced": ("jit", offset(lambda t, s, p: float(isinstance(t.cost, jax.core.Tracer)))),
+    "`if` on a value": ("jit", offset(lambda t, s, p: 1.0 if t.cost.sum() < 0 else 0.0)),
+    "all is compared": ("entries", costs(lambda t, s, p: t._replace(compared=jnp.ones_like(t.compared)))),
+    "positives beyond the table": ("positives", chooses_beyond_the_table),
+    "no positives": ("positives", answers(no_positives)),
+    "positives that weigh nothing": ("weights", answers(lambda a, s: a._replace(weight=a.weight * (1 - a.target)))),
+    "soft targets without a word": ("targets", answers(lambda a, s: a._replace(target=a.target / 2))),
+    "announced targets that are hard": ("targets", lambda assigner: assigner._replace(soft_target=True)),
+    "costs below 0": ("finite", offset(lambda t, s, p: -5.0)),
+    "costs that are NaN": (
+        "finite",
+        costs(lambda t, s, p: t._replace(cost=jnp.where(t.cost == masked.WORST, jnp.nan, t.cost))),
+    ),
+    "all priors": ("invalid_priors", offset(lambda t, s, p: jnp.isnan(p.quality_logit).any().astype(jnp.float32))),
+    "all rows": ("padding", offset(lambda t, s, p: float(len(t.cost)))),
+    "objects by number": ("permuted_objects", offset(lambda t, s, p: 0.3 * jnp.arange(float(len(t.cost)))[:, None])),
+    "priors by number": ("permuted_priors", offset(by_number)),
+    "the whole batch": ("pictures", offset(lacking_in_the_batch)),
+    "nothing weighs without objects": (
+        "no_objects",
+        answers(lambda a, s: a._replace(weight=a.weight * s.truth.objects.any().astype(jnp.float32))),
+    ),
+    "crowds are counted": ("crowd", offset(lambda t, s, p: jnp.sum(s.truth.mask).astype(jnp.float32))),
+    "candidates by predictions": ("by_boxes", costs(only_confident)),
+    "called static": ("static", lambda assigner: assigner._replace(static=True)),
+}
+"""The law that each breaks, and how a sound assigner is changed."""
+ALSO = {
+    "positives beyond the table": {"permuted_objects"},  # far from its objects costs are equal
+    "no positives": {"static"},
+}
+"""What a mutant cannot but break as well."""
+
+
+@pytest.mark.parametrize("name", [name for name in MUTANTS if name != "`if` on a value"])
+def test_a_law_is_broken_by_itself(name, sound):
+    law, mutate = MUTANTS[name]
+    assert broken_by(mutate(sound)) == {law} | ALSO.get(name, set())
+
+
+def test_what_cannot_be_compiled(sound):
+    with pytest.raises(BrokenLaw, match=r"law 'jit'.* compiling it raised TracerBoolConversionError"):
+        check_assigner(MUTANTS["`if` on a value"][1](sound))
+
+
+def test_a_gradient_that_is_not_stopped(sound, monkeypatch):
+    """Which no assigner brings about: `assign_batch` stops it."""
+
+    def partition(table, scene):
+        assignment = sound.partition(table, scene)
+        return assignment._replace(target=assignment.target * jnp.exp(-jnp.mean(table.cost)))
+
+    soft = sound._replace(partition=partition, soft_target=True)
+    assert not LAWS["no_gradient"].seen(Subject(soft))
+    monkeypatch.setattr(jax.lax, "stop_gradient", lambda x: x)
+    assert "by predictions.class_log_p is not 0" in LAWS["no_gradient"].seen(Subject(soft))
+
+
+def test_every_law_has_one_that_breaks_it():
+    assert {law for law, _ in MUTANTS.values()} | {"no_gradient"} == set(LAWS)
+
+
+def test_the_message_says_law_sight_and_remedy(sound):
+    with pytest.raises(BrokenLaw, match=r"law 'by_boxes': which .* Seen: table.compared\[.* is False and .* Networks"):
+        check_assigner(MUTANTS["candidates by predictions"][1](sound))
+
+
+def test_a_function_that_makes_no_assigner():
+    with pytest.raises(InputError, match="returned a int, no assigner"):
+        check_assigner(lambda: 3)
