@@ -106,7 +106,7 @@ ROWS = {
     "simota_r50_1x": Row(PLAIN, "R50", "1x", recipe="simota"),
     "simota_r101_1x": Row(PLAIN, "R101", "1x", recipe="simota"),
     "yolox_r50_1x": Row(PLAIN, "R50", "1x", recipe="yolox"),
-    "ota_r50_1x": Row(PLAIN, "R50", "1x", recipe="ota", val=40.7),
+    "ota_r50_1x": Row(PLAIN, "R50", "1x", recipe="ota"),
     "ota_r101_1x": Row(PLAIN, "R101", "1x", recipe="ota"),
     "ota_r101_ms_2x": Row(PLAIN, "R101", "ms 2x", recipe="ota", test_dev=(45.3, 63.5, 49.3, 26.9, 48.8, 56.1)),
     "tal_r50_1x": Row(PLAIN, "R50", "1x", recipe="tal"),
