@@ -180,6 +180,14 @@ class RunOptions:
                 f"assigner {name!r} assigns by boxes alone, so its table is the same for every network, and method "
                 f"{self.method!r} by it is {name!r} itself: use method 'plain'"
             )
+        without = [network for network in roles.costs_from if not self.model_of(network).iou_branch]
+        if assigner.needs_quality and without:
+            raise ValueError(
+                f"costs of assigner {name!r} as it is set need predicted IoUs, but {self.key_of(without[0])} has no "
+                "IoU branch: set iou_branch, or of 'simota' the form 'mmdet'"
+            )
+        if "detection" not in roles.losses:
+            return
         if assigner.soft_target and self.losses.class_loss == "focal":
             raise ValueError(
                 f"losses.class_loss is 'focal', which has no place for the soft targets of assigner {name!r}: use "

@@ -118,6 +118,19 @@ def test_losses_that_do_not_fit_soft_targets(key, value, remedy):
     with pytest.raises(ValueError, match=f"losses.{key} is '{value}'.* soft targets of assigner 'paa': {remedy}"):
         ours.check_assigner(soft)
     options(losses__class_loss="quality_focal").check_assigner(soft)
+    # Without a detection loss there is nothing that could not fit.
+    options(method="soft_label", **{f"losses__{key}": value}).check_assigner(soft)
+
+
+def test_an_assigner_that_needs_an_iou_branch():
+    """Of every network whose costs count, and of no other."""
+    yolox = {"assigner__name": "simota", "assigner__simota__form": "yolox"}
+    assert options(**yolox).assigner.simota.form == "yolox"
+    with pytest.raises(InputError, match=r"'simota' .* config\.model has no IoU branch: .* the form 'mmdet'"):
+        options(**yolox, model__iou_branch=False)
+    with pytest.raises(InputError, match=r"config\.teacher\.model has no IoU branch"):
+        options(**yolox, method="colad", teacher__model__iou_branch=False)
+    options(**yolox, method="lad", model__iou_branch=False)
 
 
 def test_cohort_networks_with_other_priors():

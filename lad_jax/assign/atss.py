@@ -12,9 +12,6 @@ from lad_jax.assign.base import Assigner
 from lad_jax.fields import check_range
 from lad_jax.types import Assignment, CostTable, Predictions, Scene
 
-INSIDE = 0.01
-"""Depth in its object from which on a point can be positive [pixels]."""
-
 
 @dataclass(frozen=True)
 class ATSSOptions:
@@ -50,7 +47,7 @@ def partition(table: CostTable, scene: Scene) -> Assignment:
     """Positive are candidates above the threshold whose point is inside; the largest IoU wins a contest."""
     _, _, threshold = statistics(table)
     iou = table.besides["iou"]
-    positive = (table.object >= 0) & (iou >= threshold[:, None]) & (pairs.depth_in_box(scene) > INSIDE)
+    positive = (table.object >= 0) & (iou >= threshold[:, None]) & (pairs.depth_in_box(scene) > pairs.INSIDE)
     return pairs.make_assignment(scene, pairs.preferred(positive, iou))
 
 

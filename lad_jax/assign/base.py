@@ -32,3 +32,5 @@ class Assigner(NamedTuple):
     quality_target: Literal["iou", "centerness"] = "iou"
     """What the quality branch learns, unless an option says otherwise: the IoU of the predicted box with the object, or
     how central the prior's centre lies in the object."""
+    needs_quality: bool = False
+    """Whether costs need the predicted IoU, which a network may lack."""

@@ -26,8 +26,8 @@ class FCOSOptions:
     centre_radius: float = 1.5
     """Half the side of the window around an object's centre in which points are positive [strides]; 0: no window."""
     range_strides: float = 8.0
-    """Farthest side of an object on a level, which is the nearest on the next [strides]; the first and the last level
-    have no limit. On levels of stride 8 to 128: 64, 128, 256 and 512 pixels."""
+    """Farthest side of an object on a level, which is the nearest on the next [strides]; the first level has no
+    lower limit, the last no upper one. On levels of stride 8 to 128: 64, 128, 256 and 512 pixels."""
 
     def __post_init__(self) -> None:
         check_range(self, "centre_radius", "range_strides", least=0)

@@ -1,6 +1,7 @@
 """Multiple anchor learning, as its paper tells it: from all candidates to the best (Ke et al., 2020).
 
-What its authors released is no assignment but a loss: method `free_anchor`.
+What its authors released is no assignment but a loss: method `free_anchor`. So the number of positives and the fate of
+the others are our reading of the paper, and the cost is made of the released loss's parts.
 """
 
 from dataclasses import dataclass

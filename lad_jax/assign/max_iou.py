@@ -5,6 +5,7 @@ from functools import partial
 
 import jax.numpy as jnp
 
+from lad_jax import boxes
 from lad_jax.assign.base import Assigner
 from lad_jax.assign.candidates import overlaps
 from lad_jax.assign.pairs import make_assignment
@@ -42,7 +43,7 @@ def cost(scene: Scene, predictions: Predictions, *, options: MaxIoUOptions) -> C
     claimed = found.claimant >= 0
     candidate = jnp.where(claimed, found.claimant, jnp.where(found.iou >= options.negative_iou, found.nearest, -1))
     return CostTable(
-        cost=1 - jnp.maximum(found.iou, 0.0),
+        cost=1 - boxes.iou(scene.priors.boxes, scene.truth.boxes[jnp.maximum(candidate, 0)]),
         object=candidate,
         compared=candidate >= 0,
         besides={"iou": found.iou, "claimed": claimed.astype(jnp.float32)},

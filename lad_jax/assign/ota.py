@@ -8,15 +8,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from lad_jax import masked
 from lad_jax.assign import pairs
 from lad_jax.assign.base import Assigner
 from lad_jax.fields import check_range
 from lad_jax.losses.focal import focal_negative, focal_positive
 from lad_jax.types import Assignment, CostTable, Predictions, Scene
 
-INSIDE = 0.01
-"""Depth in its object from which on a pair has no penalty [pixels]."""
 PENALTY = 1e6
 """Cost that is added to all other pairs of an object that has pairs without penalty."""
 LEAST_IOU = 1.1920929e-07
@@ -67,7 +64,7 @@ def cost(scene: Scene, predictions: Predictions, *, options: OTAOptions) -> Cost
     beyond_background = exchanged - options.iou_weight * jnp.log(jnp.maximum(iou, LEAST_IOU))
     total = jnp.sum(absent, axis=1)[None] + beyond_background
     in_window = pairs.depth_in_window(scene, options.radius) > 0
-    allowed = in_window & (pairs.depth_in_box(scene) > INSIDE)
+    allowed = in_window & (pairs.depth_in_box(scene) > pairs.INSIDE)
     return pairs.make_table(scene, total, compared=allowed, iou=iou, beyond_background=beyond_background)
 
 
@@ -138,15 +135,9 @@ def sinkhorn(
 
     def step(_: Array, potentials: tuple[Array, Array]) -> tuple[Array, Array]:
         u, v = potentials
-        v = v + jnp.where(in_column, entropy * (jnp.log(1 + SPARE) - _log_sum(scaled(u, v), axis=0)), 0.0)
-        u = u + jnp.where(in_row, entropy * (jnp.log(supply + SPARE) - _log_sum(scaled(u, v), axis=1)), 0.0)
+        v = v + jnp.where(in_column, entropy * (jnp.log(1 + SPARE) - jax.nn.logsumexp(scaled(u, v), axis=0)), 0.0)
+        u = u + jnp.where(in_row, entropy * (jnp.log(supply + SPARE) - jax.nn.logsumexp(scaled(u, v), axis=1)), 0.0)
         return u, v
 
     u, v = jax.lax.fori_loop(0, rounds, step, (jnp.ones(len(cost)), jnp.ones(cost.shape[1])))
     return scaled(u, v)
-
-
-def _log_sum(values: Float[Array, "R A"], *, axis: int) -> Float[Array, " N"]:
-    """ln Σ exp, 0 where there is no entry."""
-    largest = masked.finite_or_0(jnp.max(values, axis=axis, keepdims=True))
-    return jnp.log(jnp.sum(jnp.exp(values - largest), axis=axis)) + jnp.squeeze(largest, axis)

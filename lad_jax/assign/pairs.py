@@ -12,6 +12,8 @@ from lad_jax.types import Assignment, CostTable, Predictions, Priors, Scene
 
 BLOCK = 128
 """Number of priors in a block of `largest`."""
+INSIDE = 0.01
+"""Depth in a box from which on ATSS, OTA and TAL take a point to be inside [pixels]."""
 
 
 # Geometry.

@@ -29,7 +29,8 @@ class Form(NamedTuple):
     epsilon: float
     """Added to the IoU before its logarithm."""
     by_quality: bool
-    """Whether the score is the geometric mean of class probability and predicted IoU."""
+    """Whether the score is the geometric mean of class probability and objectness, for which the predicted IoU stands;
+    else it is the class probability alone."""
 
 
 FORMS = {
@@ -44,7 +45,7 @@ class SimOTAOptions:
 
     form: Literal["mmdet", "yolox"] = "mmdet"
     """Published form: mmdetection's, also YOLOX's first; or YOLOX's present one, with a smaller window, whose score
-    includes the predicted IoU."""
+    includes the objectness, for which the IoU branch stands here."""
     candidates: int = 10
     """Number of the largest IoUs that make an object's k, and so the most priors that it can choose."""
     iou_weight: float = 3.0
@@ -59,8 +60,12 @@ class SimOTAOptions:
 
 def make_simota(options: SimOTAOptions) -> Assigner:
     """SimOTA's two functions, closed over the options."""
-    soft = options.target == "iou"
-    return Assigner(partial(cost, options=options), partial(partition, options=options), soft_target=soft)
+    return Assigner(
+        partial(cost, options=options),
+        partial(partition, options=options),
+        soft_target=options.target == "iou",
+        needs_quality=FORMS[options.form].by_quality,
+    )
 
 
 def cost(scene: Scene, predictions: Predictions, *, options: SimOTAOptions) -> CostTable:
@@ -70,9 +75,6 @@ def cost(scene: Scene, predictions: Predictions, *, options: SimOTAOptions) -> C
 
     summed over all classes, the object's being the positive one. Eligible is a prior that lies in the window of any
     object, or in its box. Besides: `iou`, of the predicted box.
-
-    Raises:
-      ValueError: form `yolox` with a network without IoU branch.
     """
     form = FORMS[options.form]
     in_box, in_window = pairs.depth_in_box(scene) > 0, pairs.depth_in_window(scene, form.radius) > 0
@@ -92,11 +94,7 @@ def classification(log_p: Float[Array, "A C"], log_not_p: Float[Array, "A C"], s
 
 def _with_quality(predictions: Predictions) -> tuple[Float[Array, "A C"], Float[Array, "A C"]]:
     """ln s and ln(1-s) of s = √(class probability · predicted IoU)."""
-    if predictions.quality_logit is None:
-        raise ValueError(
-            "assigner.simota.form is 'yolox', whose score includes the predicted IoU, but a network has no IoU branch: "
-            "set iou_branch, or form to 'mmdet'"
-        )
+    assert predictions.quality_logit is not None  # `Assigner.needs_quality`
     log_score = (predictions.class_log_p + jax.nn.log_sigmoid(predictions.quality_logit)[:, None]) / 2
     return log_score, jnp.log(-jnp.expm1(log_score))
 

@@ -12,8 +12,6 @@ from lad_jax.assign.base import Assigner
 from lad_jax.fields import check_range
 from lad_jax.types import Assignment, CostTable, Predictions, Scene
 
-INSIDE = 0.01
-"""Depth in its object from which on a point can be positive [pixels]."""
 EPSILON = 1e-7
 """Added to an object's largest metric."""
 
@@ -52,7 +50,7 @@ def cost(scene: Scene, predictions: Predictions, *, options: TALOptions) -> Cost
     """
     iou = pairs.predicted_iou(scene, predictions)
     metric = jnp.exp(options.alpha * pairs.of_class(predictions.class_log_p, scene)) * iou**options.beta
-    inside = pairs.depth_in_box(scene) > INSIDE
+    inside = pairs.depth_in_box(scene) > pairs.INSIDE
     return pairs.make_table(scene, 1 - metric, compared=inside, metric=metric, iou=iou)
 
 
@@ -61,7 +59,7 @@ def partition(table: CostTable, scene: Scene, *, options: TALOptions) -> Assignm
 
     The point is tested after the best are taken: an object may be left with none.
     """
-    chosen = best_by_metric(table, options) & (pairs.depth_in_box(scene) > INSIDE)
+    chosen = best_by_metric(table, options) & (pairs.depth_in_box(scene) > pairs.INSIDE)
     owner = pairs.preferred(chosen, table.besides["iou"])
     return pairs.make_assignment(scene, owner, aligned_target(table, owner) if options.target == "aligned" else None)
 

@@ -17,7 +17,7 @@ from lad_jax.distill.switch import SwitchOptions
 from lad_jax.types import Assignment, CostTable, Network, Predictions, Scene
 
 PAIRS_AT_ONCE = 2**25
-"""Pairs of an object and a prior of the pictures that are assigned at once: 128 MiB for each array of a dense table."""
+"""Entries of the tables of pictures that are assigned at once: 128 MiB for each array of a dense table."""
 
 
 class Assigned(NamedTuple):
@@ -71,21 +71,23 @@ def assign_batch(
         tables = costs(scene, predictions)
         return finish(tables, *choose(tables, scene), scene)
 
+    one_picture = jax.tree.map(lambda x: x[0], (scene, predictions))
+    entries = jax.eval_shape(costs, *one_picture)[0].object.size
+    by_groups = partial(_in_groups, at_once=max(1, PAIRS_AT_ONCE // entries))
     if switch.scope != "batch":
-        return per_shard(partial(_in_groups, assign))(scene, predictions)
-    tables = per_shard(jax.vmap(costs))(scene, predictions)
+        return per_shard(partial(by_groups, assign))(scene, predictions)
+    tables = per_shard(partial(by_groups, costs))(scene, predictions)
     table, source = jax.vmap(choose, axis_name=PICTURES)(tables, scene)
-    return per_shard(jax.vmap(finish))(tables, table, source, scene)
+    return per_shard(partial(by_groups, finish))(tables, table, source, scene)
 
 
-def _in_groups(assign: Callable[..., Assigned], scene: Scene, predictions: Mapping[Network, Predictions]) -> Assigned:
-    """`assign` for every picture, for so many at once that dense tables stay small."""
-    n_pictures, n_priors = scene.priors.valid.shape
-    at_once = max(1, PAIRS_AT_ONCE // (n_priors * scene.truth.mask.shape[1]))
+def _in_groups(function: Callable[..., Any], *batches: Any, at_once: int) -> Any:
+    """`function` for every picture of batches, for at most so many at once."""
+    n_pictures = len(jax.tree.leaves(batches)[0])
     if at_once >= n_pictures:
-        return jax.vmap(assign)(scene, predictions)
+        return jax.vmap(function)(*batches)
     size = max(divisor for divisor in range(1, at_once + 1) if n_pictures % divisor == 0)
-    return jax.lax.map(lambda picture: assign(*picture), (scene, predictions), batch_size=size)
+    return jax.lax.map(lambda picture: function(*picture), batches, batch_size=size)
 
 
 @jax.named_scope("metrics")

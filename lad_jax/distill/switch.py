@@ -28,7 +28,7 @@ def switching_score(cost: Float[Array, "*E"], cells: Cells, options: SwitchOptio
 
     `std_over_mean` σ/µ with the unbiased deviation; `fisher` (µ₁ - µ₀)² / (v₀ + v₁) of a mixture of two Gaussians. A
     lone candidate has no deviation: its score is the lower, the larger its cost. Where a cost of the cell is not
-    finite, the score is -inf.
+    finite, compared or not, the score is -inf.
 
     Args:
       cost: one network's.
@@ -36,7 +36,7 @@ def switching_score(cost: Float[Array, "*E"], cells: Cells, options: SwitchOptio
       options: the criterion.
     """
     count = cells.total(jnp.ones_like(cost))
-    broken = cells.total((~masked.is_finite(cost)).astype(cost.dtype)) > 0
+    broken = cells.total_of_all((~masked.is_finite(cost)).astype(cost.dtype)) > 0
     several = CRITERIA[options.criterion](cost, cells, count)
     return jnp.where(broken, -jnp.inf, jnp.where(count == 1, -cells.total(cost), several))
 

@@ -50,9 +50,7 @@ def detection_sums(
         "target": assignment.target,
     }[setting.box_weighting]
     box = box_weight * (1 - boxes.giou(predictions.boxes, box_of))
-    quality = jnp.zeros_like(target)
-    if (logit := predictions.quality_logit) is not None:
-        quality = -(target * jax.nn.log_sigmoid(logit) + (1 - target) * jax.nn.log_sigmoid(-logit))
+    quality = quality_losses(predictions.quality_logit, target)
     return Sums(
         terms={
             "class": setting.class_weight * jnp.sum(classes * assignment.weight[:, None]),
@@ -65,6 +63,13 @@ def detection_sums(
             "box_weight": masked.total(box_weight, assignment.positive),
         },
     )
+
+
+def quality_losses(logit: Float[Array, " A"] | None, target: Float[Array, " A"]) -> Float[Array, " A"]:
+    """Binary cross entropy of each prior's quality branch; 0 without one."""
+    if logit is None:
+        return jnp.zeros_like(target)
+    return -(target * jax.nn.log_sigmoid(logit) + (1 - target) * jax.nn.log_sigmoid(-logit))
 
 
 def class_losses(

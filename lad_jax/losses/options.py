@@ -30,7 +30,8 @@ class LossOptions:
     box_weighting: Literal["method", "quality", "uniform"] = "method"
     """Weights of the positives' box losses: the target of the quality branch (by default their IoU with the object), or
     all alike. `method`: the assigner's class targets where it gives them between 0 and 1; else, as released, by the
-    quality branch's target under method `plain` (alike where an IoU has no branch), and alike under LAD and its kin."""
+    quality branch's target under method `plain` (all alike where that is the IoU and the network has no IoU branch),
+    and alike under LAD and its kin."""
     box_weight: float = 1.3
     """Weight of the box loss, 1 - GIoU."""
     quality_target: Literal["assigner", "iou", "centerness"] = "assigner"

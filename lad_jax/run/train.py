@@ -9,6 +9,7 @@ import jax
 from lad_jax import hosts
 from lad_jax.assign import make_assigner
 from lad_jax.data import started, train_batches
+from lad_jax.errors import InputError
 from lad_jax.evaluation.coco import write_detections, write_metrics
 from lad_jax.mesh import local_rows, split_batch
 from lad_jax.options import RunOptions
@@ -35,7 +36,7 @@ def train(options: RunOptions, workdir: Path) -> None:
       Interrupted: SIGTERM or Ctrl-C has come, after saving; only in the main thread.
     """
     check_schedule(options)
-    make_assigner(options.assigner)  # one from outside may not be there: said before any data is read
+    _check_assigner(options)
     mesh = mesh_of(options)
     workdir.mkdir(parents=True, exist_ok=True)
     hosts.check_shared(workdir)
@@ -53,6 +54,15 @@ def train(options: RunOptions, workdir: Path) -> None:
             step = manager.latest_step() or 0
             _log.warning("%s: exit code %s; the same command goes on from step %d", end.signal.name, end.code, step)
             raise
+
+
+def _check_assigner(options: RunOptions) -> None:
+    """Check that the assigner is there and fits: one from outside is imported here first, before any data is read."""
+    assigner = make_assigner(options.assigner)
+    try:
+        options.check_assigner(assigner)
+    except ValueError as error:
+        raise InputError(f"config: {error}") from None
 
 
 class _Loop:

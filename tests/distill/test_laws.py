@@ -78,18 +78,20 @@ def test_lad_is_the_teachers_plain_assignment_and_a_static_assigner_asks_nobody(
 
 
 @every
-def test_a_student_without_a_finite_cost_leaves_all_to_the_teacher(name):
-    """So the switch equals LAD; and the picture is reported."""
+@pytest.mark.parametrize("broken", ["student", "teacher"])
+def test_a_network_without_a_finite_cost_leaves_all_to_the_other(name, broken):
+    """So the switch equals LAD, or the plain method; also where entries are chosen from that are not compared."""
     sound = networks_of(predictions(0), predictions(1))
-    broken = sound | {"student": jax.tree.map(lambda x: x.at[0].set(jnp.nan), sound["student"])}
-    before, after = (assign(x, name=name, costs_from=("student", "teacher")) for x in (sound, broken))
-    lad = assign(sound, name=name, costs_from=("teacher",))
+    spoiled = sound | {broken: jax.tree.map(lambda x: x.at[0].set(jnp.nan), sound[broken])}
+    before, after = (assign(x, name=name, costs_from=("student", "teacher")) for x in (sound, spoiled))
+    index, other = (1, "teacher") if broken == "student" else (0, "student")
+    alone = assign(sound, name=name, costs_from=(other,))
     first, second = (functools.partial(jax.tree.map, lambda x, i=i: x[i]) for i in (0, 1))
-    assert_same(first(after.assignment), first(lad.assignment))
+    assert_same(first(after.assignment), first(alone.assignment))
     assert_same(second(after.assignment), second(before.assignment))
     if not make_assigner(AssignerOptions(name=name)).static:
         assert after.broken.tolist() == [True, False] and not before.broken.any()
-        assert after.compared[0, 0] == 0 and after.compared[0, 1] > 0
+        assert after.compared[0, 1 - index] == 0 and after.compared[0, index] > 0
 
 
 @every

@@ -89,3 +89,13 @@ def test_a_broken_law_ends_the_run_before_its_first_step(changed, words, folder)
     with pytest.raises(InputError, match=r"config\.assigner\.name is 'guided:make_nearest', but " + words):
         train(tiny(assigner__name="guided:make_nearest"), Path("run"))
     assert not list(Path("run").glob("checkpoints/*"))
+
+
+def test_one_that_does_not_fit_ends_the_run_before_any_data_is_read(folder):
+    source = documented.SOURCE.replace("Assigner(cost, partition)", "Assigner(cost, partition, static=True)")
+    assert source != documented.SOURCE
+    (folder / "guided.py").write_text(source)
+    changes = {"teacher__path": "absent", "data__source": "coco", "data__train__annotations": "absent.json"}
+    with pytest.raises(InputError, match="config: assigner 'guided:make_nearest' assigns by boxes alone"):
+        train(tiny(method="lad", assigner__name="guided:make_nearest", **changes), Path("run"))
+    assert not Path("run").exists()
