@@ -3,14 +3,15 @@
 import errno
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from absl import app
+from absl import app, flags
 
-from lad_jax.errors import InputError
+from lad_jax.errors import InputError, place_of, reason_of
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -62,16 +63,38 @@ def _run(program: Callable[[list[str]], None], arguments: list[str]) -> None:
 
 
 def _parse_flags(arguments: list[str]) -> list[str]:
-    """Parse flags by absl; ml_collections' message about an unknown config key becomes one line."""
+    """Parse flags by absl; an error becomes one line."""
     try:
-        return app.parse_flags_with_usage(arguments)
-    except (AttributeError, KeyError) as error:
-        print(f"error: {unknown_key(error)}", file=sys.stderr)
+        arguments = flags.FLAGS(arguments)
+        if "config" in flags.FLAGS:
+            hasattr(flags.FLAGS.config, "lock")  # where there is no such file, ml_collections raises an OSError now
+        return arguments
+    except FLAG_ERRORS as error:
+        print(f"error: {flag_message(error)}", file=sys.stderr)
         sys.exit(2)
 
 
-def unknown_key(error: AttributeError | KeyError) -> str:
-    """The message for a key on the command line that a config does not have, as one line."""
+GROUP = "config.assigner.options"
+GROUP_HINT = f""". Options of an assigner from outside are set together: --{GROUP}='{{"near": 40}}'"""
+FLAG_ERRORS = (flags.Error, AttributeError, KeyError, OSError, ImportError, SyntaxError)
+
+
+def flag_message(error: Exception) -> str:
+    """The message, as one line, for one of `FLAG_ERRORS`: of flags, or of the config file that they name."""
+    if isinstance(error, ImportError):
+        return f"the config file cannot be imported. {reason_of(error)} ({place_of(error)})"
+    if isinstance(error, SyntaxError):
+        return f"the config file cannot be imported. {reason_of(error)}"
+    if isinstance(error, OSError) and error.__cause__:  # ml_collections' reason, whose last line has the path
+        return f"the config file cannot be read: {str(error.__cause__).splitlines()[-1].strip()}"
+    if isinstance(error, OSError):
+        return str(error)
+    if isinstance(error, flags.Error):
+        reason = str(error).strip()
+        if "Error whilst parsing config file" in reason:  # with a traceback, whose last line is the config's message
+            return re.sub(r"^[\w.]*Error: ", "", reason.splitlines()[-1])
+        return f"{' '.join(reason.split())} --help lists the flags."
     [reason] = error.args
     words = reason.args[0] if isinstance(reason, KeyError) else reason
-    return f"unknown config key on the command line: {' '.join(str(words).split())}"
+    hint = GROUP_HINT if any(argument.startswith(f"--{GROUP}.") for argument in sys.argv) else ""
+    return f"unknown config key on the command line: {' '.join(str(words).split())}{hint}"

@@ -1,5 +1,6 @@
 """Errors that the user can put right, and their messages."""
 
+import traceback
 from collections.abc import Sequence
 
 
@@ -17,3 +18,9 @@ def reason_of(error: Exception) -> str:
     """Kind and text of an error of a library, for a message; of a long text the beginning and the end."""
     text = str(error)
     return f"{type(error).__name__}: {text if len(text) <= 500 else f'{text[:200]} … {text[-300:]}'}"
+
+
+def place_of(error: Exception) -> str:
+    """File and line where an error arose, which Python's machinery of imports is not."""
+    last = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename][-1]
+    return f"{last.filename}, line {last.lineno}"

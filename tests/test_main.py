@@ -1,6 +1,7 @@
 """What the program says of errors, and what it sees to before JAX looks for devices."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,30 @@ def test_a_full_disk_is_explained() -> None:
 def test_a_bug_stays_one() -> None:
     assert message_of(InputError("the file is missing")) == "the file is missing"
     assert message_of(ValueError("a bug")) is None
+
+
+@pytest.mark.parametrize(
+    ("source", "flags", "message"),
+    [
+        (None, [], r"the config file cannot be read: .*No such file or directory: '.*/config\.py'"),
+        (None, ["--config.method=lad"], r"the config file cannot be read: .*No such file.*"),
+        ("import absent_library", [], r"cannot be imported\. ModuleNotFoundError: .*config\.py, line 1\)"),
+        ("def get_config(:", [], r"cannot be imported\. SyntaxError: .*config\.py, line 1\)"),
+        ("def get_config():\n    raise ValueError('variant 1; allowed: 2')", [], r"variant 1; allowed: 2"),
+        (
+            "from configs.base import get_config",
+            ["--config.assigner.options.near=4"],
+            r"""unknown config key .*'near'.*: --config\.assigner\.options='\{"near": 40\}'""",
+        ),
+    ],
+)
+def test_a_config_that_cannot_be_loaded_is_one_line(source, flags, message, tmp_path: Path) -> None:
+    config = tmp_path / "config.py"
+    if source is not None:
+        config.write_text(source)
+    command = [sys.executable, "-m", "lad_jax", "train", f"--config={config}", f"--workdir={tmp_path}", *flags]
+    result = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True)
+    assert result.returncode == 2 and re.fullmatch(rf"error: .*{message}\n", result.stderr), result.stderr
 
 
 PROGRAM = """

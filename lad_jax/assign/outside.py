@@ -7,7 +7,6 @@ import inspect
 import os
 import re
 import sys
-import traceback
 import typing
 from collections.abc import Callable, Mapping
 from types import ModuleType
@@ -15,7 +14,7 @@ from typing import Any
 
 from lad_jax.assign.base import Assigner
 from lad_jax.config import from_config
-from lad_jax.errors import InputError, reason_of
+from lad_jax.errors import InputError, place_of, reason_of
 
 KEY = "config.assigner"
 
@@ -37,6 +36,8 @@ def outside_assigner(name: str, options: Mapping[str, Any]) -> Assigner:
         something that is no assigner.
     """
     module_name, function = name.split(":")
+    if module_name.endswith(".py"):
+        raise InputError(f"{KEY}.name is {name!r}: leave out .py, as in '{module_name[:-3]}:{function}'.")
     module = _import(module_name, name)
     if not callable(getattr(module, function, None)):
         offered = [key for key, value in vars(module).items() if callable(value)]
@@ -54,7 +55,8 @@ def assigner_from(make: Callable[..., Any], options: Mapping[str, Any] | None = 
       options: values for that dataclass; what is absent keeps its default.
 
     Raises:
-      InputError: the parameter has no such annotation, options do not fit, or the function returns no assigner.
+      InputError: the parameter has no such annotation, a field of the dataclass has no default, options do not fit, or
+        the function returns no assigner.
     """
     called = f"{make.__module__}:{make.__qualname__}"
     hints, parameters = typing.get_type_hints(make), list(inspect.signature(make).parameters)
@@ -65,6 +67,8 @@ def assigner_from(make: Callable[..., Any], options: Mapping[str, Any] | None = 
                 f"{called} needs a dataclass of its options to annotate its parameter {parameters[0]!r}, as in "
                 f"`def {make.__name__}({parameters[0]}: MyOptions) -> Assigner`; or no parameter."
             )
+        if bare := [field.name for field in dataclasses.fields(kind) if _has_no_default(field)]:
+            raise InputError(f"{called}: {kind.__name__}.{bare[0]} has no default: give every field a default.")
         made = make(from_config(kind, options or {}, key=f"{KEY}.options"))
     elif options:
         raise InputError(f"{KEY}.options has {', '.join(options)}, but {called} takes no options.")
@@ -75,6 +79,10 @@ def assigner_from(make: Callable[..., Any], options: Mapping[str, Any] | None = 
             f"{called} returned a {type(made).__name__}, no assigner: return lad_jax.assign.Assigner(cost, partition)."
         )
     return made
+
+
+def _has_no_default(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def _import(module: str, name: str) -> ModuleType:
@@ -97,8 +105,6 @@ def _import(module: str, name: str) -> ModuleType:
 
 def _failed(module: str, name: str, error: ImportError) -> InputError:
     """The error of a module that is there, but imports something that is not."""
-    last = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename][-1]
     return InputError(
-        f"{KEY}.name is {name!r}, but {module} cannot be imported. {reason_of(error)} ({last.filename}, line "
-        f"{last.lineno})"
+        f"{KEY}.name is {name!r}, but {module} cannot be imported. {reason_of(error)} ({place_of(error)})"
     )

@@ -21,7 +21,7 @@ from pathlib import Path
 from absl import flags
 from ml_collections import config_flags
 
-from lad_jax.cli import unknown_key
+from lad_jax.cli import FLAG_ERRORS, flag_message
 from lad_jax.commands.stages import Stage, State, evaluated_by, evaluation_stage, training_state
 from lad_jax.config import from_config
 from lad_jax.errors import InputError
@@ -185,11 +185,8 @@ def _load(config: str, extra: Sequence[str], students: tuple[str, ...]) -> RunOp
     config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=arguments)
     try:
         values(arguments, known_only=True)
-    except flags.Error as error:  # ends with the message of the config
-        reason = str(error).splitlines()[-1].removeprefix("ValueError: ")
-        raise InputError(f"{config}: {reason}") from None
-    except (AttributeError, KeyError) as error:
-        raise InputError(f"{config}: {unknown_key(error)}") from None
+    except FLAG_ERRORS as error:
+        raise InputError(f"{config}: {flag_message(error)}") from None
     try:
         return from_config(RunOptions, values.config)
     except InputError as error:

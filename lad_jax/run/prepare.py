@@ -162,6 +162,8 @@ def _announce(run: Run, start: int) -> None:
     canvases = ", ".join(f"{height}x{width}" for height, width in plan.canvases)
     _log.info("%d %s device(s); jax %s", devices.size, devices[0].device_kind, jax.__version__)
     _log.info("method %s: %d steps, %d an epoch", options.method, run.total, plan.steps_per_epoch)
+    if options.roles.costs_from:
+        _log.info("assigner %s, by costs of: %s", options.assigner.name, ", ".join(options.roles.costs_from))
     train = options.train
     _log.info("a checkpoint every %d epoch(s) and every %d steps", train.eval_every, train.checkpoint_every)
     _log.info("will compile %d training program(s), one a canvas: %s", len(plan.canvases), canvases)

@@ -9,6 +9,7 @@
 do about it.
 """
 
+import difflib
 from collections.abc import Callable, Iterable
 
 from lad_jax.assign import Assigner
@@ -33,7 +34,7 @@ def check_assigner(assigner: Assigner | Callable[..., Assigner], *, laws: Iterab
 
     Raises:
       BrokenLaw: the first law that is broken.
-      InputError: the function makes no assigner.
+      InputError: the function makes no assigner, or there is no law of a name.
     """
     if not isinstance(assigner, Assigner):
         assigner = assigner_from(assigner)
@@ -45,8 +46,13 @@ def check_laws(subject: Subject, laws: Iterable[str]) -> None:
 
     Raises:
       BrokenLaw: the first law that is broken.
+      InputError: there is no law of a name.
     """
     for name in laws:
+        if name not in LAWS:
+            guess = difflib.get_close_matches(name, LAWS, n=1)
+            hint = f" Did you mean {guess[0]!r}?" if guess else ""
+            raise InputError(f"there is no law {name!r}.{hint} Known laws: {', '.join(LAWS)}.")
         law = LAWS[name]
         if seen := law.seen(subject):
             raise BrokenLaw(f"the assigner breaks the law {name!r}: {law.says}. Seen: {seen}. {law.remedy}")

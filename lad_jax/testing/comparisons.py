@@ -6,27 +6,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lad_jax import masked
 from lad_jax.testing.conditions import first
 from lad_jax.testing.drawn import N_ROWS, SPREAD, draw_objects, truth_of
 from lad_jax.testing.subject import OTHER_PROGRAM, Answer, Subject, difference, fields
+from lad_jax.types import Assignment, CostTable
 
 
 def finite(subject: Subject) -> str:
-    """Look at costs of usual predictions, and of those of a picture that are all NaN or infinite."""
-    usual = subject.answer(subject.predictions(0))
-    for value in (None, np.nan, np.inf, -np.inf):
-        spoiled = jax.tree.map(lambda x, value=value: x.at[0].set(value), subject.predictions(0)) if value else None
-        answer = subject.answer(spoiled) if spoiled else usual
-        where = f", where predictions of picture 0 are {value}" if value else ""
-        wrong = ~np.isfinite(answer.table.cost) | ((answer.table.cost < 0) & (answer.table.object >= 0))
+    """Look at all costs, and at whether predictions of picture 0 that are not finite change another picture."""
+    usual = subject.networks()[""]
+    for where, (table, assignment, broken, _) in subject.answers().items():
+        has_object = table.object >= 0
+        wrong = ~np.isfinite(table.cost) | ((table.cost < 0) & has_object)
         if wrong.any():
-            return f"table.cost{first(wrong)} is {answer.table.cost[wrong][0]}{where}"
-        if not all(np.isfinite(x).all() for x in (answer.assignment.weight, answer.assignment.target)):
-            return f"a weight or target that is not finite{where}"
-        if value is np.nan and not subject.assigner.static and not answer.broken[0]:
-            return f"costs below masked.WORST alone{where}"
-        if seen := difference(_picture(1, answer), _picture(1, usual)):
-            return f"picture 1 changed{where}: {seen}"
+            return f"table.cost{first(wrong)} is {table.cost[wrong][0]}{where}"
+        if where.endswith("nan") and not subject.assigner.static and has_object[0].any() and not broken[0]:
+            return f"no cost of picture 0 is masked.WORST ({masked.WORST:g}){where}"
+        if "picture 0" in where and (seen := difference(_others(table, assignment), _others(*usual[:2]))):
+            return f"another picture changed: {seen}{where}"
     return ""
 
 
@@ -77,8 +75,8 @@ def pictures(subject: Subject) -> str:
             subject.scene._replace(truth=truth_of([draw_objects(0, 7), draw_objects(5, 8)])),
         ),
     )
-    one, other = (_picture(0, subject.answer(*inputs)) for inputs in beside)
-    return difference(one, other)
+    one, other = (jax.tree.map(lambda x: x[:1], subject.answer(*inputs)) for inputs in beside)
+    return _difference(one, other)
 
 
 def no_objects(subject: Subject) -> str:
@@ -101,11 +99,12 @@ def crowd(subject: Subject) -> str:
 
 
 def by_boxes(subject: Subject) -> str:
-    """Compare which entries there are, and which of them are compared, by two networks."""
-    one, other = (subject.answer(subject.predictions(seed)).table for seed in (0, 1))
-    names = ("object", "compared")
-    a, b = ({f"table.{name}": getattr(table, name) for name in names} for table in (one, other))
-    return difference(a, b)
+    """Compare which entries there are, and which of them are compared, by all kinds of predictions."""
+    usual = _by_boxes(subject.networks()[""])
+    for where, other in subject.networks().items():
+        if seen := difference(usual, _by_boxes(other)):
+            return f"{seen}{where}"
+    return ""
 
 
 def static(subject: Subject) -> str:
@@ -114,7 +113,7 @@ def static(subject: Subject) -> str:
     seen = _difference(one, other)
     if subject.assigner.static:
         return f"Assigner.static is True, but by two networks {seen}" if seen else ""
-    same = not difference(one.assignment.object, other.assignment.object)
+    same = (one.assignment.object >= 0).any() and not difference(one.assignment.object, other.assignment.object)
     return "Assigner.static is False, but two networks give the same answer" if same else ""
 
 
@@ -123,8 +122,13 @@ def _with(subject: Subject, truth: Any) -> Answer:
     return subject.answer(subject.predictions(2), subject.scene._replace(truth=truth))
 
 
-def _picture(i: int, answer: Answer) -> Any:
-    return jax.tree.map(lambda x: x[i], fields(answer.table, answer.assignment))
+def _by_boxes(answer: Answer) -> dict[str, Any]:
+    return {"table.object": answer.table.object, "table.compared": answer.table.compared}
+
+
+def _others(table: CostTable, assignment: Assignment) -> Any:
+    """The answer for all pictures but the first."""
+    return jax.tree.map(lambda x: x[1:], fields(table, assignment))
 
 
 def _difference(one: Answer, other: Answer, rtol: float = 0.0) -> str:

@@ -1,5 +1,7 @@
 """Laws of one answer: functions that return what they saw against a law, or nothing."""
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -7,8 +9,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from lad_jax.errors import reason_of
-from lad_jax.testing.subject import OTHER_PROGRAM, Subject, difference, fields
+from lad_jax.testing.subject import OTHER_PROGRAM, Answer, Subject, difference, fields
 from lad_jax.types import Assignment, CostTable
+
+
+def of_all_answers(fault: Callable[[Subject, Answer], str]) -> Callable[[Subject], str]:
+    """A law of each answer: for all kinds of predictions, and throughout a training."""
+
+    @functools.wraps(fault)
+    def seen(subject: Subject) -> str:
+        found = ((fault(subject, answer), where) for where, answer in subject.answers().items())
+        return next((f"{words}{where}" for words, where in found if words), "")
+
+    return seen
 
 
 def shapes(subject: Subject) -> str:
@@ -17,6 +30,8 @@ def shapes(subject: Subject) -> str:
     for value, kind in ((table, CostTable), (assignment, Assignment)):
         if not isinstance(value, kind):
             return f"a {type(value).__name__} in place of a {kind.__name__}"
+    if not isinstance(table.besides, dict):
+        return f"table.besides is a {type(table.besides).__name__} in place of a dict, which may be empty"
     n_rows, n_priors = subject.scene.truth.labels.shape[1], subject.scene.priors.valid.shape[1]
     pair = np.shape(table.object)
     if pair not in ((n_priors,), (n_rows, n_priors)):
@@ -49,9 +64,10 @@ def jit(subject: Subject) -> str:
     return difference(fields(table, assignment), fields(one.table, one.assignment), OTHER_PROGRAM)
 
 
-def entries(subject: Subject) -> str:
+@of_all_answers
+def entries(subject: Subject, answer: Answer) -> str:
     """Look for entries of the table that no valid prior and real object have, and for compared ones without object."""
-    table, scene = subject.answer(subject.predictions(0)).table, subject.scene
+    table, scene = answer.table, subject.scene
     n_rows = scene.truth.labels.shape[1]
     valid, objects = np.asarray(scene.priors.valid), np.asarray(scene.truth.objects)
     if table.object.ndim == 3:
@@ -71,9 +87,10 @@ def entries(subject: Subject) -> str:
     return f"table.compared{first(alone)} is True, but table.object is -1" if alone.any() else ""
 
 
-def positives(subject: Subject) -> str:
+@of_all_answers
+def positives(subject: Subject, answer: Answer) -> str:
     """Look for positives that are no entries of the table."""
-    table, assignment = subject.answer(subject.predictions(0))[:2]
+    table, assignment = answer.table, answer.assignment
     if (assignment.object < 0).all():
         return "no prior is positive in pictures with nine objects"
     pairs = table.object if table.object.ndim == 3 else table.object[:, None]
@@ -81,9 +98,10 @@ def positives(subject: Subject) -> str:
     return f"assignment.object{first(strange)} is not in the table for this prior" if strange.any() else ""
 
 
-def weights(subject: Subject) -> str:
+@of_all_answers
+def weights(subject: Subject, answer: Answer) -> str:
     """Look for weights that are negative or not finite, 0 for a positive, or above 0 for a prior that is not valid."""
-    assignment, valid = subject.answer(subject.predictions(0)).assignment, np.asarray(subject.scene.priors.valid)
+    assignment, valid = answer.assignment, np.asarray(subject.scene.priors.valid)
     faults = {
         "is not finite, or below 0": ~(np.isfinite(assignment.weight) & (assignment.weight >= 0)),
         "is above 0, but the prior is not valid": (assignment.weight > 0) & ~valid,
@@ -92,13 +110,14 @@ def weights(subject: Subject) -> str:
     return _first_fault("assignment.weight", faults)
 
 
-def targets(subject: Subject) -> str:
+@of_all_answers
+def targets(subject: Subject, answer: Answer) -> str:
     """Look for targets outside 0 to 1, soft ones that the assigner does not announce, and announced ones missing."""
-    assignment = subject.answer(subject.predictions(0)).assignment
-    target, positive, soft = assignment.target, assignment.object >= 0, subject.assigner.soft_target
+    assignment, soft = answer.assignment, subject.assigner.soft_target
+    target, positive = assignment.target, assignment.object >= 0
     faults = {
         "is not 0, but the prior is not positive": ~positive & (target != 0),
-        "is not above 0 and at most 1": positive & ~((target > 0) & (target <= 1)),
+        "is not in 0 to 1": positive & ~((target >= 0) & (target <= 1)),
         "is below 1, but Assigner.soft_target is False": positive & (target < 1) & (not soft),
         "is 1 as all others, but Assigner.soft_target is True": positive & soft & (target[positive] == 1).all(),
     }

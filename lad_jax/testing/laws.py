@@ -28,10 +28,27 @@ LAWS = {
         "Let both functions be pure, of arrays alone (jnp, no np, no `if` on a value); what the partition needs of a "
         "network travels in CostTable.besides.",
     ),
+    "by_boxes": Law(
+        "which entries have an object and which are compared is by boxes alone, the same for every network",
+        comparisons.by_boxes,
+        "Networks exchange costs entry by entry: let predictions enter `cost` and `besides` only, and choose among "
+        "the entries in the partition.",
+    ),
     "entries": Law(
         "an entry with an object is of a valid prior and a real object, and only such an entry is compared",
         conditions.entries,
         "Set object to -1 and compared to False wherever not scene.priors.valid or not scene.truth.objects.",
+    ),
+    "static": Law(
+        "Assigner.static says whether the answer is by boxes alone",
+        comparisons.static,
+        "Set the flag as it is: it says whether another network's costs can change anything.",
+    ),
+    "finite": Law(
+        "costs are finite and at least 0; for predictions of NaN they are masked.WORST, and no other picture changes",
+        comparisons.finite,
+        "Pass costs through lad_jax.masked.finite, which turns what is not finite into masked.WORST: by that a run "
+        "names the picture. Take penalties and offsets out of them, and bound logarithms.",
     ),
     "positives": Law(
         "priors are positive for objects that the table allows them",
@@ -41,17 +58,14 @@ LAWS = {
     "weights": Law(
         "weights are finite and at least 0, above 0 for positives and 0 for priors that are not valid",
         conditions.weights,
-        "Start from scene.priors.valid as float32, and set it to 0 for what is ignored.",
+        "Start from scene.priors.valid as float32, and set it to 0 for what is ignored; pass what enters of "
+        "CostTable.besides through lad_jax.masked.finite_or_0.",
     ),
     "targets": Law(
         "targets of positives lie in 0 to 1, of all others are 0, and are below 1 by Assigner.soft_target alone",
         conditions.targets,
-        "Multiply by `positive`, bound from below, and set soft_target as it is.",
-    ),
-    "finite": Law(
-        "costs are finite and at least 0, also where a network predicts NaN or infinities, which no other picture sees",
-        comparisons.finite,
-        "Pass costs through lad_jax.masked.finite, and take penalties and offsets out of them.",
+        "Multiply by `positive`, bound from both sides, and set soft_target as it is; pass what travels in "
+        "CostTable.besides through lad_jax.masked.finite_or_0.",
     ),
     "invalid_priors": Law(
         "what is predicted at priors that are not valid changes nothing",
@@ -78,26 +92,15 @@ LAWS = {
         comparisons.pictures,
         "A callback that gets whole batches must treat each picture alone: vmap_method='sequential'.",
     ),
-    "no_objects": Law(
-        "without objects no entry has one, no prior is positive, and every valid prior has weight 1",
-        comparisons.no_objects,
-        "A minimum or mean over nothing needs a value that is finite.",
-    ),
     "crowd": Law(
         "a crowd is no object: it changes nothing",
         comparisons.crowd,
         "Use scene.truth.objects in place of scene.truth.mask.",
     ),
-    "by_boxes": Law(
-        "which entries have an object and which are compared is by boxes alone, the same for every network",
-        comparisons.by_boxes,
-        "Networks exchange costs entry by entry: let predictions enter `cost` and `besides` only, and choose among "
-        "the entries in the partition.",
-    ),
-    "static": Law(
-        "Assigner.static says whether the answer is by boxes alone",
-        comparisons.static,
-        "Set the flag as it is: it says whether another network's costs can change anything.",
+    "no_objects": Law(
+        "without objects no entry has one, no prior is positive, and every valid prior has weight 1",
+        comparisons.no_objects,
+        "A minimum or mean over nothing needs a value that is finite.",
     ),
     "no_gradient": Law(
         "no gradient flows through an assignment",
@@ -105,4 +108,4 @@ LAWS = {
         "Take values of predictions only from the arguments of `cost`.",
     ),
 }
-"""The laws by name, in the order in which they are tried."""
+"""The laws by name, in the order in which they are tried: what is broken in passing comes after what breaks it."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from lad_jax.assign import Assigner
 from lad_jax.distill import METHODS, SwitchOptions, assign_batch
-from lad_jax.testing.drawn import N_CLASSES, draw_predictions, draw_scene
+from lad_jax.testing.drawn import N_CLASSES, draw_predictions, draw_scene, draw_trained_predictions
 from lad_jax.types import Assignment, CostTable, Predictions, Scene
 
 
@@ -49,12 +49,40 @@ class Subject:
         """The compiled answer, for other pictures of the same canvas where `scene` is given."""
         return jax.device_get(self._compiled(predictions, self.scene if scene is None else scene))
 
+    @functools.cache  # noqa: B019  as above
+    def networks(self) -> dict[str, Answer]:
+        """Answers in the middle of a training for all kinds of predictions, by words for a message.
+
+        The kinds are usual ones of two networks, those of a trained one, and those that in picture 0 are all NaN or
+        infinite.
+        """
+        usual, trained = self.predictions(0), draw_trained_predictions(self.scene, self.n_classes, seed=0)
+        predictions = {
+            "": usual,
+            ", by another network": self.predictions(1),
+            ", where some predictions are almost right": trained,
+        }
+        for value in (np.nan, np.inf, -np.inf):
+            where = f", where predictions of picture 0 are {value}"
+            predictions[where] = jax.tree.map(lambda x, value=value: x.at[0].set(value), usual)
+        return {where: self.answer(each, self._scene_at(0.5)) for where, each in predictions.items()}
+
+    @functools.cache  # noqa: B019  as above
+    def answers(self) -> dict[str, Answer]:
+        """Answers of `networks`, and those for usual predictions at the start and at the end of a training."""
+        usual = self.predictions(0)
+        ends = {f", where scene.progress is {end}": self.answer(usual, self._scene_at(end)) for end in (0.0, 1.0)}
+        return self.networks() | ends
+
     @functools.cached_property
     def eager(self) -> tuple[CostTable, Assignment]:
         """Answer for the first picture, alone and not compiled, by the predictions of seed 0."""
         scene, predictions = jax.tree.map(lambda x: x[0], (self.scene, self.predictions(0)))
         table = self.assigner.cost(scene, predictions)
         return table, self.assigner.partition(table, scene)
+
+    def _scene_at(self, progress: float) -> Scene:
+        return self.scene._replace(progress=jnp.full_like(self.scene.progress, progress))
 
 
 def _answer(assigner: Assigner, predictions: Predictions, scene: Scene) -> Answer:

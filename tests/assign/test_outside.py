@@ -54,6 +54,13 @@ def test_its_options_reach_it(folder):
         ("make = 3", "outside:make", {}, r"has no function 'make'"),
         ("def make(): return 3", "outside:make", {}, r"outside:make returned a int, no assigner"),
         ("def make(k): pass", "outside:make", {}, r"needs a dataclass of its options to annotate its parameter 'k'"),
+        (
+            f"{HEAD}@dataclass(frozen=True)\nclass Options:\n    k: int\ndef make(options: Options): pass",
+            "outside:make",
+            {"k": 3},
+            r"outside:make: Options\.k has no default: give every field a default",
+        ),
+        ("def make(): pass", "outside.py:make", {}, r"leave out \.py, as in 'outside:make'"),
         ("def make(): pass", "outside:make", {"k": 3}, r"options has k, but outside:make takes no options"),
         (
             "# one\nimport absent_library",

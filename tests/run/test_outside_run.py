@@ -73,17 +73,23 @@ def test_a_module_that_is_not_there_ends_the_run_before_any_data_is_read(folder)
 
 
 @pytest.mark.parametrize(
-    ("changed", "words"),
+    ("of", "changed", "words"),
     [
-        ("near & (predictions.quality_logit > 0)[None]", r"on the run's first batch .* law 'by_boxes': .*table\."),
         (
-            "near[0]",
+            "compared=near",
+            "compared=near & (predictions.quality_logit > 0)[None]",
+            r"on the run's first batch .* law 'by_boxes': .*table\.",
+        ),
+        (
+            "compared=near",
+            "compared=near[0]",
             r"on the run's first batch .* law 'shapes': .*table\.compared is bool\[\d+\] in place of bool\[\d+, ",
         ),
+        ("scene.priors.valid.astype", "-scene.priors.valid.astype", r"on the run's first batch .* law 'weights': "),
     ],
 )
-def test_a_broken_law_ends_the_run_before_its_first_step(changed, words, folder):
-    source = documented.SOURCE.replace("compared=near,", f"compared={changed},")
+def test_a_broken_law_ends_the_run_before_its_first_step(of, changed, words, folder):
+    source = documented.SOURCE.replace(of, changed)
     assert source != documented.SOURCE
     (folder / "guided.py").write_text(source)
     with pytest.raises(InputError, match=r"config\.assigner\.name is 'guided:make_nearest', but " + words):

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lad_jax import masked
+from lad_jax import boxes, masked
 from lad_jax.assign import Assigner
 from lad_jax.errors import InputError
 from lad_jax.testing import LAWS, BrokenLaw, Subject, check_assigner
@@ -69,6 +69,21 @@ def no_positives(assignment, scene):
     return assignment._replace(object=-jnp.ones_like(assignment.object), target=0 * assignment.target)
 
 
+def answers_by_table(change: Callable) -> Callable[[Assigner], Assigner]:
+    """An assigner whose assignment is changed; `change(assignment, table)`."""
+
+    def mutate(assigner):
+        return assigner._replace(partition=lambda table, scene: change(assigner.partition(table, scene), table))
+
+    return mutate
+
+
+def nearly_right(table, scene, predictions):
+    overlap = boxes.pairwise_iou(scene.truth.boxes, predictions.boxes)
+    cost = 0.9 - overlap - 0.5 * predictions.class_log_p[:, scene.truth.labels].T
+    return table._replace(cost=masked.finite(cost))
+
+
 def only_confident(table, scene, predictions):
     kept = ~(predictions.quality_logit > 0)[None]
     return table._replace(object=jnp.where(kept, table.object, -1), compared=table.compared & kept)
@@ -90,6 +105,7 @@ def lacking_in_the_batch(table, scene, predictions):
 
 MUTANTS = {
     "a list of iterations": ("shapes", answers(lambda a, s: a._replace(iterations=a.iterations[None]))),
+    "nothing besides": ("shapes", costs(lambda t, s, p: t._replace(besides=None))),
     "other costs where traced": ("jit", offset(lambda t, s, p: float(isinstance(t.cost, jax.core.Tracer)))),
     "`if` on a value": ("jit", offset(lambda t, s, p: 1.0 if t.cost.sum() < 0 else 0.0)),
     "all is compared": ("entries", costs(lambda t, s, p: t._replace(compared=jnp.ones_like(t.compared)))),
@@ -98,7 +114,25 @@ MUTANTS = {
     "positives that weigh nothing": ("weights", answers(lambda a, s: a._replace(weight=a.weight * (1 - a.target)))),
     "soft targets without a word": ("targets", answers(lambda a, s: a._replace(target=a.target / 2))),
     "announced targets that are hard": ("targets", lambda assigner: assigner._replace(soft_target=True)),
+    "weights below 0 at last": (
+        "weights",
+        answers(lambda a, s: a._replace(weight=jnp.where(s.progress > 0.95, -1, a.weight))),
+    ),
+    "targets that NaN makes large": (
+        "targets",
+        answers_by_table(
+            lambda a, t: a._replace(
+                target=a.target * jnp.where(((t.object >= 0) & (t.cost == masked.WORST)).any(), 1e6, 1)
+            )
+        ),
+    ),
     "costs below 0": ("finite", offset(lambda t, s, p: -5.0)),
+    "costs below 0 for what is almost right": ("finite", costs(nearly_right)),
+    "a logarithm of the progress": ("finite", offset(lambda t, s, p: 9 + jnp.log(s.progress))),
+    "costs for NaN as any other": (
+        "finite",
+        costs(lambda t, s, p: t._replace(cost=jnp.where(t.cost == masked.WORST, 9.0, t.cost))),
+    ),
     "costs that are NaN": (
         "finite",
         costs(lambda t, s, p: t._replace(cost=jnp.where(t.cost == masked.WORST, jnp.nan, t.cost))),
@@ -114,12 +148,15 @@ MUTANTS = {
     ),
     "crowds are counted": ("crowd", offset(lambda t, s, p: jnp.sum(s.truth.mask).astype(jnp.float32))),
     "candidates by predictions": ("by_boxes", costs(only_confident)),
+    "candidates by what is finite": (
+        "by_boxes",
+        costs(lambda t, s, p: t._replace(compared=t.compared & (t.cost < masked.WORST))),
+    ),
     "called static": ("static", lambda assigner: assigner._replace(static=True)),
 }
 """The law that each breaks, and how a sound assigner is changed."""
 ALSO = {
     "positives beyond the table": {"permuted_objects"},  # far from its objects costs are equal
-    "no positives": {"static"},
 }
 """What a mutant cannot but break as well."""
 
@@ -160,3 +197,35 @@ def test_the_message_says_law_sight_and_remedy(sound):
 def test_a_function_that_makes_no_assigner():
     with pytest.raises(InputError, match="returned a int, no assigner"):
         check_assigner(lambda: 3)
+
+
+def by_predicted_overlap(table, scene, predictions):
+    near = boxes.pairwise_iou(scene.truth.boxes, predictions.boxes) > 0.3
+    return table._replace(object=jnp.where(near, table.object, -1), compared=table.compared & near)
+
+
+def with_crowds(table, scene, predictions):
+    row = jnp.arange(len(scene.truth.mask))[:, None]
+    near = boxes.pairwise_iou(scene.truth.boxes, scene.priors.boxes) > 0.1
+    there = scene.truth.mask[:, None] & scene.priors.valid[None] & (near | (table.object >= 0))
+    return table._replace(object=jnp.where(there, row, -1), compared=there)
+
+
+@pytest.mark.parametrize(
+    ("mutate", "law", "advice"),
+    [
+        (costs(by_predicted_overlap), "by_boxes", "let predictions enter `cost`"),
+        (costs(with_crowds), "crowd", "scene.truth.objects in place of scene.truth.mask"),
+        (MUTANTS["costs that are NaN"][1], "finite", "lad_jax.masked.finite,"),
+        (MUTANTS["costs for NaN as any other"][1], "finite", "no cost of picture 0 is masked.WORST"),
+        (MUTANTS["targets that NaN makes large"][1], "targets", "picture 0 are nan. .*lad_jax.masked.finite_or_0"),
+    ],
+)
+def test_a_natural_mistake_gets_its_advice(mutate, law, advice, sound):
+    with pytest.raises(BrokenLaw, match=rf"breaks the law {law!r}: .*{advice}"):
+        check_assigner(mutate(sound))
+
+
+def test_a_law_that_is_not_there(sound):
+    with pytest.raises(InputError, match=r"there is no law 'by_box'\. Did you mean 'by_boxes'\? Known laws: shapes, "):
+        check_assigner(sound, laws=["by_box"])
