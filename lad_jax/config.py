@@ -64,7 +64,10 @@ def _member(union: Any, value: Any, key: str) -> type:
 def _convert(hint: Any, value: Any, key: str) -> Any:
     """`value` as the annotated type `hint`, or an InputError that names `key`."""
     if isinstance(hint, types.UnionType):
-        hint = _member(hint, value, key)
+        members = [member for member in get_args(hint) if member is not types.NoneType]
+        if value is None and len(members) < len(get_args(hint)):
+            return None
+        hint = members[0] if len(members) == 1 else _member(hint, value, key)
     if dataclasses.is_dataclass(hint) or hint is FreeGroup:
         if not isinstance(value, Mapping | ml_collections.ConfigDict):
             raise InputError(f"{key} must be a group of keys, got {value!r}.")

@@ -25,6 +25,7 @@ class Outer:
     flag: bool = False
     text: str = ""
     inner: Inner = Inner()
+    limit: int | None = None
 
     def __post_init__(self) -> None:
         if self.count < 0:
@@ -38,6 +39,7 @@ def test_defaults():
 def test_values_and_nesting():
     config = ml_collections.ConfigDict({"rate": 2, "flag": True, "inner": {"name": "b", "sizes": [4], "pair": (1, 2)}})
     options = from_config(Outer, config)
+    assert from_config(Outer, {"limit": None}).limit is None and from_config(Outer, {"limit": 3}).limit == 3
     assert options == Outer(rate=2.0, flag=True, inner=Inner("b", (4,), (1.0, 2.0)))
     assert type(options.rate) is float and type(options.inner.pair[0]) is float
 
@@ -65,6 +67,7 @@ def test_round_trip():
         ({"count": True}, ["config.count", "int", "True"]),
         ({"rate": True}, ["config.rate", "float", "True"]),
         ({"rate": "fast"}, ["config.rate", "float", "'fast'"]),
+        ({"limit": "x"}, ["config.limit", "int", "'x'"]),
         ({"flag": 1}, ["config.flag", "bool", "1"]),
         ({"text": None}, ["config.text", "str", "None"]),
         ({"count": -1}, ["config", "must not be negative"]),

@@ -39,8 +39,8 @@ def outside_assigner(name: str, options: Mapping[str, Any]) -> Assigner:
     if module_name.endswith(".py"):
         raise InputError(f"{KEY}.name is {name!r}: leave out .py, as in '{module_name[:-3]}:{function}'.")
     module = _import(module_name, name)
-    if not callable(getattr(module, function, None)):
-        offered = [key for key, value in vars(module).items() if callable(value)]
+    if not inspect.isfunction(getattr(module, function, None)):
+        offered = [key for key, value in vars(module).items() if inspect.isfunction(value)]
         guess = difflib.get_close_matches(function, offered, n=1)
         hint = f" Did you mean {guess[0]!r}?" if guess else ""
         raise InputError(f"{KEY}.name is {name!r}, but {module.__file__} has no function {function!r}.{hint}")

@@ -94,7 +94,7 @@ def test_a_network_without_a_finite_cost_leaves_all_to_the_other(name, broken):
         assert after.compared[0, 1 - index] == 0 and after.compared[0, index] > 0
 
 
-@every
+@pytest.mark.parametrize("name", ["mal", "simota"])
 def test_groups_of_pictures_change_nothing(name, monkeypatch):
     networks = networks_of(predictions(0), predictions(1))
     together = assign(networks, name=name, costs_from=("student", "teacher"))
