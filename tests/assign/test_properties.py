@@ -35,7 +35,7 @@ TABLE = {
     "dynamic_soft_label": {"soft_target", "nothing_for_nan"},
 }
 """The assigners, and the capabilities of each."""
-every = pytest.mark.parametrize("name", TABLE)
+every = pytest.mark.parametrize("name", TABLE, scope="module")  # all of an assigner in turn: it is compiled once
 SCENE = draw_scene()
 VALID = np.asarray(SCENE.priors.valid)
 

@@ -43,9 +43,9 @@ def python(folder: Path, *words: str) -> None:
     assert not result.returncode, result.stderr[-3000:]
 
 
-@pytest.mark.first
+@pytest.mark.slow
 def test_the_page_as_a_new_user_follows_it(folder):
-    """The example is checked, trained with plainly and under LAD; what was trained is used without it."""
+    """The example is checked, and trained with plainly and under LAD."""
     (folder / "nearest.py").write_text(documented.SOURCE)
     (folder / "check_nearest.py").write_text(documented.CHECK)
     python(folder, "check_nearest")
@@ -53,16 +53,23 @@ def test_the_page_as_a_new_user_follows_it(folder):
     for command in documented.COMMANDS:
         words = shlex.split(re.sub(r"configs/", f"{ROOT}/configs/", command.removeprefix("python -m ")))
         python(folder, *words, *SMALL)
+    options = lad_jax.load("runs/lad").options.assigner
+    assert options.name == "nearest:make_nearest" and options.options == {"near": 40}
+
+
+def test_what_was_trained_is_used_without_the_module(folder):
+    (folder / "nearest.py").write_text(documented.SOURCE)
+    options = tiny(assigner__name="nearest:make_nearest", train__epochs=1, train__eval_every=1)
+    train(options, Path("run"))
     (folder / "nearest.py").unlink()
+    del sys.modules["nearest"]
     cv2.imwrite("picture.png", np.zeros((60, 80, 3), np.uint8))
-    trained = lad_jax.load("runs/lad")
-    assert trained.options.assigner.name == "nearest:make_nearest" and trained.options.assigner.options == {"near": 40}
-    trained("picture.png")
-    predict(trained.options, Path("runs/lad"), "picture.png", Path("out"))
-    evaluate(trained.options, Path("runs/lad"))
+    lad_jax.load("run")("picture.png")
+    predict(options, Path("run"), "picture.png", Path("out"))
+    evaluate(options, Path("run"))
     assert "nearest" not in sys.modules
     with pytest.raises(InputError, match="there is no module 'nearest'"):
-        train(trained.options, Path("runs/lad"))
+        train(options, Path("run"))
 
 
 def test_a_module_that_is_not_there_ends_the_run_before_any_data_is_read(folder):
