@@ -46,8 +46,8 @@ def run(name: str) -> list[str]:
 @pytest.mark.parametrize(
     ("name", "n_rows"),
     [
-        *(("assign", 2), ("paa", 2), ("canvases", 13), ("inference", 2), ("loader", 1)),
-        pytest.param("xla_flags", 2, marks=pytest.mark.slow),
+        *(("assign", 2), ("canvases", 13), ("inference", 2), ("loader", 1)),
+        *(pytest.param(name, 2, marks=pytest.mark.slow) for name in ("paa", "xla_flags")),
     ],
 )
 def test_runs_and_prints_its_table(name: str, n_rows: int) -> None:

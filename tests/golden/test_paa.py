@@ -85,7 +85,7 @@ def test_losses_and_gradients(case):
     network.assert_gradients(result.gradients, arrays, "paa_grad")
 
 
-@pytest.mark.parametrize("case", ["paa_r50"], indirect=True)
+@pytest.mark.parametrize("case", ["paa_r18", pytest.param("paa_r50", marks=pytest.mark.slow)], indirect=True)
 def test_three_steps_of_sgd(case):
     arrays, model, variables, batch, _ = case
     schedule = lambda step: 0.002  # noqa: E731

@@ -74,9 +74,8 @@ def paa(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str
     return trained
 
 
-@pytest.mark.parametrize(
-    "family", [pytest.param(family, marks=pytest.mark.slow) for family in ("resnext", "dcn")] + ["swin"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["resnext", "dcn", "swin"])
 def test_paa(family: str, paa: Callable[[str], Path]) -> None:
     check(paa(family), {"student": family})
 
