@@ -140,6 +140,7 @@ def test_a_killed_process_ends_the_others_with_a_message(two: Ended) -> None:
     assert "error: another process of this run has ended" in two.said[0]
 
 
+@pytest.mark.slow
 def test_four_processes_go_on_with_the_run_of_two(four: Ended, alone: Path) -> None:
     """To what 8 steps make of sums in another order; a picture read twice, or a step, would change whole percents."""
     assert four.codes == [0] * 4, four.said
