@@ -59,12 +59,8 @@ def make_train_step(
       models: networks of the method, from `make_models`.
       steps_per_epoch: number of batches of an epoch.
       mesh: devices of the run.
-
-    Raises:
-      ValueError: method or losses do not fit what the assigner brings along.
     """
     method, train, assigner = options.roles, options.train, make_assigner(options.assigner)
-    options.check_assigner(assigner)
     schedule = make_schedule(options.optimizer, batch_size=train.batch_size, steps_per_epoch=steps_per_epoch)
     settings = {name: loss_setting(options, assigner, models[name].options) for name in method.trained}
     return TrainStep(

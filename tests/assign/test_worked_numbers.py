@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lad_jax import boxes
-from lad_jax.assign import ASSIGNERS, AssignerOptions, atss, dynamic_soft_label, hungarian, mal, ota, pairs, simota, tal
+from lad_jax.assign import ASSIGNERS, AssignerOptions, atss, dynamic_soft_label, hungarian, ota, pairs, simota, tal
 from lad_jax.priors import make_priors
 from lad_jax.types import GroundTruth, Levels, Predictions, Priors, Scene
 from tests.reference.example import STRIDES, predictions_of
@@ -272,10 +272,6 @@ def test_small_numbers_of_hungarian():
         scene, table, _, predictions = small_case("hungarian", **ONE, label=label)
         near(table.besides["exact"], [[classification + box_terms]], rtol=5e-6)
         near(5 * hungarian.box_distance(scene, predictions), [[0.96354175]])
-
-
-def test_small_numbers_of_mal():
-    near(0.75 * mal.smooth_l1(jnp.array([0.05, -0.2, 1])), [0.00852273, 0.10875, 0.70875])
 
 
 def test_small_numbers_of_dynamic_soft_label():

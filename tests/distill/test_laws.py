@@ -12,11 +12,10 @@ import pytest
 from lad_jax.assign import ASSIGNERS, AssignerOptions, make_assigner
 from lad_jax.distill import METHODS, SwitchOptions, assign_batch, assignment
 from lad_jax.distill.cells import Scope
-from tests.networks import N_CLASSES, random_predictions
-from tests.reference.example import loss_terms, priors_of, scene_of, truth_of
+from lad_jax.testing.drawn import N_CLASSES, draw_predictions, draw_scene
+from tests.reference.example import loss_terms
 
-CANVAS, IMAGE_HW = (128, 160), np.array([[128, 160], [90, 125]])
-PRIORS = priors_of(CANVAS, IMAGE_HW)
+SCENE = draw_scene()
 SCOPES = get_args(Scope)
 WITH_PEERS = replace(METHODS["colad"], costs_from=("student", "teacher", "peer_1"))
 ROWS = {**METHODS, "colad_with_peers": WITH_PEERS}
@@ -24,16 +23,7 @@ CHOICES = {row.costs_from: row for row in ROWS.values()}
 """A row of each choice of networks: rows that differ in losses alone have the same assignment."""
 
 every = pytest.mark.parametrize("name", ASSIGNERS, scope="module")  # all of an assigner in turn: it is compiled once
-predictions = functools.partial(random_predictions, PRIORS)
-
-
-def objects(seed, n):
-    rng = np.random.default_rng(seed)
-    corner, side = rng.uniform(0, 100, (n, 2)), np.exp(rng.uniform(1.5, 4.5, (n, 2)))
-    return np.concatenate([corner, corner + side], axis=1), rng.integers(0, N_CLASSES, n)
-
-
-SCENE = scene_of(PRIORS, truth_of([objects(0, 7), objects(10, 3)], 8), IMAGE_HW, progress=0.5)
+predictions = functools.partial(draw_predictions, SCENE.priors, N_CLASSES)
 
 
 @functools.partial(jax.jit, static_argnames=("name", "costs_from", "scope"))
