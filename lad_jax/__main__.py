@@ -8,6 +8,7 @@
     import-yolo  write COCO's JSON for a folder in YOLO's format
     convert      weights of other programs in and out
     recipe       train a config with its teachers, from the first on
+    study        train conditions with several seeds, and compare them
     options      list what a config can say
 
 `python -m lad_jax COMMAND --help` lists a command's flags.
@@ -21,7 +22,7 @@ from absl import flags
 
 from lad_jax import cli
 
-COMMANDS = ("train", "eval", "predict", "check", "import-voc", "import-yolo", "convert", "recipe", "options")
+COMMANDS = ("train", "eval", "predict", "check", "import-voc", "import-yolo", "convert", "recipe", "study", "options")
 
 
 def main(arguments: list[str]) -> None:

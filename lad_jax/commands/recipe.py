@@ -19,14 +19,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from absl import flags
-from ml_collections import config_flags
 
-from lad_jax.cli import FLAG_ERRORS, flag_message
-from lad_jax.commands.stages import Stage, State, evaluated_by, evaluation_stage, training_state
-from lad_jax.config import from_config
+from lad_jax.commands.stages import Stage, State, evaluated_by, evaluation_stage
 from lad_jax.errors import InputError
 from lad_jax.options import RunOptions, run_name
 from lad_jax.run import checkpoint, lock
+from lad_jax.run.configs import load_options
+from lad_jax.run.states import training_state
 
 FLAGS = flags.FLAGS
 
@@ -133,7 +132,7 @@ def _chain(config: str, workdirs: Path, extra: Sequence[str], students: tuple[st
             f"{' <- '.join((*students, config))}: each has the next as its teacher, so none can be trained first. Set "
             "teacher.path of one of them to a run that is there, and its teacher.config to ''."
         )
-    options = _load(config, extra, students)
+    options = load_options(config, extra, named_by=f"teacher.config of {students[-1]}" if students else "")
     teacher, roles = options.teacher, options.roles
     common = _without_teacher_path(extra)
     given = len(common) < len(extra)
@@ -173,24 +172,6 @@ def _without_teacher_path(arguments: Sequence[str]) -> tuple[str, ...]:
         elif not argument.startswith(f"{TEACHER_PATH}="):
             kept.append(argument)
     return tuple(kept)
-
-
-def _load(config: str, extra: Sequence[str], students: tuple[str, ...]) -> RunOptions:
-    """Options that a config file gives with further arguments, as `main.py` reads them."""
-    path, _, _ = config.partition(":")
-    if not Path(path).is_file():
-        named = f"teacher.config of {students[-1]} names it" if students else "give the path of a config file"
-        raise InputError(f"there is no config {path}: {named}. Paths are from the repository's root.")
-    values, arguments = flags.FlagValues(), ["main.py", f"--config={config}", *extra]
-    config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=arguments)
-    try:
-        values(arguments, known_only=True)
-    except FLAG_ERRORS as error:
-        raise InputError(f"{config}: {flag_message(error)}") from None
-    try:
-        return from_config(RunOptions, values.config)
-    except InputError as error:
-        raise InputError(f"{config}: {error}") from None
 
 
 def _evaluations(training: _Training, extra: tuple[str, ...]) -> Iterator[Stage]:

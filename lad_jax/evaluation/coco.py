@@ -48,7 +48,7 @@ def evaluate(
 
     Source: pycocotools, the reference of the benchmark.
     """
-    truth, detections = _index(ground_truth, ground_truth["annotations"]), _index(ground_truth, results)
+    truth, detections = index(ground_truth, ground_truth["annotations"]), index(ground_truth, results)
     with contextlib.redirect_stdout(io.StringIO()):
         run = COCOeval(truth, detections, "bbox")
         run.params.catIds = sorted(category_ids)
@@ -97,7 +97,7 @@ def write_submission(workdir: Path, results: list[dict[str, Any]]) -> Path:
     return archive
 
 
-def _index(ground_truth: dict[str, Any], boxes: list[dict[str, Any]]) -> COCO:
+def index(ground_truth: dict[str, Any], boxes: list[dict[str, Any]]) -> COCO:
     """pycocotools' index of `boxes`, annotations or results, on the images of the ground truth.
 
     The boxes are copied, since pycocotools writes into them, and numbered from 1, since its matching takes the

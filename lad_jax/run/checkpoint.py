@@ -80,6 +80,11 @@ def find(path: str | Path) -> Path:
     )
 
 
+def newest(workdir: Path) -> Path:
+    """The folder of a workdir's last checkpoint."""
+    return max((workdir / "checkpoints").glob("[0-9]*"), key=lambda folder: int(folder.name))
+
+
 def _ap(folder: Path) -> float:
     """AP that orbax's manager noted with a checkpoint."""
     try:

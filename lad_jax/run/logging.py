@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 from tqdm import tqdm
 
 from lad_jax.evaluation.evaluator import Evaluated
-from lad_jax.files import write_whole
+from lad_jax.files import read_lines, write_whole
 from lad_jax.types import Network
 
 _log = logging.getLogger(__name__)
@@ -116,14 +116,10 @@ def _board(folder: Path, start: int) -> Any:
 
 def _drop_after(file: Path, step: int, evaluated: bool) -> None:
     """Keep the lines of steps up to `step`, its evaluation's only if `evaluated`, and none that a kill has cut off."""
-    if not file.exists():
-        return
-    kept = []
-    for text in file.read_text().splitlines():
-        try:
-            line = json.loads(text)
-        except json.JSONDecodeError:
-            break
-        if line["step"] < step or (line["step"] == step and (evaluated or "evaluation" not in line)):
-            kept.append(text + "\n")
-    write_whole(file, "".join(kept))
+
+    def is_kept(line: dict[str, Any]) -> bool:
+        return line["step"] < step or (line["step"] == step and (evaluated or "evaluation" not in line))
+
+    if file.exists():
+        kept = filter(is_kept, list(read_lines(file)))
+        write_whole(file, "".join(json.dumps(line) + "\n" for line in kept))

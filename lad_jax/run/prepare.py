@@ -23,6 +23,7 @@ from lad_jax.options import RunOptions
 from lad_jax.programs import Job, Programs, blank_shapes, shapes_of
 from lad_jax.run import checkpoint
 from lad_jax.run.build import make_train_step
+from lad_jax.run.environment import note_start
 from lad_jax.run.first_batch import check_first_batch
 from lad_jax.run.meta import Meta, as_json
 from lad_jax.run.networks import make_networks
@@ -95,6 +96,7 @@ def prepare(options: RunOptions, workdir: Path, manager: ocp.CheckpointManager, 
     state, meta = resume(manager, replicate(state, mesh), meta, workdir)
     if hosts.is_writer():
         write_whole(workdir / "config.json", json.dumps(meta.config, indent=2) + "\n")
+        note_start(workdir, int(state.step))
     programs = Programs("training", train_step.jitted, blank_shapes(plan, sharded(mesh)))
     run = Run(
         options=options,

@@ -17,6 +17,7 @@ from lad_jax.commands import recipe, stages
 from lad_jax.errors import InputError
 from lad_jax.run import lock, saving
 from lad_jax.run.meta import Meta
+from lad_jax.run.states import training_state
 
 pytestmark = pytest.mark.first
 ROOT = Path(__file__).parents[2]
@@ -98,17 +99,17 @@ def test_a_run_that_was_cut_off(copy: Path) -> None:
     newest.with_name("1").rename(newest)
     config = (workdir / "config.json").read_text()
     (workdir / "config.json").write_text(config[:100])
-    assert stages.training_state(workdir, 1) == "to be resumed"
+    assert training_state(workdir, 1) == "to be resumed"
     (workdir / "config.json").write_text(config)
-    assert stages.training_state(workdir, 1) == "done"
+    assert training_state(workdir, 1) == "done"
     *lines, last = (workdir / "metrics.jsonl").read_text().splitlines()
     assert "evaluation" in last
     (workdir / "metrics.jsonl").write_text("\n".join([*lines, last[:20]]))
-    assert stages.training_state(workdir, 1) == "to be resumed"
+    assert training_state(workdir, 1) == "to be resumed"
     (workdir / "metrics.jsonl").unlink()
-    assert stages.training_state(workdir, 1) == "to be resumed"
+    assert training_state(workdir, 1) == "to be resumed"
     shutil.rmtree(newest)
-    assert stages.training_state(workdir, 1) == "to be run"
+    assert training_state(workdir, 1) == "to be run"
 
 
 def test_a_cohort_is_resumed_without_what_it_started_from(copy: Path) -> None:
@@ -190,7 +191,7 @@ def test_test_dev_is_evaluated_where_it_is_there(tmp_path: Path) -> None:
 def test_converted_weights_are_done(tmp_path: Path) -> None:
     meta = Meta({}, ("cat",), (1,), "", {})
     saving.save_weights(tmp_path, {"student": {"params": {"w": np.zeros(1)}}}, meta)
-    assert stages.training_state(tmp_path, 12) == "done"
+    assert training_state(tmp_path, 12) == "done"
 
 
 def test_a_long_chain(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,64 @@
+"""What a study is: conditions, seeds and data sets, and which conditions are compared with which."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lad_jax.types import Network
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A way of training, whose runs a study compares with those of another."""
+
+    label: str
+    """Name in tables."""
+    config: str
+    """Config file, with a variant after a colon where it has some; `{data}` stands for the name of the data set."""
+    teacher: str = ""
+    """Condition whose run of the same seed and data is this one's teacher; empty: none."""
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    """Options with other values than the config gives, by dotted key."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two networks that differ in one thing: the difference of their AP, seed by seed, is what a study reports."""
+
+    condition: str
+    baseline: str
+    network: Network = "student"
+    """Network of the condition's run."""
+    baseline_network: Network = "student"
+    """Network of the baseline's run."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """A question, and the runs that answer it."""
+
+    question: str
+    """The question, in one sentence."""
+    conditions: Mapping[str, Condition]
+    """Conditions by name; a teacher stands before those that it serves."""
+    comparisons: tuple[Comparison, ...]
+    """Pairs of conditions, the most telling first: they are run in this order."""
+    seeds: int = 8
+    """Number of seeds, from 0 on."""
+    first_seeds: int = 3
+    """Number of seeds with which a comparison is whole for the first time; further ones come after all comparisons."""
+    data: tuple[str, ...] = ("",)
+    """Data sets, by the names that stand for `{data}`."""
+
+    def __post_init__(self) -> None:
+        known = ", ".join(self.conditions)
+        named = [name for c in self.comparisons for name in (c.condition, c.baseline)]
+        for name in [*named, *(condition.teacher for condition in self.conditions.values() if condition.teacher)]:
+            if name not in self.conditions:
+                raise ValueError(f"there is no condition {name!r}, but {known}")
+        if not self.comparisons:
+            raise ValueError("comparisons is empty: say which conditions are compared")
+        if not 2 <= self.first_seeds <= self.seeds:
+            raise ValueError(
+                f"first_seeds is {self.first_seeds} and seeds is {self.seeds}; at least two seeds have to be compared"
+            )
