@@ -95,7 +95,7 @@ def test_coco_smoke(
         config.data[split].images = str(shared / f"data/coco/{split}2017")
         config.data[split].annotations = str(shared / f"data/coco/annotations/instances_{split}2017.json")
     config.mesh.data = 1
-    config.data.short_side, config.data.long_side = 96, 128
+    config.data.short_side, config.data.long_side, config.data.canvases = 96, 128, 1
     config.model.backbone.width, config.model.channels, config.model.norm_groups = 8, 16, 4
     config.model.first_level, config.model.n_levels, config.model.anchor_scale = 4, 2, 2.0
     options = from_config(RunOptions, config)

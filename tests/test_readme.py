@@ -25,8 +25,11 @@ YOURS = [
 
 CELLS = "--config=configs/your_data_cpu.py:data/cells --workdir=runs/cells"
 
+DEMO = "python -m scripts.demo --output=runs/demo"
+STAGE = "python main.py --config=configs/demo.py:paa --workdir=runs/demo/paa"
+"""The stage of the demo that commands after it work with."""
 EXTRA = {
-    "python -m scripts.demo --output=runs/demo": ["--", *SMALL],
+    DEMO: ["--", *SMALL],
     "python -m lad_jax eval --config=configs/demo.py:paa --workdir=runs/demo/paa": SMALL,
     "python -m lad_jax predict --config=configs/demo.py:paa --workdir=runs/demo/paa --images=docs/sample.png": SMALL,
     "python -m lad_jax import-voc data/cells --val_share=0.2 --coordinates=edges": [],
@@ -71,19 +74,26 @@ def test_make_targets_exist() -> None:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
-@pytest.mark.first
-def test_commands_run(tmp_path: Path) -> None:
-    write_voc(tmp_path / "data/cells", tmp_path / "data/cells", make_content("train", 15))
-    for split in ("train", "val"):
-        write_yolo(tmp_path / "data/signs/images" / split, tmp_path / "data/signs/labels" / split, make_content(split))
-    (tmp_path / "data/signs/data.yaml").write_text(f"names: {json.dumps(NAMES)}")
-    for command in EXTRA:
-        _run(command, tmp_path)
+@pytest.mark.slow
+def test_the_demo_runs(tmp_path: Path) -> None:
+    _run(DEMO, EXTRA[DEMO], tmp_path)
     table = (tmp_path / "runs/demo/table.md").read_text()
     assert table.count("\n| R") == 7, table
     stages = ("teacher", "paa", "soft_label", "lad", "solad", "colad")
     for name in ("responsible", *(f"detections_{stage}" for stage in stages)):
         assert (tmp_path / f"runs/demo/{name}.png").stat().st_size > 10_000
+
+
+@pytest.mark.first
+def test_commands_run(tmp_path: Path) -> None:
+    """All but the demo, of which only the stage is run that others need."""
+    write_voc(tmp_path / "data/cells", tmp_path / "data/cells", make_content("train", 15))
+    for split in ("train", "val"):
+        write_yolo(tmp_path / "data/signs/images" / split, tmp_path / "data/signs/labels" / split, make_content(split))
+    (tmp_path / "data/signs/data.yaml").write_text(f"names: {json.dumps(NAMES)}")
+    for command, extra in {STAGE: SMALL, **EXTRA}.items():
+        if command != DEMO:
+            _run(command, extra, tmp_path)
     [prediction] = json.loads((tmp_path / "runs/demo/paa/predictions/predictions.json").read_text())
     assert prediction["file"].endswith("sample.png")
     assert len(json.loads((tmp_path / "runs/cells/predictions/predictions.json").read_text())) == 15
@@ -99,9 +109,9 @@ def _words(command: str, folder: Path) -> list[str]:
     return [sys.executable, *shlex.split(here)[1:]]
 
 
-def _run(command: str, folder: Path) -> None:
-    """Run a command of `EXTRA` on files in `folder`."""
-    words = [*_words(command, folder), *(word.replace("=runs/", f"={folder}/runs/") for word in EXTRA[command])]
+def _run(command: str, extra: list[str], folder: Path) -> None:
+    """Run a command with further arguments on files in `folder`."""
+    words = [*_words(command, folder), *(word.replace("=runs/", f"={folder}/runs/") for word in extra)]
     result = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
     if result.returncode:
         pytest.fail(f"{' '.join(words)}\n{result.stdout[-3000:]}\n{result.stderr[-3000:]}")

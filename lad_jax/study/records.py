@@ -41,7 +41,7 @@ class Record:
     """Time of all steps and evaluations, without compilation [seconds]."""
     metrics: dict[Network, dict[str, float | None]]
     """COCO's twelve numbers after the last epoch, by network."""
-    curve: dict[Network, list[tuple[float, float]]]
+    curve: dict[Network, list[list[float]]]
     """Epoch and AP of each evaluation, by network."""
     resampled: dict[Network, list[float]]
     """AP on resampled pictures, see `resampled_ap`: of `evaluation.network` alone."""
@@ -120,13 +120,13 @@ def _seconds(lines: list[dict[str, Any]], batch_size: int) -> float:
     return float(trained + sum(line["seconds"] for line in lines if "evaluation" in line))
 
 
-def _curves(lines: list[dict[str, Any]]) -> dict[Network, list[tuple[float, float]]]:
+def _curves(lines: list[dict[str, Any]]) -> dict[Network, list[list[float]]]:
     """Epoch and AP of each evaluation, by network."""
     epochs = {line["step"]: line["epoch"] for line in lines if "epoch" in line}
-    curves: dict[Network, list[tuple[float, float]]] = {}
+    curves: dict[Network, list[list[float]]] = {}
     for line in lines:
         for network, values in line.get("evaluation", {}).items():
-            curves.setdefault(network, []).append((epochs[line["step"]], round(values["AP"] or 0.0, 5)))
+            curves.setdefault(network, []).append([epochs[line["step"]], round(values["AP"] or 0.0, 5)])
     return curves
 
 

@@ -170,6 +170,13 @@ def beside(params, seed: int):
     return jax.tree.map(lambda x: x * (1 + 3e-7 * rng.standard_normal(x.shape)), params) if seed else params
 
 
+class Outputs(NamedTuple):
+    """What a network says of a batch."""
+
+    features: dict[str, Any]
+    predictions: Any
+
+
 class Run(NamedTuple):
     """One forward and backward pass on a given assignment."""
 
@@ -180,27 +187,38 @@ class Run(NamedTuple):
     """At the weights (0), or `beside` them (any other seed)."""
 
 
+def _apply(model: Detector, variables, batch: Batch) -> Outputs:
+    predictions, state = model.apply(
+        variables,
+        batch.pictures.images,
+        batch.pictures.image_hw,
+        capture_intermediates=lambda module, _: module.name in ("backbone", "neck", "bbox_head"),
+    )
+    features = {name: value["__call__"][0] for name, value in state["intermediates"].items() if name != "__call__"}
+    return Outputs(features, predictions)
+
+
+def outputs(model: Detector, variables, batch: Batch) -> Outputs:
+    """What the reference wrote down about a network that is not trained."""
+    return jax.jit(lambda variables: _apply(model, variables, batch), compiler_options=OPTIMISED)(variables)
+
+
 def run(model: Detector, variables, batch: Batch, assignment: Assignment, box_weighting) -> Run:
     """Everything that the reference wrote down about one network, from one compilation."""
 
     def loss(params):
-        predictions, state = model.apply(
-            {**variables, "params": params},
-            batch.pictures.images,
-            batch.pictures.image_hw,
-            capture_intermediates=lambda module, _: module.name in ("backbone", "neck", "bbox_head"),
+        found = _apply(model, {**variables, "params": params}, batch)
+        losses = loss_terms(
+            ["detection"], found.predictions, assignment, scene(model, batch), box_weighting=box_weighting
         )
-        terms = loss_terms(["detection"], predictions, assignment, scene(model, batch), box_weighting=box_weighting)
-        features = {name: value["__call__"][0] for name, value in state["intermediates"].items() if name != "__call__"}
-        return sum(terms.values()), (features, predictions, terms)
+        return sum(losses.values()), (found, losses)
 
     compiled = jax.jit(jax.grad(loss, has_aux=True), compiler_options=OPTIMISED)
 
-    at_weights, (features, predictions, terms) = compiled(variables["params"])
+    at_weights, (found, losses) = compiled(variables["params"])
     return Run(
-        features,
-        predictions,
-        terms,
+        *found,
+        losses,
         lambda seed: compiled(beside(variables["params"], seed))[0] if seed else at_weights,
     )
 

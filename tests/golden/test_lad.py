@@ -26,7 +26,9 @@ def case(request, golden):
     scene = network.scene(models["student"][0], batch)
     n_classes = models["student"][0].n_classes
     assignment = network.assignment_of(labels, arrays["teacher_candidate_gt"], scene.priors.valid, n_classes)
-    runs = {n: network.run(*models[n], batch, assignment, METHODS[name].box_weighting) for n in NAMES}
+    method = METHODS[name]
+    runs = {n: network.run(*models[n], batch, assignment, method.box_weighting) for n in method.trained}
+    runs |= {n: network.outputs(*models[n], batch) for n in method.frozen}
     return name, arrays, {n: model for n, (model, _) in models.items()}, batch, scene, labels, runs
 
 

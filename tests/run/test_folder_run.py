@@ -44,13 +44,21 @@ def programs(caplog: pytest.LogCaptureFixture) -> int:
     return sum("compiled program" in record.message and ": training" in record.message for record in caplog.records)
 
 
-def test_each_canvas_is_compiled_once_on_any_number_of_devices(folder, tmp_path, caplog, monkeypatch) -> None:
-    """Four devices, then one that takes the run over: as one device all along; a program a canvas."""
+TWO_EPOCHS = {"train__epochs": 2, "train__checkpoint_every": 3, "train__eval_every": 2}
+
+
+def test_each_canvas_is_compiled_once(folder, tmp_path, caplog) -> None:
     caplog.set_level(logging.INFO)
-    stop = {"train__epochs": 2, "train__checkpoint_every": 3, "train__eval_every": 2}
-    train(options(folder, **stop), tmp_path / "one")
+    train(options(folder, **TWO_EPOCHS), tmp_path)
     assert programs(caplog) == 2, "six steps on two canvases"
     assert "compile 2 training program(s), one a canvas: 64x96, 96x64" in caplog.text
+
+
+@pytest.mark.slow
+def test_canvases_on_any_number_of_devices(folder, tmp_path, caplog, monkeypatch) -> None:
+    """Four devices, then one that takes the run over: as one device all along; a program a canvas."""
+    caplog.set_level(logging.INFO)
+    train(options(folder, **TWO_EPOCHS), tmp_path / "one")
 
     def interrupt(log: RunLog) -> None:
         steps.append(log)
@@ -61,9 +69,9 @@ def test_each_canvas_is_compiled_once_on_any_number_of_devices(folder, tmp_path,
     steps: list[RunLog] = []
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(RunLog, "step", interrupt)
-        train(options(folder, mesh__data=4, **stop), tmp_path / "four")
+        train(options(folder, mesh__data=4, **TWO_EPOCHS), tmp_path / "four")
     assert programs(caplog) == 2, "five steps on two canvases"
-    train(options(folder, **stop), tmp_path / "four")
+    train(options(folder, **TWO_EPOCHS), tmp_path / "four")
     assert "going on from step 3" in caplog.text
     for ours, theirs in zip(variables(tmp_path / "four", 6), variables(tmp_path / "one", 6), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=2e-3, atol=2e-5)
