@@ -29,6 +29,7 @@ DEMO = "python -m scripts.demo --output=runs/demo"
 STAGE = "python main.py --config=configs/demo.py:paa --workdir=runs/demo/paa"
 """The stage of the demo that commands after it work with."""
 EXTRA = {
+    "python -m lad_jax study studies/methods.py": [],
     DEMO: ["--", *SMALL],
     "python -m lad_jax eval --config=configs/demo.py:paa --workdir=runs/demo/paa": SMALL,
     "python -m lad_jax predict --config=configs/demo.py:paa --workdir=runs/demo/paa --images=docs/sample.png": SMALL,

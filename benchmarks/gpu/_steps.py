@@ -106,7 +106,7 @@ def make_steps(folder: Path, *, dry: bool, expected: Path, forms: Iterable[Path]
 
 
 def _training(to: Commands, folder: Path) -> Step:
-    config = to.config(PAA) if to.dry else "configs/bccd_paa_r50.py"
+    config = to.config(PAA) if to.dry else "configs/small_sets.py:bccd"
     words = (sys.executable, "main.py", f"--config={config}", f"--workdir={folder / 'training'}")
     return Step("training", words, json=False)
 

@@ -136,7 +136,7 @@ def _trained(study: Study, runs: Mapping[Key, StudyRun], ranked: Ranked) -> Iter
 def _label(study: Study, name: str, network: Network, run: StudyRun) -> str:
     """Name of a condition, with that of the network where the condition trains several."""
     label = study.conditions[name].label
-    return f"{label}, {network}" if len(run.options.roles.trained) > 1 else label
+    return f"{label} ({network})" if len(run.options.roles.trained) > 1 else label
 
 
 def _percent(record: Record, network: Network, metric: str) -> float:

@@ -22,6 +22,18 @@ def format_report(report: Report) -> str:
     return "\n\n".join([report.question, *tables]) + "\n"
 
 
+def format_brief(report: Report) -> str:
+    """One table: the condition's AP of each comparison, and the difference to its baseline."""
+    rows = []
+    for row in report.compared:
+        if row.pairs:
+            condition, baseline = row.label.split(" − ")
+            cells = _compared_cells(row, report.seeds)
+            difference = f"{cells[2]} ({cells[3]})" if cells[3] else cells[2]
+            rows.append((row.data, condition, _spread([ap for ap, _ in row.pairs]), baseline, difference, cells[6]))
+    return _table(["data", "network", "AP", "against", "difference (95 % interval)", "verdict"], rows)
+
+
 def _trained_cells(row: Trained) -> Cells:
     return (
         row.data,

@@ -13,17 +13,18 @@ from tests.slow.run import python
 def test_bccd_on_a_cpu(shared: Path, tmp_path: Path) -> None:
     """AP50 of 0.70 within 45 CPU minutes; then a smaller network learns from that one's assignment."""
     teacher, student = tmp_path / "teacher", tmp_path / "student"
-    python("main.py", "--config=configs/bccd_paa_r50.py:cpu", f"--workdir={teacher}")
+    python("main.py", "--config=configs/small_sets.py:bccd_cpu", f"--workdir={teacher}")
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     minutes = (used.ru_utime + used.ru_stime) / 60
-    python("main.py", "--config=configs/bccd_paa_r50.py:cpu", f"--workdir={teacher}", "--mode=eval")
+    python("main.py", "--config=configs/small_sets.py:bccd_cpu", f"--workdir={teacher}", "--mode=eval")
     ap50 = json.loads((teacher / "metrics.json").read_text())["student"]["overall"]["AP50"]
     print(f"AP50 {ap50:.3f} after {minutes:.1f} CPU minutes")
     assert ap50 >= 0.70 and minutes <= 45
 
     python(
         "main.py",
-        "--config=configs/bccd_lad_r18_r50.py:cpu",
+        "--config=configs/small_sets.py:bccd_narrow_cpu",
+        "--config.method=lad",
         f"--workdir={student}",
         f"--config.teacher.path={teacher}",
     )
