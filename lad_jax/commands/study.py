@@ -25,6 +25,7 @@ def define_flags() -> None:
     flags.DEFINE_string("records", "", "Folder of the records; default: `records` beside the study's file.")
     flags.DEFINE_string("output", "", "Folder for table.md, report.json and plots; default: none are written.")
     flags.DEFINE_integer("parallel", 1, "Number of runs at a time; each has its share of the cores.", lower_bound=1)
+    flags.DEFINE_integer("seeds", None, "Number of seeds to run; default: all of the study.", lower_bound=1)
     flags.DEFINE_float("budget", float("inf"), "Hours after which runs are ended, saved.", lower_bound=0)
 
 
@@ -49,7 +50,7 @@ def main(arguments: list[str]) -> None:
     try:
         if FLAGS.workdirs:
             places = Places(Path(FLAGS.workdirs), records, FLAGS.parallel, 3600 * FLAGS.budget)
-            execute(list(in_order(study, runs)), places)
+            execute(list(in_order(study, runs, FLAGS.seeds)), places)
     finally:  # what is known is shown, too, where a run has failed or the program is ended
         report = make_report(study, runs, read_records(records))
         print(format_report(report))

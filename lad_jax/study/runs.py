@@ -83,17 +83,25 @@ def make_runs(study: Study, extra: Sequence[str] = ()) -> dict[Key, StudyRun]:
     return runs
 
 
-def in_order(study: Study, runs: Mapping[Key, StudyRun]) -> Iterator[tuple[StudyRun, StudyRun]]:
+def in_order(
+    study: Study, runs: Mapping[Key, StudyRun], n_seeds: int | None = None
+) -> Iterator[tuple[StudyRun, StudyRun]]:
     """Pairs of runs to compare, in the order that gives a first whole comparison soonest.
 
     The first seeds of one comparison after the other, then seed by seed; data sets take turns. A condition that is
     neither compared nor a teacher is trained for itself: its run is paired with itself, after the others.
+
+    Args:
+      study: the study.
+      runs: all of its runs.
+      n_seeds: number of seeds; None: all of the study's.
     """
     compared = [(c.condition, c.baseline) for c in study.comparisons]
     used = {name for pair in compared for name in pair} | {c.teacher for c in study.conditions.values()}
     alone = [(name, name) for name in study.conditions if name not in used]
-    first = study.first_seeds
-    for seeds in [range(first), *([seed] for seed in range(first, study.seeds))]:
+    n_seeds = min(study.seeds if n_seeds is None else n_seeds, study.seeds)
+    first = min(study.first_seeds, n_seeds)
+    for seeds in [range(first), *([seed] for seed in range(first, n_seeds))]:
         for ours, theirs in (*compared, *alone):
             for data in study.data:
                 for seed in seeds:

@@ -79,6 +79,8 @@ def test_a_first_whole_comparison_comes_first(runs: dict[Key, StudyRun]) -> None
     first = [(name, seed) for seed in (0, 1) for name in ("teacher", "lad", "paa")]
     assert todo[:10] == [*first, ("colad", 0), ("colad", 1), ("atss", 0), ("atss", 1)]
     assert todo[10:] == [(name, seed) for seed in (2, 3) for name in ("teacher", "lad", "paa", "colad", "atss")]
+    fewer = [(run.key[1], run.seed) for run in lacking(list(in_order(SMALL, runs, 1)), [], "any")]
+    assert fewer == [pair for pair in todo if pair[1] == 0]
 
 
 def test_only_what_is_not_there_is_run_and_pairs_are_of_one_kind_of_machine(runs: dict[Key, StudyRun]) -> None:
