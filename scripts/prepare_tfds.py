@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
+from lad_jax.data.annotations import areas, load_annotations
 from lad_jax.data.coco import CocoFolder
 from lad_jax.errors import InputError
 
@@ -102,11 +103,12 @@ class Coco(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return {split: self._generate_examples(split) for split in self._opened}
 
     def _generate_examples(self, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        content = self._opened[split].ground_truth()
+        _, file = SPLITS[split]
+        content = load_annotations(self._folder / "annotations" / file, "--coco", annotated=split != "test")
         names = {category["id"]: category["name"] for category in content["categories"]}
         owned = defaultdict(list)
-        for annotation in content["annotations"]:
-            owned[annotation["image_id"]].append(annotation)
+        for annotation, area in zip(content["annotations"], areas(content["annotations"]), strict=True):
+            owned[annotation["image_id"]].append({**annotation, "area": area})
         for image in content["images"]:
             yield (
                 image["file_name"],
@@ -120,7 +122,7 @@ class Coco(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                             "area": int(annotation["area"]),
                             "bbox": relative_box(annotation["bbox"], image["width"], image["height"]),
                             "label": names[annotation["category_id"]],
-                            "is_crowd": bool(annotation.get("iscrowd", 0)),
+                            "is_crowd": bool(annotation["iscrowd"]),
                         }
                         for annotation in owned[image["id"]]
                     ],

@@ -209,6 +209,8 @@ class Counted:
         self.read_positions.append(position)
         return self._dataset.read(position)
 
+    doubts = ()
+
     def ground_truth(self):
         return {}
 

@@ -36,6 +36,7 @@ def main(_: list[str]) -> None:
         options.data,
         strides=options.model.strides,
         anchor_scale=options.model.anchor_scale,
+        most=options.evaluation.postprocess.counted,
         decode=None if FLAGS.all else 64,
         sheet=Path(FLAGS.sheet),
         pictures=FLAGS.pictures,

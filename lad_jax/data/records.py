@@ -44,6 +44,11 @@ class DataSet(Protocol):
         ...
 
     @property
+    def doubts(self) -> Sequence[str]:
+        """Likely mistakes in the annotations, one line each."""
+        ...
+
+    @property
     def records(self) -> Sequence[Record]: ...
 
     def read(self, position: int) -> UInt8[np.ndarray, "h w 3"]:
@@ -56,7 +61,7 @@ class DataSet(Protocol):
         ...
 
     def ground_truth(self) -> dict[str, list[dict[str, Any]]]:
-        """All annotations in COCO format, with the data set's ids and nothing left out, for evaluation."""
+        """What an evaluation counts, in COCO format, with the data set's ids."""
         ...
 
 
@@ -74,6 +79,13 @@ def training_positions(dataset: DataSet, *, filter_empty: bool) -> Int[np.ndarra
         if min(record.width, record.height) >= MIN_SIDE and not (filter_empty and record.crowd.all())
     ]
     return np.array(kept, np.int64)
+
+
+def doubt_crowded(records: Sequence[Record], most: int) -> tuple[str, ...]:
+    """A line about pictures with more objects than the `most` detections that an evaluation counts; none where none."""
+    n = sum(int((~record.crowd).sum()) > most for record in records)
+    advice = f"an evaluation counts {most} detections a picture: raise config.evaluation.postprocess.max_detections"
+    return (f"{n} pictures have more than {most} objects, but {advice}",) if n else ()
 
 
 def fingerprint(records: Sequence[Record]) -> str:

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from lad_jax.data.coco import CocoFolder, load_annotations
+from lad_jax.data.annotations import load_annotations
+from lad_jax.data.coco import CocoFolder
 from lad_jax.data.options import DataOptions
 from lad_jax.data.records import DataSet
 from lad_jax.data.synthetic import SyntheticShapes

@@ -43,6 +43,7 @@ class SyntheticShapes:
 
     class_names = CLASSES
     category_ids = CATEGORY_IDS
+    doubts = ()
 
     def __init__(self, options: SyntheticOptions, split: Literal["train", "val"]) -> None:
         self._size = options.size

@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from lad_jax.data.annotations import Content, counted, find_doubts
 from lad_jax.data.categories import COCO
 from lad_jax.data.coco import labels_of, make_records
 from lad_jax.data.pictures import Unreachable, decode_picture, picture_size
@@ -68,9 +69,10 @@ class TfdsCoco:
         self._where = f"split {split!r} of {directory}"
         self._source, self._names, shards = _open(directory, split)
         self._index = _index_file(Path(directory), split, shards)
-        content = self.ground_truth()
+        content = self._content()
         if image_ids is not None:
             content = _select(content, set(image_ids), self._where)
+        self.doubts = find_doubts(content)
         self.category_ids, self.class_names = labels_of(content)
         self.records = make_records(self._where, content, strict=strict)
         self._positions = [image["position"] for image in content["images"]]
@@ -91,8 +93,12 @@ class TfdsCoco:
             raise Unreachable(f"cannot read picture {name}: {error}.") from None
         return decode_picture(data, name)
 
-    def ground_truth(self) -> dict[str, list[dict[str, Any]]]:
-        """The whole split in COCO format, with TFDS's integer areas; images have their `position` in the split too."""
+    def ground_truth(self) -> Content:
+        """What an evaluation counts (`counted`), with TFDS's integer areas."""
+        return counted(self._content())
+
+    def _content(self) -> Content:
+        """The whole split in COCO format; images have their `position` in the split too."""
         if not self._index.exists():
             _write_index(self._index, partial(_read_all, self._source, self._names, self._where))
         return json.loads(self._index.read_bytes())

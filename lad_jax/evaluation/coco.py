@@ -1,24 +1,14 @@
 """COCO metrics of detections, computed by pycocotools, and the files that hold them."""
 
-import contextlib
 import dataclasses
-import io
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
-
+from lad_jax.evaluation.matched import MOST, SIZES, Matched, mean
 from lad_jax.files import write_whole
-
-NAMES = (
-    *("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large"),
-    *("AR_1", "AR_10", "AR_100", "AR_small", "AR_medium", "AR_large"),
-)
-"""COCO's twelve numbers, in its order."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,9 +16,17 @@ class Metrics:
     """COCO metrics in [0, 1]; None where the ground truth has no object to measure (COCO's -1)."""
 
     overall: dict[str, float | None]
-    """The twelve numbers by name."""
+    """The twelve numbers by name (`names_of`)."""
     per_class: dict[str, float | None]
     """AP by class name."""
+
+
+def names_of(most: int = MOST) -> tuple[str, ...]:
+    """COCO's twelve numbers, in its order, where `most` detections of a picture count."""
+    return (
+        *("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large"),
+        *("AR_1", "AR_10", f"AR_{most}", "AR_small", "AR_medium", "AR_large"),
+    )
 
 
 def evaluate(
@@ -36,40 +34,40 @@ def evaluate(
     results: list[dict[str, Any]],
     class_names: Sequence[str],
     category_ids: Sequence[int],
+    *,
+    most: int = MOST,
 ) -> Metrics:
     """COCO's box metrics over the images of the ground truth and the given categories.
 
     Args:
       ground_truth: COCO annotations: `images`, `annotations`, `categories`. `area` may be absent (width times
-        height then), so may `iscrowd` and `info`.
+        height then), so may `iscrowd`, `ignore` and `info`. Ids may be integers of any size.
       results: COCO results; those of other images are left out. May be empty.
       class_names: names of the categories, for the table per class.
       category_ids: their ids, in the same order.
+      most: number of detections of a picture that count, at least 100, which is COCO's.
 
     Source: pycocotools, the reference of the benchmark.
     """
-    truth, detections = index(ground_truth, ground_truth["annotations"]), index(ground_truth, results)
-    with contextlib.redirect_stdout(io.StringIO()):
-        run = COCOeval(truth, detections, "bbox")
-        run.params.catIds = sorted(category_ids)
-        run.evaluate()
-        run.accumulate()
-        run.summarize()
-    # Axes: IoU threshold, recall, category, object size (0 = all), detections per image (-1 = most).
-    precision = run.eval["precision"][:, :, :, 0, -1]
-    position = {category: k for k, category in enumerate(sorted(category_ids))}
+    matched = Matched(ground_truth, results, category_ids, most).summed()
+    precision, recall = matched.precision, matched.recall
+    at = {threshold: i for i, threshold in enumerate(matched.params.iouThrs.round(2).tolist())}
+    values = [
+        *(mean(precision[..., 0]), mean(precision[at[0.5], ..., 0]), mean(precision[at[0.75], ..., 0])),
+        *(mean(precision[..., size]) for end, size in SIZES.items() if end),
+        *(mean(recall[..., 0, limit]) for limit in range(3)),
+        *(mean(recall[..., size, -1]) for end, size in SIZES.items() if end),
+    ]
     return Metrics(
-        overall=dict(zip(NAMES, map(_known, run.stats), strict=True)),
-        per_class={
-            name: _known(precision[:, :, position[category]].mean())
-            for name, category in zip(class_names, category_ids, strict=True)
-        },
+        overall=dict(zip(names_of(most), values, strict=True)),
+        per_class={name: mean(precision[:, :, k, 0]) for k, name in enumerate(class_names)},
     )
 
 
 def format_table(metrics: Metrics) -> str:
     """The metrics in percent as text: the twelve numbers, then AP per class; "-" where there is nothing to measure."""
-    return "\n".join([*_columns(metrics.overall, 6), "", "AP per class", *_columns(metrics.per_class, 4)])
+    counted = [] if names_of()[8] in metrics.overall else [f"{list(metrics.overall)[8][3:]} detections a picture count"]
+    return "\n".join([*_columns(metrics.overall, 6), *counted, "", "AP per class", *_columns(metrics.per_class, 4)])
 
 
 def write_metrics(workdir: Path, metrics: Mapping[str, Metrics]) -> None:
@@ -95,33 +93,6 @@ def write_submission(workdir: Path, results: list[dict[str, Any]]) -> Path:
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as content:
         content.write(file, file.name)
     return archive
-
-
-def index(ground_truth: dict[str, Any], boxes: list[dict[str, Any]]) -> COCO:
-    """pycocotools' index of `boxes`, annotations or results, on the images of the ground truth.
-
-    The boxes are copied, since pycocotools writes into them, and numbered from 1, since its matching takes the
-    id 0 for "not matched". Its `loadRes` does the same for results, but fails on an empty list.
-    """
-    known = {image["id"] for image in ground_truth["images"]}
-    kept = (box for box in boxes if box["image_id"] in known)
-    view = COCO()
-    view.dataset = {
-        "images": ground_truth["images"],
-        "categories": ground_truth["categories"],
-        "annotations": [
-            {"area": box["bbox"][2] * box["bbox"][3], "iscrowd": 0, **box, "id": number}
-            for number, box in enumerate(kept, start=1)
-        ],
-    }
-    with contextlib.redirect_stdout(io.StringIO()):
-        view.createIndex()
-    return view
-
-
-def _known(value: float) -> float | None:
-    """The metric, or None for COCO's -1: no object to measure."""
-    return float(value) if value > -1 else None
 
 
 def _columns(values: dict[str, float | None], per_line: int) -> list[str]:

@@ -93,7 +93,8 @@ class Evaluator:
     def _one(self, network: Network, variables: Any) -> Evaluated:
         dataset = self._dataset
         detections = self.detect(network, variables)
-        metrics = evaluate(dataset.ground_truth(), detections, dataset.class_names, dataset.category_ids)
+        names, ids, most = dataset.class_names, dataset.category_ids, self._options.postprocess.counted
+        metrics = evaluate(dataset.ground_truth(), detections, names, ids, most=most)
         return Evaluated(metrics, detections)
 
     def detect(self, network: Network, variables: Any) -> list[dict[str, Any]]:

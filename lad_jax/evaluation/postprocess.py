@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from lad_jax.boxes import clip
+from lad_jax.evaluation.matched import MOST
 from lad_jax.evaluation.nms import nms, vote
 from lad_jax.fields import check_range
 from lad_jax.types import Detections, Predictions
@@ -23,13 +24,18 @@ class PostprocessOptions:
     nms_iou: float = 0.6
     """IoU with a better box of its class above which a box is left out."""
     max_detections: int = 100
-    """Detections kept of each picture."""
+    """Detections kept of each picture. Above 100 the metrics count as many, where COCO's count 100 (its maxDets)."""
     voting: bool = True
     """Whether each box that is kept becomes a mean of the boxes around it."""
 
     def __post_init__(self) -> None:
         check_range(self, "pre_nms", "max_detections", least=1)
         check_range(self, "score_threshold", "nms_iou", least=0, most=1)
+
+    @property
+    def counted(self) -> int:
+        """Detections of each picture that metrics count."""
+        return max(MOST, self.max_detections)
 
 
 def postprocess(

@@ -42,8 +42,8 @@ class Result:
     """Index of each class in the network's `class_names`."""
     names: Shaped[np.ndarray, " n"]
     """Name of each class."""
-    category_ids: Int[np.ndarray, " n"]
-    """Id of each class in the annotations of the training data."""
+    category_ids: Shaped[np.ndarray, " n"]
+    """Id of each class in the annotations of the training data; Python's integers where int64 does not hold them."""
 
     def __len__(self) -> int:
         """Number of detections."""
@@ -132,7 +132,8 @@ class Trained:
     def _result(self, found: Any) -> Result:
         """The detections of one picture with names."""
         boxes, scores, labels = valid_rows(found)
-        names, ids = np.array(self.class_names), np.array(self.category_ids, np.int64)
+        fits = all(abs(number) < 2**63 for number in self.category_ids)
+        names, ids = np.array(self.class_names), np.array(self.category_ids, np.int64 if fits else object)
         return Result(boxes, scores, labels, names[labels], ids[labels])
 
 

@@ -108,8 +108,10 @@ def read_records(folder: Path) -> list[Record]:
 def _resampled(run: StudyRun, workdir: Path) -> dict[Network, list[float]]:
     dataset = open_dataset(run.options.data, "val")
     detections = json.loads((workdir / "detections.json").read_text())
-    values = resampled_ap(dataset.ground_truth(), detections, dataset.category_ids)
-    return {run.options.evaluation.network: [round(value, 4) for value in values.tolist()]}
+    evaluation = run.options.evaluation
+    most = evaluation.postprocess.counted
+    values = resampled_ap(dataset.ground_truth(), detections, dataset.category_ids, most=most)
+    return {evaluation.network: [round(value, 4) for value in values.tolist()]}
 
 
 def _seconds(lines: list[dict[str, Any]], batch_size: int) -> float:

@@ -149,7 +149,7 @@ def folder(tmp_path):
 def run(folder, decode=3, **changes):
     sides = {split: FolderOptions(str(folder / split), str(folder / f"{split}.json")) for split in ("train", "val")}
     options = DataOptions(**sides, short_side=64, long_side=96, **changes)
-    check(options, strides=(8, 16), anchor_scale=4.0, decode=decode, sheet=folder / "out", pictures=5)
+    check(options, strides=(8, 16), anchor_scale=4.0, most=100, decode=decode, sheet=folder / "out", pictures=5)
 
 
 def test_the_sheet_shows_the_boxes(folder):
@@ -209,5 +209,5 @@ def test_a_set_without_objects_is_refused_after_its_counts(folder, capsys):
 
 def test_other_sources_can_be_looked_at(tmp_path, capsys):
     options = DataOptions(source="synthetic", synthetic=SyntheticOptions(train=6, val=3), short_side=96, long_side=96)
-    check(options, strides=(8, 16), anchor_scale=4.0, decode=2, sheet=tmp_path, pictures=4)
+    check(options, strides=(8, 16), anchor_scale=4.0, most=100, decode=2, sheet=tmp_path, pictures=4)
     assert "canvas 96x96: " in capsys.readouterr().out and (tmp_path / "val.png").exists()

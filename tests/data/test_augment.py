@@ -46,6 +46,8 @@ class Noise:
     def read(self, position):
         return self._pictures[position]
 
+    doubts = ()
+
     def ground_truth(self):
         return {}
 

@@ -67,6 +67,8 @@ class Sizes:
         picture[20:50, 10:30] = 200
         return picture
 
+    doubts = ()
+
     def ground_truth(self):
         return {}
 

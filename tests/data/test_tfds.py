@@ -138,6 +138,7 @@ def test_ground_truth_is_the_files_with_integer_areas(prepared):
         a["id"]: {**a, "area": int(a["area"]), "category_id": {3: 1, 90: 2}[a["category_id"]]}
         | {"iscrowd": a.get("iscrowd", 0)}
         for a in CONTENT["annotations"]
+        if min(a["bbox"][2:]) >= 1 and a["area"] > 0
     }
 
 

@@ -3,9 +3,12 @@
 import copy
 import json
 
+import numpy as np
 import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
-from lad_jax.evaluation.coco import NAMES, Metrics, evaluate, format_table, write_detections, write_metrics
+from lad_jax.evaluation.coco import Metrics, evaluate, format_table, names_of, write_detections, write_metrics
 
 NAMES_OF_CLASSES, IDS = ("cat", "dog", "cow"), (3, 18, 90)  # ids with gaps
 ONE = pytest.approx(1.0)  # pycocotools adds a rounding error
@@ -41,7 +44,7 @@ def test_perfect_detections_give_one():
     assert metrics.per_class == {"cat": ONE, "dog": ONE, "cow": None}
     assert [metrics.overall[name] for name in ("AP", "AR_100", "AP_small", "AP_large")] == [ONE] * 4
     assert metrics.overall["AP_medium"] is None
-    assert tuple(metrics.overall) == NAMES
+    assert tuple(metrics.overall) == names_of()
 
 
 def test_no_detections_give_zero():
@@ -77,6 +80,47 @@ def test_detection_in_a_crowd_does_not_count():
 def test_annotated_area_decides_about_size():
     """COCO's area is the mask's; width times height only stands in."""
     assert score(truth({**DOG, "area": 900.0}), detected([DOG])).overall["AP_large"] is None
+
+
+def crowded(n: int) -> tuple[dict, list]:
+    """Cats in rows that do not overlap, all found, and the truth of the dog."""
+    cats = [annotation(7, 3, [12 * (i % 40), 12 * (i // 40), 10, 10], id=i) for i in range(n)]
+    found = [{**box, "score": 1 - i / 1000} for i, box in enumerate(detected(cats))]
+    return truth(*cats, DOG), [*found, *detected([DOG])]
+
+
+def test_equals_pycocotools_own_summary(capsys):
+    """To the last bit, on random boxes, some of them of crowds."""
+    rng = np.random.default_rng(0)
+    boxes = [
+        annotation(
+            int(rng.choice([7, 900_000_000_000])), int(rng.choice(IDS)), [*rng.uniform(0, 300, 2), *side], **marks
+        )
+        for side in np.exp(rng.uniform(2, 6, (80, 2)))
+        if (marks := {"iscrowd": int(rng.uniform() < 0.1), "area": float(side.prod()), "id": int(rng.integers(10**9))})
+    ]
+    near = [{**box, "bbox": (np.array(box["bbox"]) + rng.normal(0, 4, 4)).tolist()} for box in boxes[::-1]]
+    results = [{**found, "score": float(rng.uniform())} for found in detected(near)]
+    view = COCO()
+    view.dataset = copy.deepcopy(truth(*boxes))
+    view.createIndex()
+    theirs = COCOeval(view, view.loadRes(copy.deepcopy(results)), "bbox")
+    theirs.evaluate()
+    theirs.accumulate()
+    theirs.summarize()
+    ours = [-1 if value is None else value for value in score(truth(*boxes), results).overall.values()]
+    assert 0 < ours[0] < 1 and ours == theirs.stats.tolist()
+
+
+def test_more_detections_than_cocos_hundred_count_where_asked():
+    ground_truth, results = crowded(150)
+    at_100 = score(ground_truth, results)
+    assert at_100.per_class["cat"] == pytest.approx(67 / 101, abs=1e-3)  # recall stops at 100 of 150
+    assert at_100.overall["AR_100"] == pytest.approx((100 / 150 + 1) / 2)
+    at_300 = evaluate(ground_truth, results, NAMES_OF_CLASSES, IDS, most=300)
+    assert at_300.per_class["cat"] == at_300.overall["AR_300"] == ONE
+    assert "300 detections a picture count" in format_table(at_300)
+    assert "count" not in format_table(at_100)
 
 
 def test_other_images_are_left_out():

@@ -22,6 +22,7 @@ DATASET = SimpleNamespace(
     records=[SimpleNamespace(id=i) for i in IDS],
     class_names=("a", "b"),
     category_ids=(11, 90),
+    doubts=(),
     read=lambda position: None,
     ground_truth=lambda: {},
 )

@@ -15,7 +15,7 @@ from lad_jax.commands.checking.summary import (
 )
 from lad_jax.commands.checking.suspects import find_suspects, pictures_in_both, unreadable
 from lad_jax.data.options import DataOptions
-from lad_jax.data.records import training_positions
+from lad_jax.data.records import doubt_crowded, training_positions
 from lad_jax.data.sources import open_datasets
 from lad_jax.errors import InputError, first_few
 from lad_jax.visualize import write_png
@@ -26,6 +26,7 @@ def check(
     *,
     strides: Sequence[int],
     anchor_scale: float,
+    most: int,
     decode: int | None,
     sheet: Path,
     pictures: int,
@@ -36,6 +37,7 @@ def check(
       options: the data sets, and how pictures are resized.
       strides: strides of the pyramid's levels [pixels].
       anchor_scale: side of an anchor in strides.
+      most: number of detections of a picture that an evaluation counts.
       decode: number of pictures of each split to decode; None: all.
       sheet: folder for the drawings.
       pictures: number of pictures of each split to draw.
@@ -48,6 +50,9 @@ def check(
     train, val = datasets.values()
     summaries = {split: summarise(dataset.records, len(dataset.class_names)) for split, dataset in datasets.items()}
     print(report.format_counts(summaries, train.class_names))
+    for split, dataset in datasets.items():
+        for doubt in (*dataset.doubts, *(doubt_crowded(dataset.records, most) if split == "val" else ())):
+            print(f"! {split}: {doubt}")
 
     trained = [train.records[i] for i in training_positions(train, filter_empty=options.filter_empty)]
     if not trained:
