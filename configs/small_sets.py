@@ -114,7 +114,7 @@ def _set_cpu(config: ConfigDict, data: Set) -> None:
         else:
             model.backbone.width = 32
             config.optimizer.learning_rate = 0.02
-    config.train.epochs = config.train.eval_every = data.cpu_epochs
+    config.train.epochs, config.train.eval_every = data.cpu_epochs, 2
     config.optimizer.decay_epochs = (data.cpu_epochs - 2, data.cpu_epochs - 1)
     config.train.batch_size = 4
     config.train.log_every = 20

@@ -9,7 +9,7 @@ from typing import Any
 
 def write_whole(path: Path, text: str) -> None:
     """Write a file under another name and rename it: readers find the old content or the new, and nothing between."""
-    unfinished = path.with_name(path.name + ".tmp")
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     unfinished.write_text(text)
     os.replace(unfinished, path)
 

@@ -5,6 +5,7 @@
 Each stands between two comments that name its study, and is replaced; the plots are in `docs/studies`.
 """
 
+import functools
 import re
 from pathlib import Path
 
@@ -21,9 +22,9 @@ SECTION = re.compile(r"(<!-- (study|brief): (\w+) -->\n).*?(<!-- end -->\n)", re
 
 def main() -> None:
     for _, _, name, _ in SECTION.findall(PAGE.read_text()):
-        folder = PLOTS / name
-        folder.mkdir(parents=True, exist_ok=True)
-        write_plots(report_of(name), folder)
+        if any(row.pairs for row in report_of(name).compared):
+            (PLOTS / name).mkdir(parents=True, exist_ok=True)
+            write_plots(report_of(name), PLOTS / name)
     for page in (README, PAGE):
         page.write_text(with_sections(page.read_text()))
 
@@ -40,17 +41,18 @@ def with_sections(text: str) -> str:
 
 def section(name: str) -> str:
     """Command, tables and plots of a study."""
-    report = report_of(name)
-    plots = [PLOTS.name + f"/{name}/{kind}.svg" for kind in ("differences", "curves")]
+    plots = [f"{PLOTS.name}/{name}/{kind}.svg" for kind in ("differences", "curves")]
     pictures = [f"![{Path(plot).stem}]({plot})\n" for plot in plots if (PAGE.parent / plot).exists()]
     command = f"`python -m lad_jax study studies/{name}.py --workdirs=runs`"
-    return "\n".join([f"\n{command}\n", format_report(report), *pictures])
+    return "\n".join([f"\n{command}\n", format_report(report_of(name)), *pictures])
 
 
+@functools.cache
 def report_of(name: str) -> Report:
     """What the records say of a study."""
     study = load_study(STUDIES / f"{name}.py")
-    return make_report(study, make_runs(study), read_records(STUDIES / "records"))
+    runs = make_runs(study)
+    return make_report(study, runs, read_records(STUDIES / "records", {run.name for run in runs.values()}))
 
 
 if __name__ == "__main__":

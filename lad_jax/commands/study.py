@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> None:
             places = Places(Path(FLAGS.workdirs), records, FLAGS.parallel, 3600 * FLAGS.budget)
             execute(list(in_order(study, runs, FLAGS.seeds)), places)
     finally:  # what is known is shown, too, where a run has failed or the program is ended
-        report = make_report(study, runs, read_records(records))
+        report = make_report(study, runs, read_records(records, {run.name for run in runs.values()}))
         print(format_report(report))
         if FLAGS.output:
             write_report(report, Path(FLAGS.output))

@@ -19,16 +19,16 @@ LIBRARIES = ("lad-jax", "jax", "jaxlib", "flax", "optax", "numpy")
 
 
 def machine() -> str:
-    """Kind and number of what computes: devices, or of a CPU the cores that this process may use.
+    """Kind and number of what computes, and the version of JAX: devices, or the cores that this process may use.
 
-    Runs on machines of one kind do the same arithmetic in the same order; between kinds the last bits differ, and after
-    a training so does the AP.
+    Between kinds sums are taken in other orders: the last bits differ, and after a training so does the AP. On one kind
+    of CPU a run gives the same bits again; on a GPU only with `train.deterministic`.
     """
     devices = jax.devices()
     if devices[0].platform != "cpu":
-        return f"{len(devices)} x {devices[0].device_kind}"
+        return f"{len(devices)} x {devices[0].device_kind}, jax {jax.__version__}"
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return f"{_processor()}, {cores} core{'s' if cores > 1 else ''}"
+    return f"{_processor()}, {cores} core{'s' if cores > 1 else ''}, jax {jax.__version__}"
 
 
 def note_start(workdir: Path, step: int) -> None:

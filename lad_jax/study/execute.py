@@ -1,19 +1,19 @@
 """Doing the runs of a study that are not there yet: several at a time, up to a deadline, beside other machines."""
 
-import contextlib
 import logging
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lad_jax.errors import InputError
+from lad_jax.errors import InputError, reason_of
 from lad_jax.run import lock
 from lad_jax.run.states import training_state
+from lad_jax.study.cores import Cores, confined, machine_of, shares
 from lad_jax.study.records import Record, file_name, make_record, read_records, write_record
 from lad_jax.study.runs import StudyRun
 
@@ -22,6 +22,8 @@ POLL_S = 0.5
 LOG = "log.txt"
 """File in a workdir with what its run has said."""
 Pairs = Sequence[tuple[StudyRun, StudyRun]]
+ENDED = 75
+"""Exit status of a run that a signal has ended, after it has saved."""
 _log = logging.getLogger(__name__)
 
 
@@ -53,43 +55,37 @@ def lacking(pairs: Pairs, records: Sequence[Record], machine: str) -> list[Study
     return list(dict.fromkeys(step for run in needed for step in (*_teachers(run), run)))
 
 
-def machine_of(cores: Sequence[int]) -> str:
-    """Kind of machine that a run with these cores finds; asked in a process of its own, since it opens the devices.
-
-    Raises:
-      InputError: the process failed.
-    """
-    program = "from lad_jax.run.environment import machine; print(machine())"
-    with _confined(cores):
-        result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    if result.returncode:
-        raise InputError(f"JAX finds no device here:\n{result.stderr[-2000:]}")
-    return result.stdout.strip()
+def command_of(run: StudyRun, workdirs: Path) -> list[str]:
+    """The command that starts a run, or goes on with it; its teacher is trained."""
+    return [sys.executable, "-m", "lad_jax", "train", f"--config={run.config}", *run.arguments_in(workdirs)]
 
 
 def execute(pairs: Pairs, places: Places) -> None:
     """Do the runs that `lacking` names, and write their records; what was begun is gone on with.
 
     Runs that another machine has in hand are left to it, and waited for where nothing else is left to do. A run that
-    fails ends only those that need it. SIGTERM and Ctrl-C end the runs under way, which save first.
+    fails ends only those that need it. A signal ends the runs under way, which save first.
 
     Raises:
       InputError: some runs have failed; names them.
+      SystemExit: SIGTERM, SIGHUP or Ctrl-C has come.
     """
-    shares = _shares(places.parallel)
-    machine = machine_of(shares[0])
+    free = shares(places.parallel)
+    machine = machine_of(free[0])
     _log.info("machine: %s", machine)
-    work = _Execution(pairs, places, machine, places.workdirs / file_name(machine), shares)
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    execution = _Execution(pairs, places, machine, places.workdirs / file_name(machine), free)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, execution.end)
     try:
-        work.work()
+        execution.go_on()
     finally:
-        work.end_all()
-    hours = (time.monotonic() - work.since) / 3600
-    _log.info("%d run(s) in %.2f hours, %.1f an hour", work.finished, hours, work.finished / max(hours, 1e-6))
-    if work.failed:
-        folders = "\n  ".join(work.failed.values())
-        raise InputError(f"these runs have failed; each folder's {LOG} says why:\n  {folders}")
+        execution.end_all()
+    hours = (time.monotonic() - execution.since) / 3600
+    _log.info("%d run(s) in %.2f hours, %.1f an hour", execution.finished, hours, execution.finished / max(hours, 1e-6))
+    if execution.signal:
+        sys.exit(128 + execution.signal)
+    if execution.failed:
+        raise InputError("\n  ".join(["these runs have failed:", *execution.failed.values()]))
 
 
 @dataclass
@@ -101,17 +97,23 @@ class _Execution:
     machine: str
     workdirs: Path
     """Folder of the runs of machines of this kind."""
-    free: list[tuple[int, ...]]
+    free: list[Cores]
     """Shares of the cores that have no run."""
-    running: dict[StudyRun, tuple[subprocess.Popen[bytes], tuple[int, ...]]] = field(default_factory=dict)
+    running: dict[StudyRun, tuple[subprocess.Popen[bytes], Cores]] = field(default_factory=dict)
     failed: dict[StudyRun, str] = field(default_factory=dict)
-    """Runs that have failed, or that cannot be begun, with their folders."""
+    """Runs that have failed, or that cannot be begun, with what is known of why."""
     finished: int = 0
     since: float = field(default_factory=time.monotonic)
+    signal: int = 0
+    """Number of a signal that has come."""
 
-    def work(self) -> None:
-        """Start runs as cores get free, until all are done, the time is over, or only failed ones are left."""
-        while time.monotonic() - self.since < self.places.seconds:
+    def end(self, number: int, frame: object) -> None:
+        """Note a signal: the loop ends at its next turn, so that no process is started and then forgotten."""
+        self.signal = number
+
+    def go_on(self) -> None:
+        """Start runs as cores get free, until all are done or have failed, the time is over, or a signal comes."""
+        while not self.signal and time.monotonic() - self.since < self.places.seconds:
             self.reap()
             if self.free:
                 run, waits = self.next_run()
@@ -121,17 +123,17 @@ class _Execution:
                 if not (self.running or waits):
                     return
             time.sleep(POLL_S)
-        _log.info("the time is over: the runs under way save, and end")
+        _log.info("the runs under way save, and end")
 
     def next_run(self) -> tuple[StudyRun | None, bool]:
         """The first run that can be started, if any; and whether some are in other hands, or wait for such."""
         waits = False
-        for run in lacking(self.pairs, read_records(self.places.records), self.machine):
+        for run in lacking(self.pairs, self.records(), self.machine):
             if run in self.running or run in self.failed:
                 continue
             if run.teacher in self.failed:
-                self.failed[run] = f"{self._workdir(run)} (its teacher has failed)"
-            elif lock.living_holder(self._workdir(run)):
+                self.fail(run, "its teacher has failed")
+            elif self._is_held(run) or (run.teacher and self._is_held(run.teacher)):
                 waits = True
             elif self._is_done(run):
                 self.record(run)
@@ -139,15 +141,21 @@ class _Execution:
                 return run, waits
         return None, waits
 
+    def records(self) -> list[Record]:
+        """Records of this study's runs."""
+        return read_records(self.places.records, {run.name for pair in self.pairs for run in pair})
+
     def start(self, run: StudyRun) -> None:
         """Start a run, or go on with it, on cores that are free."""
         cores, workdir = self.free.pop(), self._workdir(run)
         workdir.mkdir(parents=True, exist_ok=True)
-        command = run.command(self.workdirs)
-        environment = os.environ | {"XLA_PYTHON_CLIENT_MEM_FRACTION": f"{0.9 / self.places.parallel:.2f}"}
-        with (workdir / LOG).open("ab") as log, _confined(cores):
+        # Of a GPU each run takes its part.
+        environment = {"XLA_PYTHON_CLIENT_MEM_FRACTION": f"{0.9 / self.places.parallel:.2f}"} | os.environ
+        with (workdir / LOG).open("ab") as log, confined(cores):
             # In a session of its own, it gets no Ctrl-C beside this program's signal.
-            process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
+            process = subprocess.Popen(
+                command_of(run, self.workdirs), stdout=log, stderr=log, env=environment, start_new_session=True
+            )
         self.running[run] = process, cores
         _log.info("begins: %s", _describe(run))
 
@@ -161,27 +169,42 @@ class _Execution:
             self.free.append(cores)
             if self._is_done(run):
                 self.record(run)
-            elif not lock.living_holder(self._workdir(run)):  # another machine may have been faster
-                self.failed[run] = str(self._workdir(run))
-                _log.error("exit status %s: %s", status, _describe(run))
+            # A signal has ended it, or another machine was faster.
+            elif status != ENDED and not self._is_held(run):
+                self.fail(run, f"exit status {status}; {self._workdir(run) / LOG} says why")
 
     def record(self, run: StudyRun) -> None:
         """Write the record of a run that is done, unless there is one: of a teacher that had to be trained again."""
-        there = read_records(self.places.records)
-        if any((r.run, r.seed, r.machine) == (run.name, run.seed, self.machine) for r in there):
+        if any((r.run, r.seed, r.machine) == (run.name, run.seed, self.machine) for r in self.records()):
             return
-        record = make_record(run, self._workdir(run))
+        try:
+            record = make_record(run, self._workdir(run))
+        except (OSError, LookupError, ValueError) as error:  # files that somebody has changed
+            return self.fail(run, f"{self._workdir(run)} is no whole run: {reason_of(error)}; move it away")
+        if record.machine != self.machine:
+            return self.fail(run, f"{self._workdir(run)} was made on {record.machine}: move it away")
         write_record(record, self.places.records)
         self.finished += 1
-        ap = ", ".join(f"{network} {100 * (values['AP'] or 0):.1f}" for network, values in record.metrics.items())
+        ap = ", ".join(f"{network} {100 * values['AP']:.1f}" for network, values in record.metrics.items())
         _log.info("done: %s: AP %s", _describe(run), ap)
 
+    def fail(self, run: StudyRun, reason: str) -> None:
+        """Note that a run has failed, which ends none but those that need it."""
+        self.failed[run] = f"{_describe(run)}: {reason}"
+        _log.error("failed: %s", self.failed[run])
+
     def end_all(self) -> None:
-        """End the runs under way, which save first."""
+        """End the runs under way, which save first; those that were at their end are recorded."""
         for process, _ in self.running.values():
             process.terminate()
-        for process, _ in self.running.values():
+        for run, (process, _) in self.running.items():
             process.wait()
+            if self._is_done(run):
+                self.record(run)
+
+    def _is_held(self, run: StudyRun) -> bool:
+        """Whether another process is at work in the folder of a run."""
+        return lock.living_holder(self._workdir(run)) is not None
 
     def _workdir(self, run: StudyRun) -> Path:
         return run.workdir(self.workdirs)
@@ -198,32 +221,3 @@ def _teachers(run: StudyRun) -> list[StudyRun]:
 def _describe(run: StudyRun) -> str:
     data, condition, seed = run.key
     return ", ".join(filter(None, (condition, data, f"seed {seed}")))
-
-
-def _shares(parallel: int) -> list[tuple[int, ...]]:
-    """Equal shares of the cores that this process may use; empty ones where the system knows no such thing.
-
-    Raises:
-      InputError: there are fewer cores than runs.
-    """
-    if not hasattr(os, "sched_getaffinity"):
-        return [()] * parallel
-    cores = sorted(os.sched_getaffinity(0))
-    size = len(cores) // parallel
-    if not size:
-        raise InputError(f"--parallel is {parallel}, but there are {len(cores)} core(s).")
-    return [tuple(cores[i * size : (i + 1) * size]) for i in range(parallel)]
-
-
-@contextlib.contextmanager
-def _confined(cores: Sequence[int]) -> Iterator[None]:
-    """Give processes that are started in the block these cores only: their threads do not fight with others'."""
-    if not cores:
-        yield
-        return
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cores)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)

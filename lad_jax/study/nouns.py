@@ -44,20 +44,23 @@ class Study:
     comparisons: tuple[Comparison, ...]
     """Pairs of conditions, the most telling first: they are run in this order."""
     seeds: int = 8
-    """Number of seeds, from 0 on."""
+    """Number of seeds, from 0 on, after which the study is over and gives its verdicts. It is fixed beforehand: who
+    stops when the figures look good finds differences where there are none."""
     first_seeds: int = 3
-    """Number of seeds with which a comparison is whole for the first time; further ones come after all comparisons."""
+    """Number of seeds that each comparison gets before any gets more."""
     data: tuple[str, ...] = ("",)
     """Data sets, by the names that stand for `{data}`."""
 
     def __post_init__(self) -> None:
-        known = ", ".join(self.conditions)
-        named = [name for c in self.comparisons for name in (c.condition, c.baseline)]
-        for name in [*named, *(condition.teacher for condition in self.conditions.values() if condition.teacher)]:
-            if name not in self.conditions:
-                raise ValueError(f"there is no condition {name!r}, but {known}")
         if not self.comparisons:
             raise ValueError("comparisons is empty: say which conditions are compared")
+        for name in (name for c in self.comparisons for name in (c.condition, c.baseline)):
+            if name not in self.conditions:
+                raise ValueError(f"there is no condition {name!r}, but {', '.join(self.conditions)}")
+        names = list(self.conditions)
+        for i, (name, condition) in enumerate(self.conditions.items()):
+            if condition.teacher and condition.teacher not in names[:i]:
+                raise ValueError(f"{condition.teacher!r}, the teacher of {name!r}, is none of the conditions before it")
         if not 2 <= self.first_seeds <= self.seeds:
             raise ValueError(
                 f"first_seeds is {self.first_seeds} and seeds is {self.seeds}; at least two seeds have to be compared"

@@ -41,12 +41,14 @@ def _differences(rows: Sequence[Compared]) -> Figure:
     axes.axvline(0, color="grey", linewidth=0.8)
     for y, row in enumerate(rows):
         differences = [ours - theirs for ours, theirs in row.pairs]
-        axes.plot(differences, [y] * len(differences), "o", color="grey", alpha=0.5, markersize=4)
         mean = float(np.mean(differences))
         if row.difference:
             axes.plot([row.difference.low, row.difference.high], [y, y], color=COLOURS[0], linewidth=2)
         axes.plot(mean, y, "D", color=COLOURS[0], markersize=6)
-    axes.set_yticks(range(len(rows)), [", ".join(filter(None, (row.label, row.data))) for row in rows])
+        axes.plot(differences, [y] * len(differences), "o", color="black", alpha=0.5, markersize=3)
+    axes.set_yticks(
+        range(len(rows)), [", ".join(filter(None, (f"{row.condition} − {row.baseline}", row.data))) for row in rows]
+    )
     axes.invert_yaxis()
     axes.set_xlabel("difference of AP [points]: seeds, mean, 95 % interval over seeds")
     return figure

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from lad_jax.errors import InputError
 from lad_jax.evaluation.resampling import resampled_ap
 from lad_jax.files import read_lines, write_whole
 from lad_jax.run import checkpoint
+from lad_jax.run.environment import FILE as STARTS
 from lad_jax.run.environment import read_starts
 from lad_jax.study.runs import StudyRun
 from lad_jax.types import Network
@@ -36,33 +38,47 @@ class Record:
     """Digest of the weights of a frozen teacher; empty: none."""
     versions: dict[str, str]
     commit: str
+    """Commit of the program; of a run that went on by another each of them, in order."""
     started: str
     seconds: float
     """Time of all steps and evaluations, without compilation [seconds]."""
-    metrics: dict[Network, dict[str, float | None]]
+    metrics: dict[Network, dict[str, Any]]
     """COCO's twelve numbers after the last epoch, by network."""
     curve: dict[Network, list[list[float]]]
     """Epoch and AP of each evaluation, by network."""
-    resampled: dict[Network, list[float]]
-    """AP on resampled pictures, see `resampled_ap`: of `evaluation.network` alone."""
+    resampled: dict[Network, list[float | None]]
+    """AP on resampled pictures, see `resampled_ap`: of `evaluation.network` alone; None where they have no object."""
 
 
 def make_record(run: StudyRun, workdir: Path) -> Record:
-    """The record of a finished run, from what it has written."""
+    """The record of a finished run, from what it has written.
+
+    Raises:
+      InputError: there is no object to measure, or no note of a start.
+    """
     meta = checkpoint.read_meta(checkpoint.newest(workdir))
     starts = read_starts(workdir)
+    if not starts:
+        raise InputError(f"{workdir} has no note of a start, {STARTS}")
     lines = list(read_lines(workdir / "metrics.jsonl"))
     metrics = json.loads((workdir / "metrics.json").read_text())
+    for network, values in metrics.items():
+        if values["overall"]["AP"] is None:
+            raise InputError(f"the {network} has no AP: the validation set has no object")
+
+    def all_of(key: str) -> str:
+        return " then ".join(dict.fromkeys(start[key] for start in starts))
+
     return Record(
         run=run.name,
         seed=run.seed,
-        machine=" then ".join(dict.fromkeys(start["machine"] for start in starts)),
+        machine=all_of("machine"),
         command=[f"--config={run.config}", *run.arguments],
         data=meta.data,
         teacher=meta.teacher.get("digest", ""),
         versions=starts[-1]["versions"],
-        commit=starts[-1]["commit"],
-        started=starts[-1]["time"],
+        commit=all_of("commit"),
+        started=starts[0]["time"],
         seconds=round(_seconds(lines, run.options.train.batch_size), 1),
         metrics={network: _rounded(values["overall"]) for network, values in metrics.items()},
         curve=_curves(lines),
@@ -86,32 +102,36 @@ def file_name(machine: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", machine.lower()).strip("_")
 
 
-def read_records(folder: Path) -> list[Record]:
-    """All records of a folder.
+def read_records(folder: Path, runs: Collection[str]) -> list[Record]:
+    """The records of runs.
+
+    Args:
+      folder: that of all records.
+      runs: names of runs.
 
     Raises:
       InputError: a file is no record; names it.
     """
     names = {field.name for field in dataclasses.fields(Record)}
     records = []
-    for file in sorted(folder.glob("*/*.json")):
+    for file in (file for run in sorted(runs) for file in sorted((folder / run).glob("*.json"))):
         try:
             values = json.loads(file.read_text())
         except ValueError as error:
             raise InputError(f"record {file} is damaged: restore or delete it. Reason: {error}") from error
-        if set(values) != names:
-            raise InputError(f"record {file} has the keys {', '.join(values)}, not {', '.join(sorted(names))}.")
+        if not isinstance(values, dict) or set(values) != names:
+            raise InputError(f"{file} is no record, or one of another version: delete it, and run the study again.")
         records.append(Record(**values))
     return records
 
 
-def _resampled(run: StudyRun, workdir: Path) -> dict[Network, list[float]]:
+def _resampled(run: StudyRun, workdir: Path) -> dict[Network, list[float | None]]:
     dataset = open_dataset(run.options.data, "val")
     detections = json.loads((workdir / "detections.json").read_text())
     evaluation = run.options.evaluation
     most = evaluation.postprocess.counted
     values = resampled_ap(dataset.ground_truth(), detections, dataset.category_ids, most=most)
-    return {evaluation.network: [round(value, 4) for value in values.tolist()]}
+    return {evaluation.network: [None if np.isnan(value) else round(value, 4) for value in values.tolist()]}
 
 
 def _seconds(lines: list[dict[str, Any]], batch_size: int) -> float:

@@ -29,6 +29,8 @@ class Trained:
     ap50s: tuple[float, ...]
     """AP50 [0…100]."""
     seconds: tuple[float, ...]
+    machines: dict[str, int]
+    """Number of runs by kind of machine."""
     curves: tuple[tuple[tuple[float, float], ...], ...]
     """Epoch and AP of each evaluation, one curve a seed."""
 
@@ -37,7 +39,9 @@ class Trained:
 class Compared:
     """Differences of AP of a comparison [points], one a seed."""
 
-    label: str
+    condition: str
+    """Label of the condition, and that of its network where it trains several."""
+    baseline: str
     data: str
     pairs: tuple[tuple[float, float], ...]
     """AP of condition and baseline by seed [0…100]."""
@@ -47,9 +51,10 @@ class Compared:
     """Statistics over seeds; None of fewer than two pairs."""
     over_pictures: tuple[float, float] | None
     """Interval of the mean difference over resampled pictures, for these seeds; None where it was not recorded."""
-    corrected_p: float | None = None
-    """Probability after Holm's correction; None of a comparison that is not whole yet."""
+    corrected_p: float = 1.0
+    """Probability after Holm's correction."""
     verdict: Verdict | None = None
+    """Word for the difference; None before the study has all its seeds."""
 
 
 @dataclass(frozen=True)
@@ -65,18 +70,18 @@ class Report:
 def make_report(study: Study, runs: Mapping[Key, StudyRun], records: Sequence[Record]) -> Report:
     """What the records say of a study.
 
-    Holm's correction is over all comparisons that are whole: that have as many pairs as the study's `first_seeds`.
+    Holm's correction is over all comparisons of the study, also those without runs: their probability is 1. A verdict
+    is given where a comparison has all the study's seeds.
 
     Raises:
       InputError: two runs of a pair were trained on different data.
     """
-    names = {run.name for run in runs.values()}
-    ranked = _rank([record for record in records if record.run in names])
+    ranked = _rank(records)
     compared = [_compare(study, c, data, runs, ranked) for data in study.data for c in study.comparisons]
-    whole = {i: c.difference for i, c in enumerate(compared) if c.difference and c.difference.n >= study.first_seeds}
-    corrected = holm([difference.p for difference in whole.values()])
-    for (i, found), p in zip(whole.items(), corrected, strict=True):
-        compared[i] = replace(compared[i], corrected_p=p, verdict=verdict(found, p))
+    corrected = holm([c.difference.p if c.difference else 1.0 for c in compared])
+    for i, (comparison, p) in enumerate(zip(compared, corrected, strict=True)):
+        whole = comparison.difference if len(comparison.pairs) == study.seeds else None
+        compared[i] = replace(comparison, corrected_p=p, verdict=verdict(whole, p) if whole else None)
     return Report(study.question, study.seeds, tuple(_trained(study, runs, ranked)), tuple(compared))
 
 
@@ -99,19 +104,24 @@ def _compare(study: Study, comparison: Comparison, data: str, runs: Mapping[Key,
             pairs.append((ours[machine], theirs[machine]))
     for pair in pairs:
         if pair[0].data != pair[1].data:
-            raise InputError(f"{pair[0].run} and {pair[1].run}, seed {pair[0].seed}, were trained on different data.")
+            raise InputError(
+                f"{pair[0].run} and {pair[1].run}, seed {pair[0].seed}, were trained on different data: delete the "
+                "records of the one whose data are not meant."
+            )
     aps = np.array([[_percent(r, n, "AP") for r, n in zip(pair, networks, strict=True)] for pair in pairs])
     resampled = [[r.resampled.get(n) for r, n in zip(pair, networks, strict=True)] for pair in pairs]
     recorded = bool(pairs) and all(values for pair in resampled for values in pair)
+    condition, baseline = (
+        _label(study, name, network, runs[data, name, 0]) for name, network in zip(names, networks, strict=True)
+    )
     return Compared(
-        label=" − ".join(
-            _label(study, name, network, runs[data, name, 0]) for name, network in zip(names, networks, strict=True)
-        ),
+        condition=condition,
+        baseline=baseline,
         data=data,
         pairs=tuple((float(a), float(b)) for a, b in aps),
         machines=dict(Counter(ours.machine for ours, _ in pairs)),
         difference=difference(aps) if len(pairs) > 1 else None,
-        over_pictures=over_pictures(100 * np.array(resampled)) if recorded else None,
+        over_pictures=over_pictures(100 * np.array(resampled, np.float64)) if recorded else None,
     )
 
 
@@ -129,6 +139,7 @@ def _trained(study: Study, runs: Mapping[Key, StudyRun], ranked: Ranked) -> Iter
                     aps=tuple(_percent(record, network, "AP") for record in records),
                     ap50s=tuple(_percent(record, network, "AP50") for record in records),
                     seconds=tuple(record.seconds for record in records),
+                    machines=dict(Counter(record.machine for record in records)),
                     curves=tuple(tuple((e, 100 * ap) for e, ap in record.curve[network]) for record in records),
                 )
 
@@ -140,4 +151,4 @@ def _label(study: Study, name: str, network: Network, run: StudyRun) -> str:
 
 
 def _percent(record: Record, network: Network, metric: str) -> float:
-    return 100 * (record.metrics[network][metric] or 0.0)
+    return 100 * record.metrics[network][metric]

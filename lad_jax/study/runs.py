@@ -3,20 +3,27 @@
 import dataclasses
 import hashlib
 import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lad_jax.errors import InputError
+from lad_jax.errors import InputError, first_few
 from lad_jax.fields import may_change
 from lad_jax.options import RunOptions, run_name
+from lad_jax.run import checkpoint
 from lad_jax.run.configs import load_options
 from lad_jax.study.nouns import Study
 
-DECIDING = ("optimizer.learning_rate", "optimizer.clip_norm", "train.eval_every", "evaluation.postprocess")
-"""Options that a resumed run may change, and that have an influence on its AP."""
+DECIDING = (
+    *("optimizer.learning_rate", "optimizer.clip_norm", "train.eval_every", "train.on_non_finite"),
+    *("train.max_skipped", "data.on_bad_picture", "evaluation.postprocess", "evaluation.network"),
+)
+"""Options that a resumed run may change, and that have an influence on its result."""
+FILES = ("data.train", "data.val", "data.tfds", "model.backbone.pretrained", "teacher.model.backbone.pretrained")
+"""Options that name files. They lie elsewhere on each machine: the last two names of their paths count."""
+GIVEN = ("config.seed", "config.teacher.path", "config.teacher.network", "workdir")
+"""Flags that a study sets itself."""
 Key = tuple[str, str, int]
 """Data set, condition and seed."""
 
@@ -48,14 +55,12 @@ class StudyRun:
         """Folder of the run."""
         return workdirs / self.name / f"seed_{self.seed}"
 
-    def command(self, workdirs: Path) -> list[str]:
-        """The command that starts it, or goes on with it."""
-        teacher = [f"--config.teacher.path={self.teacher.workdir(workdirs)}"] if self.teacher else []
-        return [
-            *(sys.executable, "-m", "lad_jax", "train"),
-            *(f"--config={self.config}", f"--workdir={self.workdir(workdirs)}"),
-            *(*self.arguments, f"--config.seed={self.seed}", *teacher),
-        ]
+    def arguments_in(self, workdirs: Path) -> list[str]:
+        """Arguments of `train`, beside the config, that start it or go on with it once its teacher is trained."""
+        # A workdir would mean its best checkpoint: one that was chosen by the pictures on which students are compared.
+        newest = [checkpoint.newest(self.teacher.workdir(workdirs))] if self.teacher else []
+        teacher = [f"--config.teacher.path={folder}" for folder in newest]
+        return [*self.arguments, f"--config.seed={self.seed}", *teacher, f"--workdir={self.workdir(workdirs)}"]
 
 
 def make_runs(study: Study, extra: Sequence[str] = ()) -> dict[Key, StudyRun]:
@@ -66,8 +71,12 @@ def make_runs(study: Study, extra: Sequence[str] = ()) -> dict[Key, StudyRun]:
       extra: further arguments of every run, `--config.KEY=VALUE`.
 
     Raises:
-      InputError: a config is missing or refused, or has another teacher than the study says.
+      InputError: a config is missing or refused, has another teacher than the study says, or trains no network of a
+        comparison; a flag that the study sets itself; or two conditions that are the same.
     """
+    flags = [f"--config.{key}" for condition in study.conditions.values() for key in condition.changes]
+    if own := [word for word in (*flags, *extra) if word.lstrip("-").split("=")[0] in GIVEN]:
+        raise InputError(f"{first_few(own)}: a study sets seeds, teachers and workdirs itself.")
     runs: dict[Key, StudyRun] = {}
     for data in study.data:
         for name, condition in study.conditions.items():
@@ -80,6 +89,8 @@ def make_runs(study: Study, extra: Sequence[str] = ()) -> dict[Key, StudyRun]:
                 teacher = runs[data, condition.teacher, seed] if condition.teacher else None
                 digest = digest_of(options, teacher)
                 runs[data, name, seed] = StudyRun((data, name, seed), config, arguments, options, digest, teacher)
+    _check_distinct(runs)
+    _check_networks(study, runs)
     return runs
 
 
@@ -115,9 +126,9 @@ def digest_of(options: RunOptions, teacher: StudyRun | None) -> str:
     """
     default = {key: value for key, value, _ in _walk(RunOptions())}
     deciding = {
-        key: value
+        key: "/".join(Path(value).parts[-2:]) if key.startswith(FILES) else value
         for key, value, changes in _walk(options)
-        if (not changes or key.startswith(DECIDING)) and key != "seed" and value != default.get(key)
+        if (not changes or key.startswith((*DECIDING, *FILES))) and key != "seed" and value != default.get(key)
     }
     text = json.dumps([deciding, teacher.digest if teacher else ""], sort_keys=True, default=dataclasses.asdict)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
@@ -139,3 +150,24 @@ def _check_teacher(name: str, teacher: str, options: RunOptions) -> None:
         raise InputError(f"condition {name!r} has no teacher, but method {method!r} needs one: name a condition.")
     if teacher and "teacher" not in roles.networks:
         raise InputError(f"condition {name!r} has the teacher {teacher!r}, but method {method!r} has none.")
+
+
+def _check_distinct(runs: Mapping[Key, StudyRun]) -> None:
+    """Check that no two conditions, nor a condition on two data sets, are the same run."""
+    first: dict[tuple[str, int], StudyRun] = {}
+    for run in runs.values():
+        other = first.setdefault((run.name, run.seed), run)
+        if other is not run:
+            raise InputError(
+                f"conditions {other.key[1]!r} and {run.key[1]!r}, on data {other.key[0]!r} and {run.key[0]!r}, are the "
+                "same run: drop one, or let them differ by `changes`, or by `{data}` in the config."
+            )
+
+
+def _check_networks(study: Study, runs: Mapping[Key, StudyRun]) -> None:
+    """Check that each comparison is of networks that its conditions train."""
+    for c in study.comparisons:
+        for name, network in ((c.condition, c.network), (c.baseline, c.baseline_network)):
+            trained = runs[study.data[0], name, 0].options.roles.trained
+            if network not in trained:
+                raise InputError(f"condition {name!r} trains no {network!r}, but {', '.join(trained)}.")

@@ -72,8 +72,8 @@ def over_pictures(resampled: Float[np.ndarray, "n 2 resamples"]) -> tuple[float,
     """Interval of the mean difference over resampled pictures: percentiles of a bootstrap, for the seeds at hand.
 
     Args:
-      resampled: AP of condition and baseline by seed, on the same resampled pictures.
+      resampled: AP of condition and baseline by seed, on the same resampled pictures; NaN where they have no object.
     """
     means = (resampled[:, 0] - resampled[:, 1]).mean(axis=0)
-    low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    low, high = np.nanquantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high)

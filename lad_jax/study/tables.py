@@ -1,65 +1,83 @@
 """A study's report as Markdown."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lad_jax.study.report import Compared, Report, Trained
 
-Cells = Sequence[str]
+Cells = Mapping[str, str]
+"""Cells of a row by column."""
 
 
 def format_report(report: Report) -> str:
     """Two tables: what was trained, and what differs."""
     trained = [_trained_cells(row) for row in report.trained if row.aps]
     compared = [_compared_cells(row, report.seeds) for row in report.compared if row.pairs]
-    if not trained:
-        return f"{report.question}\n\nNo run is finished yet.\n"
-    heads = ["data", "network", "AP", "AP50", "seeds", "seconds a run"]
-    tables = [_table(heads, trained)]
-    if compared:
-        heads = ["data", "difference of AP", "mean", "95 % interval", "p (Holm)", "won", "verdict", "over pictures"]
-        tables.append(_table([*heads, "machine (pairs)"], compared))
-    return "\n\n".join([report.question, *tables]) + "\n"
+    tables = [_table(rows) for rows in (trained, compared) if rows]
+    return "\n\n".join([report.question, *(tables or ["No run is finished yet."])]) + "\n"
 
 
 def format_brief(report: Report) -> str:
     """One table: the condition's AP of each comparison, and the difference to its baseline."""
-    rows = []
-    for row in report.compared:
-        if row.pairs:
-            condition, baseline = row.label.split(" − ")
-            cells = _compared_cells(row, report.seeds)
-            difference = f"{cells[2]} ({cells[3]})" if cells[3] else cells[2]
-            rows.append((row.data, condition, _spread([ap for ap, _ in row.pairs]), baseline, difference, cells[6]))
-    return _table(["data", "network", "AP", "against", "difference (95 % interval)", "verdict"], rows)
+    return _table([_brief_cells(row, report.seeds) for row in report.compared if row.pairs])
 
 
 def _trained_cells(row: Trained) -> Cells:
-    return (
-        row.data,
-        row.label,
-        _spread(row.aps),
-        f"{statistics.mean(row.ap50s):.1f}",
-        str(len(row.aps)),
-        f"{statistics.mean(row.seconds):.0f}",
-    )
+    return {
+        "data": row.data,
+        "network": row.label,
+        "AP": _spread(row.aps),
+        "AP50": f"{statistics.mean(row.ap50s):.1f}",
+        "seeds": str(len(row.aps)),
+        "seconds a run": f"{statistics.mean(row.seconds):.0f}",
+        "machine (runs)": _counts(row.machines),
+    }
 
 
 def _compared_cells(row: Compared, seeds: int) -> Cells:
-    mean = statistics.mean(ours - theirs for ours, theirs in row.pairs)
-    machines = ", ".join(f"{machine} ({n})" for machine, n in row.machines.items())
-    d = row.difference
-    return (
-        row.data,
-        row.label,
-        f"{mean:+.2f}",
-        f"{d.low:+.2f} … {d.high:+.2f}" if d else "",
-        "" if row.corrected_p is None else f"{row.corrected_p:.3f}",
-        f"{sum(ours > theirs for ours, theirs in row.pairs)} of {len(row.pairs)}",
-        f"{row.verdict or 'begun'}{'' if len(row.pairs) == seeds else f', {len(row.pairs)} of {seeds} seeds'}",
-        "" if row.over_pictures is None else "{:+.2f} … {:+.2f}".format(*row.over_pictures),
-        machines,
-    )
+    return {
+        "data": row.data,
+        "difference of AP": f"{row.condition} − {row.baseline}",
+        "mean": f"{_mean(row):+.2f}",
+        "95 % interval": _interval(row),
+        "p (Holm)": f"{row.corrected_p:.3f}" if row.difference else "",
+        "won": f"{sum(ours > theirs for ours, theirs in row.pairs)} of {len(row.pairs)}",
+        "verdict": _verdict(row, seeds),
+        "over pictures": _between(row.over_pictures),
+        "machine (pairs)": _counts(row.machines),
+    }
+
+
+def _brief_cells(row: Compared, seeds: int) -> Cells:
+    interval = f" ({_interval(row)})" if row.difference else ""
+    return {
+        "data": row.data,
+        "network": row.condition,
+        "AP": _spread([ap for ap, _ in row.pairs]),
+        "against": row.baseline,
+        "difference (95 % interval)": f"{_mean(row):+.2f}{interval}",
+        "verdict": _verdict(row, seeds),
+    }
+
+
+def _mean(row: Compared) -> float:
+    return statistics.mean(ours - theirs for ours, theirs in row.pairs)
+
+
+def _verdict(row: Compared, seeds: int) -> str:
+    return row.verdict or f"{len(row.pairs)} of {seeds} seeds"
+
+
+def _interval(row: Compared) -> str:
+    return _between((row.difference.low, row.difference.high)) if row.difference else ""
+
+
+def _between(ends: tuple[float, float] | None) -> str:
+    return "{:+.2f} … {:+.2f}".format(*ends) if ends else ""
+
+
+def _counts(machines: Mapping[str, int]) -> str:
+    return "; ".join(f"{machine} ({n})" for machine, n in machines.items())
 
 
 def _spread(values: Sequence[float]) -> str:
@@ -67,9 +85,8 @@ def _spread(values: Sequence[float]) -> str:
     return f"{mean} ± {statistics.stdev(values):.2f}" if len(values) > 1 else mean
 
 
-def _table(heads: Cells, rows: Sequence[Cells]) -> str:
+def _table(rows: Sequence[Cells]) -> str:
     """A table in Markdown, without columns that would be empty."""
-    used = [i for i in range(len(heads)) if any(row[i] for row in rows)]
-    lines = [[cells[i] for i in used] for cells in (heads, *rows)]
-    head, *body = (f"| {' | '.join(cells)} |" for cells in lines)
-    return "\n".join([head, "|---" * len(used) + "|", *body])
+    columns = [column for column in rows[0] if any(row[column] for row in rows)]
+    lines = [columns, ["---"] * len(columns), *([row[column] for column in columns] for row in rows)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -60,7 +60,7 @@ def file(tmp_path: Path) -> Path:
 def report_of(file: Path, records: Path) -> Report:
     """A study's report, without the times that runs took."""
     study = load_study(file)
-    report = make_report(study, make_runs(study), read_records(records))
+    report = make_report(study, (runs := make_runs(study)), read_records(records, {run.name for run in runs.values()}))
     return replace(report, trained=tuple(replace(row, seconds=()) for row in report.trained))
 
 
@@ -102,7 +102,7 @@ def test_a_killed_study_ends_in_the_same_table(file: Path, tmp_path: Path) -> No
     runs = make_runs(load_study(file))
     for run in lacking(list(in_order(load_study(file), runs)), [], "any"):
         workdir = run.workdir(tmp_path / "whole")
-        train(load_options(run.config, run.command(tmp_path / "whole")[5:]), workdir)
+        train(load_options(run.config, run.arguments_in(tmp_path / "whole")), workdir)
         write_record(make_record(run, workdir), never_killed)
     assert report_of(file, records) == report_of(file, never_killed)
     assert json.loads((workdirs / "report.json").read_text())["compared"][0]["difference"]["n"] == 2

@@ -69,8 +69,7 @@ def test_each_study_builds(file: Path) -> None:
     assert len({(run.name, run.seed) for run in todo}) == len(todo)
     for run in todo:
         assert run.teacher is None or todo.index(run.teacher) < todo.index(run)
-        teachers = [word for word in run.command(Path("runs")) if word.startswith("--config.teacher.path=")]
-        assert len(teachers) == (run.teacher is not None)
+        assert (run.teacher is not None) == ("teacher" in run.options.roles.frozen)
 
 
 def test_a_first_whole_comparison_comes_first(runs: dict[Key, StudyRun]) -> None:
@@ -102,10 +101,16 @@ def test_the_digest_is_of_what_decides_the_result(runs: dict[Key, StudyRun]) -> 
         return {name: run.name for (_, name, seed), run in make_runs(SMALL, arguments).items() if seed == 0}
 
     before = {name: run.name for (_, name, seed), run in runs.items() if seed == 0}
-    for harmless in ("data.workers=1", "data.train.images=there", "train.log_every=7", "evaluation.pictures=0"):
+    for harmless in ("data.workers=1", "train.log_every=7", "evaluation.pictures=0", "mesh.data=1", "debug=True"):
         assert names(f"--config.{harmless}") == before
-    for deciding in ("optimizer.learning_rate=0.1", "train.epochs=9", "evaluation.postprocess.nms_iou=0.5"):
+    for deciding in (
+        *("optimizer.learning_rate=0.1", "train.epochs=9", "evaluation.postprocess.nms_iou=0.5", "train.eval_every=2"),
+        *("data.val.annotations=a/b.json", "data.train.images=a", "model.backbone.pretrained=w.npz"),
+    ):
         assert not set(names(f"--config.{deciding}").values()) & set(before.values())
+    # The same file elsewhere, and another one.
+    here, there, other = (names(f"--config.data.train.images={path}") for path in ("/a/b/c/d", "/e/c/d", "/a/b/c/e"))
+    assert here == there != other
     # What only a teacher is changed by makes other runs of its students.
     changed = replace(SMALL, conditions=SMALL.conditions | {
         "teacher": replace(SMALL.conditions["teacher"], changes={"optimizer.warmup_steps": 51})})  # fmt: skip
@@ -120,14 +125,16 @@ def test_records_are_read_as_they_were_written(runs: dict[Key, StudyRun], tmp_pa
     for record in records:
         write_record(record, tmp_path)
     by = lambda record: (record.run, record.seed, record.machine)  # noqa: E731
-    assert sorted(read_records(tmp_path), key=by) == sorted(records, key=by)
+    assert sorted(read_records(tmp_path, {r.run for r in records}), key=by) == sorted(records, key=by)
     file = next(tmp_path.glob("*/*.json"))
     file.write_text(file.read_text()[:50])
     with pytest.raises(InputError, match=f"record {file} is damaged"):
-        read_records(tmp_path)
-    file.write_text("{}")
-    with pytest.raises(InputError, match=f"record {file} has the keys"):
-        read_records(tmp_path)
+        read_records(tmp_path, {file.parent.name})
+    assert read_records(tmp_path, {record.run for record in records} - {file.parent.name}), "others are not read"
+    for text in ("{}", "5", "[1]"):
+        file.write_text(text)
+        with pytest.raises(InputError, match=f"{file} is no record, or one of another version: delete it"):
+            read_records(tmp_path, {file.parent.name})
 
 
 def records_of(runs: dict[Key, StudyRun]) -> Iterator[Record]:
@@ -143,16 +150,19 @@ def records_of(runs: dict[Key, StudyRun]) -> Iterator[Record]:
 def test_a_report_pairs_runs_of_a_seed_and_a_kind_of_machine(runs: dict[Key, StudyRun], tmp_path: Path) -> None:
     report = make_report(SMALL, runs, list(records_of(runs)))
     lad, colad = report.compared
-    assert lad.label == "L − P" and colad.label == "C (teacher) − T"
+    assert (lad.condition, lad.baseline, colad.condition, colad.baseline) == ("L", "P", "C (teacher)", "T")
     assert np.array(lad.pairs) == pytest.approx(np.array([(42 + 1.1 * seed, 40 + seed) for seed in range(4)]))
     assert lad.machines == {"one": 4} and lad.verdict == "better"
     theirs = stats.ttest_rel(*zip(*lad.pairs, strict=True))
     assert lad.difference.p == pytest.approx(theirs.pvalue) and lad.corrected_p == pytest.approx(2 * theirs.pvalue)
     assert lad.over_pictures == pytest.approx((2.15, 2.15)) and colad.over_pictures is None
     table = format_report(report)
-    assert "| L | 43.65 ± 1.42 | 60.0 | 4 |" in table
+    assert "| L | 43.65 ± 1.42 | 60.0 | 4 | 1 | one (4) |" in table
     assert "| L − P | +2.15 |" in table and "| better | +2.15 … +2.15 | one (4) |" in table
-    assert "| 0 of 2 | open, 2 of 4 seeds |" in table
+    # Two of its four seeds: no word yet, though its probability is corrected for, as of a comparison without runs.
+    assert "| 0 of 2 | 2 of 4 seeds |" in table and colad.verdict is None
+    alone = make_report(SMALL, runs, [r for r in records_of(runs) if "colad" not in r.run])
+    assert alone.compared[0].corrected_p == lad.corrected_p and alone.compared[1].pairs == ()
     files = write_plots(report, tmp_path)
     before = [file.read_text() for file in files]
     assert [file.name for file in files] == ["differences.svg", "curves.svg"]
@@ -173,7 +183,7 @@ def test_a_seed_that_only_another_machine_has_whole_counts(runs: dict[Key, Study
 
 def test_one_pair_says_nothing_yet(runs: dict[Key, StudyRun]) -> None:
     report = make_report(SMALL, runs, [record_of(runs["", "lad", 0], ap=60.0), record_of(runs["", "paa", 0])])
-    assert "| L − P | +20.00 | 1 of 1 | begun, 1 of 4 seeds |" in format_report(report)
+    assert "| L − P | +20.00 | 1 of 1 | 1 of 4 seeds |" in format_report(report)
 
 
 def test_runs_of_other_data_are_not_compared(runs: dict[Key, StudyRun]) -> None:
@@ -187,6 +197,10 @@ def test_runs_of_other_data_are_not_compared(runs: dict[Key, StudyRun]) -> None:
         ({"comparisons": (Comparison("lda", "paa"),)}, "there is no condition 'lda', but teacher, paa, lad"),
         ({"comparisons": ()}, "comparisons is empty"),
         ({"first_seeds": 5}, "first_seeds is 5 and seeds is 4"),
+        (
+            {"conditions": dict(reversed(SMALL.conditions.items()))},
+            "'teacher', the teacher of 'lad', is none of .*before",
+        ),
     ],
 )
 def test_a_study_that_says_nothing(changes: dict[str, Any], message: str) -> None:
@@ -206,6 +220,25 @@ def test_a_study_that_says_nothing(changes: dict[str, Any], message: str) -> Non
 def test_a_condition_that_does_not_build(condition: Condition, message: str) -> None:
     with pytest.raises(InputError, match=message):
         make_runs(replace(SMALL, conditions=SMALL.conditions | {"lad": condition}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "extra", "message"),
+    [
+        ({"data": ("a", "b")}, [], "conditions 'teacher' and 'teacher', on data 'a' and 'b', are the same run"),
+        (
+            {"conditions": SMALL.conditions | {"atss": Condition("A", f"{DEMO}paa", changes={"method": "plain"})}},
+            [],
+            "conditions 'paa' and 'atss', .* are the same run: drop one",
+        ),
+        ({"comparisons": (Comparison("lad", "paa", network="teacher"),)}, [], "condition 'lad' trains no 'teacher'"),
+        ({}, ["--config.seed=3"], "--config.seed=3: a study sets seeds, teachers and workdirs itself"),
+        ({}, ["--config.teacher.path=x"], "a study sets seeds"),
+    ],
+)
+def test_runs_that_could_not_be_told_apart(changes: dict[str, Any], extra: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make_runs(replace(SMALL, **changes), extra)
 
 
 @pytest.mark.parametrize(
