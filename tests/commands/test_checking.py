@@ -175,6 +175,18 @@ def test_program(folder, capsys):
     assert (folder / "out/train.png").stat().st_size > 10_000 and (folder / "out/val.png").exists()
 
 
+def test_doubts_are_lines_of_their_own(folder, capsys):
+    content = json.loads((folder / "val.json").read_text())
+    [box, *_] = content["annotations"]
+    content["annotations"] = [{**box, "id": i, "area": 1, "bbox": [i % 30, i % 40, 20 + i % 9, 20]} for i in range(101)]
+    (folder / "val.json").write_text(json.dumps(content))
+    run(folder)
+    lines = capsys.readouterr().out.splitlines()
+    assert "! val: every area is 1, a placeholder: the boxes' own areas are taken" in lines
+    [crowded] = [line for line in lines if "more than 100 objects" in line]
+    assert crowded.startswith("! val: 1 pictures") and "config.evaluation.postprocess.max_detections" in crowded
+
+
 def test_unreadable_pictures_are_listed(folder, capsys):
     for number in (2, 5):
         (folder / f"train/{number}.png").write_bytes(b"no picture")
