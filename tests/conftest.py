@@ -27,6 +27,7 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".cache" / "jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
 
 import jax
+import jaxtyping
 import optax
 import pytest
 from flax.linen import normalization
@@ -40,8 +41,17 @@ MIXED_DTYPES = {
 for library, name in MIXED_DTYPES:
     setattr(library, name, jax.numpy_dtype_promotion("standard")(getattr(library, name)))
 
-# Every shape in a signature is checked while the tests run.
+# Every shape in a signature is checked while the tests run, but for those of whole runs: there the checks take a tenth
+# of the time, and each function that they would check has tests of its own.
 install_import_hook("lad_jax", "beartype.beartype")
+WHOLE_RUNS = ("commands", "run", "study", "train", "test_hosts.py", "test_laws.py")
+"""Folders and files whose tests train networks from end to end."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Switch the checks of shapes off for whole runs, before their fixtures are made."""
+    jaxtyping.config.update("jaxtyping_disable", item.path.relative_to(ROOT / "tests").parts[0] in WHOLE_RUNS)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
