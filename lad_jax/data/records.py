@@ -55,6 +55,10 @@ class DataSet(Protocol):
         """
         ...
 
+    def orientation(self, position: int) -> int:
+        """EXIF orientation of the picture's file, 1…8: from 2 on `read` turns or mirrors what is stored."""
+        ...
+
     def ground_truth(self) -> dict[str, list[dict[str, Any]]]:
         """All annotations in COCO format, with the data set's ids and nothing left out, for evaluation."""
         ...
