@@ -7,7 +7,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import IO, TypeVar
 
 import cv2
 import numpy as np
@@ -18,13 +18,14 @@ from lad_jax.errors import InputError
 T = TypeVar("T")
 
 _END = b"\xff\xd9"
-_DAMAGE = re.compile(r"(?:Corrupt JPEG data: |(?=Premature end of JPEG file|Inconsistent progression sequence))(.*)\n?")
 _HARMLESS = re.compile(
     # A few bytes of padding, between segments of the header or before the end marker, as some cameras write them.
-    r"Corrupt JPEG data: (?:\d|1\d) extraneous bytes before marker 0x(?:d9|db|e.|fe)\n?"
-    r"|(?:Invalid SOS parameters|Unknown Adobe color transform|Warning: unknown JFIF).*\n?"
+    r"(?:Corrupt JPEG data: (?:\d|1\d) extraneous bytes before marker 0x(?:d9|db|e.|fe)"
+    r"|Invalid SOS parameters|Unknown Adobe color transform|Warning: unknown JFIF).*\n?"
 )
-"""Messages about pictures that are whole."""
+"""libjpeg's messages about pictures that are whole."""
+_DAMAGE = re.compile(r"(?:Corrupt JPEG data: |Premature end of JPEG file|Inconsistent progression sequence).*\n?")
+"""Its other messages."""
 
 _log = logging.getLogger(__name__)
 _one_at_a_time = threading.Lock()
@@ -47,16 +48,16 @@ def decode_jpeg(data: bytes, name: str) -> UInt8[np.ndarray, "h w 3"] | None:
     if not ends and not only_scan:  # whole scans may be missing, and libjpeg would say nothing
         raise InputError(cut_off(data, name))
     picture, written = with_stderr(lambda: imdecode(data if ends else data + _END))
-    other = _HARMLESS.sub("", written)
-    damage = _DAMAGE.search(other)
-    if harmless := _HARMLESS.search(written):
-        _log.warning("picture %s: %s", name, harmless[0].strip())
-    if rest := _DAMAGE.sub("", other):
-        print(rest, end="", file=sys.stderr, flush=True)  # of other threads
+    harmless, others = _HARMLESS.search(written), _HARMLESS.sub("", written)
+    damage, others = _DAMAGE.search(others), _DAMAGE.sub("", others)
+    if others:  # of other threads
+        print(others, end="", file=sys.stderr, flush=True)
+    if harmless:
+        _log.warning("picture %s: %s", name, _reworded(harmless[0]))
     if damage and not ends:
         raise InputError(cut_off(data, name))
     if damage:
-        raise InputError(f"picture {name} is damaged ({damage[1]}): fetch it again or leave it out.")
+        raise InputError(f"picture {name} is damaged ({_reworded(damage[0])}): fetch it again or leave it out.")
     return picture
 
 
@@ -65,10 +66,10 @@ def with_stderr(function: Callable[[], T]) -> tuple[T, str]:
 
     One call at a time: what two write could not be told apart.
     """
-    with _one_at_a_time, tempfile.TemporaryFile(buffering=0) as kept:
+    with _one_at_a_time, _scratch() as kept:
         stderr = os.dup(2)
-        os.dup2(kept.fileno(), 2)
         try:
+            os.dup2(kept.fileno(), 2)
             result = function()
         finally:
             os.dup2(stderr, 2)
@@ -76,6 +77,19 @@ def with_stderr(function: Callable[[], T]) -> tuple[T, str]:
         size = kept.tell()
         kept.seek(0)
         return result, kept.read(size).decode(errors="replace")
+
+
+def _scratch() -> IO[bytes]:
+    """A file without a name; in memory where the system has such files, since a disk may be full."""
+    if sys.platform == "linux":
+        return open(os.memfd_create("stderr"), "w+b", buffering=0)
+    return tempfile.TemporaryFile(buffering=0)
+
+
+def _reworded(message: str) -> str:
+    """libjpeg's message, so that it is not taken for libjpeg's when it is logged while another thread decodes."""
+    words = message.strip().removeprefix("Corrupt JPEG data: ")
+    return words[0].lower() + words[1:]
 
 
 def imdecode(data: bytes) -> UInt8[np.ndarray, "h w 3"] | None:

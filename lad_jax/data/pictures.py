@@ -16,8 +16,8 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 """Suffixes of the files in a folder that are taken for pictures."""
 _PNG_END = b"IEND\xaeB`\x82"
 """Name of a PNG's last chunk and its checksum, which never changes."""
-_TIFF = (b"II*\0", b"MM\0*")
-"""First bytes of a TIFF."""
+_JPEG, _PNG, _TIFF = b"\xff\xd8", b"\x89PNG", (b"II*\0", b"MM\0*")
+"""First bytes of files; those of a TIFF are either of two."""
 _MAX_OF_12_BITS = 16
 """Largest value that 12 bits have after 16 were reduced to 8, as a TIFF's are, by rounding."""
 _ORIENTATION = ExifTags.Base.Orientation
@@ -59,7 +59,7 @@ def decode_picture(data: bytes, name: str) -> UInt8[np.ndarray, "h w 3"]:
     picture = _decode(data, name)
     if picture is None:
         raise InputError(f"cannot decode picture {name} ({len(data)} bytes): fetch it again or leave it out.")
-    if _has_16_bits(data) and 0 < picture.max() <= _MAX_OF_12_BITS:
+    if not data.startswith(_JPEG) and 0 < picture.max() <= _MAX_OF_12_BITS and _has_16_bits(data):
         raise InputError(
             f"picture {name} has 16 bits a channel, but no value above 4095, as if they were 12 or fewer, and would be "
             "almost black: scale its values to all 16 bits, or save it with 8."
@@ -69,9 +69,9 @@ def decode_picture(data: bytes, name: str) -> UInt8[np.ndarray, "h w 3"]:
 
 def _decode(data: bytes, name: str) -> UInt8[np.ndarray, "h w 3"] | None:
     """The picture in RGB, or None where it cannot be decoded."""
-    if data.startswith(b"\xff\xd8"):
+    if data.startswith(_JPEG):
         return _to_rgb(decode_jpeg(data, name))
-    if data.startswith(b"\x89PNG"):
+    if data.startswith(_PNG):
         if _PNG_END not in data:
             raise InputError(cut_off(data, name))
         data = _without_animation(data)
@@ -105,7 +105,7 @@ def _drop_alpha_of_tiff(data: bytes) -> UInt8[np.ndarray, "h w 3"] | None:
 
 def _has_16_bits(data: bytes) -> bool:
     """Whether a PNG or TIFF has 16 bits a channel."""
-    if data.startswith(b"\x89PNG"):
+    if data.startswith(_PNG):
         return data[24] == 16
     if not data.startswith(_TIFF):
         return False

@@ -65,7 +65,7 @@ def test_end_marker_alone_is_missing(kind, capfd):
     [
         (lambda data: data[:-2] + bytes(8) + data[-2:], "extraneous bytes before marker 0xd9"),
         (lambda data: data[:20] + bytes(5) + data[20:], "extraneous bytes before marker 0xdb"),
-        (lambda data: data.replace(b"\x00\x3f\x00", b"\x00\x00\x00", 1), "Invalid SOS parameters"),
+        (lambda data: data.replace(b"\x00\x3f\x00", b"\x00\x00\x00", 1), "invalid SOS parameters"),
     ],
 )
 def test_oddities_of_cameras_are_read_and_named(change, message, caplog, capfd):
