@@ -32,7 +32,7 @@ def read_picture(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     """Read and decode a picture file; see `decode_picture`.
 
     Raises:
-      InputError: the picture cannot be decoded, or is cut off.
+      InputError: see `decode_picture`.
       Unreachable: the file cannot be read.
     """
     try:
