@@ -113,7 +113,7 @@ def side_by_side(images: Sequence[Image], captions: Sequence[str] | None = None)
     gap = np.full((height, _gap(images), 3), _PAPER, np.uint8)
     row = [gap]
     for image in images:
-        row += [_pad_to(image, height, image.shape[1]), gap]
+        row += [pad_to(image, height, image.shape[1]), gap]
     return np.concatenate(row, axis=1)
 
 
@@ -124,8 +124,14 @@ def stack(images: Sequence[Image], captions: Sequence[str] | None = None) -> Ima
     gap = np.full((_gap(images), width, 3), _PAPER, np.uint8)
     column = [gap]
     for image in images:
-        column += [_pad_to(image, len(image), width), gap]
+        column += [pad_to(image, len(image), width), gap]
     return np.concatenate(column, axis=0)
+
+
+def pad_to(image: Image, height: int, width: int) -> Image:
+    """The image with white paper below and to the right, up to that size [pixels]."""
+    below, right = height - image.shape[0], width - image.shape[1]
+    return cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_CONSTANT, value=_PAPER)
 
 
 def write_png(path: Path, image: Image) -> None:
@@ -155,12 +161,6 @@ def _gap(images: Sequence[Image]) -> int:
     return max(4, max(max(image.shape[:2]) for image in images) // 100)
 
 
-def _pad_to(image: Image, height: int, width: int) -> Image:
-    """The image with paper added below and to the right."""
-    below, right = height - image.shape[0], width - image.shape[1]
-    return cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_CONSTANT, value=_PAPER)
-
-
 def _captioned(images: Sequence[Image], captions: Sequence[str] | None) -> Sequence[Image]:
     """Each image below a strip of paper with its caption; one text size for all, which fits the narrowest."""
     if captions is None:
@@ -168,7 +168,7 @@ def _captioned(images: Sequence[Image], captions: Sequence[str] | None) -> Seque
     height = float(np.clip(max(max(image.shape[:2]) for image in images) / 45, 9, 24))
     pairs = zip(images, captions, strict=True)
     height *= min(1.0, *(image.shape[1] / max(1, _text_width(caption, height)) for image, caption in pairs))
-    strips = [np.full((round(2.4 * height), image.shape[1], 3), _PAPER, np.uint8) for image in images]
+    strips = [np.full((max(1, round(2.4 * height)), image.shape[1], 3), _PAPER, np.uint8) for image in images]
     for strip, caption in zip(strips, captions, strict=True):
         _write(strip, caption, 0, round(1.7 * height), _INK, height)
     return [np.concatenate([strip, image]) for strip, image in zip(strips, images, strict=True)]

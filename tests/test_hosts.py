@@ -205,6 +205,9 @@ class Counted:
         self._dataset, self.read_positions = dataset, []
         self.records, self.class_names, self.category_ids = dataset.records, dataset.class_names, dataset.category_ids
 
+    def orientation(self, position):
+        return 1
+
     def read(self, position):
         self.read_positions.append(position)
         return self._dataset.read(position)

@@ -34,6 +34,21 @@ def choose_canvases(sizes: Int[np.ndarray, "n 2"], *, at_most: int, pad_multiple
     return tuple(found[i] for i in np.unique(smallest_canvas(sizes, found)))
 
 
+def canvases_of_any(*, short_side: int, long_side: int, pad_multiple: int) -> tuple[Canvas, ...]:
+    """At most five canvases, one of which holds a picture of any shape after the resize to these bounds.
+
+    A square, and for either longer side that of the longest pictures and one halfway: the shorter side is the same,
+    since it is `short_side` for all but the longest.
+
+    Args:
+      short_side, long_side: bounds of the resize [pixels].
+      pad_multiple: multiple of the canvases' sides [pixels].
+    """
+    short, *longer = round_up(np.array([short_side, (short_side + long_side) // 2, long_side]), pad_multiple).tolist()
+    canvases = [(short, short), *((short, side) for side in longer), *((side, short) for side in longer)]
+    return tuple(dict.fromkeys(canvases))
+
+
 def smallest_canvas(sizes: Int[np.ndarray, "n 2"], canvases: tuple[Canvas, ...]) -> Int[np.ndarray, " n"]:
     """Index of the smallest canvas (by area) that holds each picture; every picture must fit one."""
     hw = np.array(canvases, np.int64).reshape(-1, 2)

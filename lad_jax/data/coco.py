@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from lad_jax.data.annotations import IGNORED, Content, boxes_of, counted, find_doubts, left_out, load_annotations
-from lad_jax.data.pictures import read_picture
+from lad_jax.data.pictures import orientation, read_picture
 from lad_jax.data.records import Record
 from lad_jax.errors import InputError, first_few
 
@@ -69,6 +69,10 @@ class CocoFolder:
             )
         return picture
 
+    def orientation(self, position: int) -> int:
+        """EXIF orientation of the picture's file, 1…8."""
+        return orientation(self._folder / self.records[position].file_name)
+
     def ground_truth(self) -> Content:
         """What an evaluation counts (`counted`), from the file again: whole COCO is too large to keep."""
         return counted(load_annotations(self._file, self._key, annotated=self._annotated))
@@ -84,13 +88,8 @@ def _check_files(folder: Path, names: list[str], key: str) -> None:
             f"{len(outside)} of {len(names)} pictures would lie outside of {folder}: {first_few(outside)}. Make {key} "
             "a folder that holds all of them, and each file_name a path below it."
         )
-    parents = {os.path.dirname(name) for name in names}
-    present = {
-        os.path.join(parent, name)
-        for parent in parents
-        if (folder / parent).is_dir()
-        for name in os.listdir(folder / parent)
-    }
+    folders = [parent for parent in {os.path.dirname(name) for name in names} if (folder / parent).is_dir()]
+    present = {os.path.join(parent, name) for parent in folders for name in os.listdir(folder / parent)}
     missing = [name for name in names if name not in present]
     if missing:
         raise InputError(

@@ -6,14 +6,20 @@ from pathlib import Path
 import cv2
 import numpy as np
 from jaxtyping import UInt8
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageOps
+from PIL.TiffImagePlugin import BITSPERSAMPLE
 
+from lad_jax.data.jpeg import cut_off, decode_jpeg, imdecode
 from lad_jax.errors import InputError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 """Suffixes of the files in a folder that are taken for pictures."""
 _PNG_END = b"IEND\xaeB`\x82"
 """Name of a PNG's last chunk and its checksum, which never changes."""
+_JPEG, _PNG, _TIFF = b"\xff\xd8", b"\x89PNG", (b"II*\0", b"MM\0*")
+"""First bytes of files; those of a TIFF are either of two."""
+_MAX_OF_12_BITS = 16
+"""Largest value that 12 bits have after 16 were reduced to 8, as a TIFF's are, by rounding."""
 _ORIENTATION = ExifTags.Base.Orientation
 """EXIF tag of the orientation; values from 5 on exchange height and width."""
 
@@ -26,7 +32,7 @@ def read_picture(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     """Read and decode a picture file; see `decode_picture`.
 
     Raises:
-      InputError: the picture cannot be decoded, or is cut off.
+      InputError: see `decode_picture`.
       Unreachable: the file cannot be read.
     """
     try:
@@ -39,24 +45,75 @@ def read_picture(path: Path) -> UInt8[np.ndarray, "h w 3"]:
 def decode_picture(data: bytes, name: str) -> UInt8[np.ndarray, "h w 3"]:
     """Decode a picture to RGB, 8 bits a channel, turned upright as its EXIF orientation says.
 
-    Gray, palette, CMYK, alpha and 16-bit pictures are converted as `cv2.imread` does.
+    Gray, palette, CMYK and 16-bit pictures are converted as `cv2.imread` does; alpha is dropped, and of an animated
+    picture the first image is taken, in a PNG the one that viewers without animation show.
 
     Args:
       data: content of the file.
       name: name of the picture, for messages.
 
     Raises:
-      InputError: the picture cannot be decoded, or is cut off (a decoder would fill the rest with gray).
+      InputError: the picture cannot be decoded, is cut off or damaged (where a decoder would fill the rest with gray),
+        or would become almost black, since its 16 bits are used as 12 or fewer.
     """
-    if _is_cut_off(data):
-        raise InputError(f"picture {name} is cut off after {len(data)} bytes: fetch it again or leave it out.")
-    try:
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:
-        picture = None
+    picture = _decode(data, name)
     if picture is None:
         raise InputError(f"cannot decode picture {name} ({len(data)} bytes): fetch it again or leave it out.")
-    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    if not data.startswith(_JPEG) and 0 < picture.max() <= _MAX_OF_12_BITS and _has_16_bits(data):
+        raise InputError(
+            f"picture {name} has 16 bits a channel, but no value above 4095, as if they were 12 or fewer, and would be "
+            "almost black: scale its values to all 16 bits, or save it with 8."
+        )
+    return picture
+
+
+def _decode(data: bytes, name: str) -> UInt8[np.ndarray, "h w 3"] | None:
+    """The picture in RGB, or None where it cannot be decoded."""
+    if data.startswith(_JPEG):
+        return _to_rgb(decode_jpeg(data, name))
+    if data.startswith(_PNG):
+        if _PNG_END not in data:
+            raise InputError(cut_off(data, name))
+        data = _without_animation(data)
+    elif data.startswith(_TIFF):
+        picture = _drop_alpha_of_tiff(data)
+        if picture is not None:
+            return picture
+    return _to_rgb(imdecode(data))
+
+
+def _to_rgb(picture: UInt8[np.ndarray, "h w 3"] | None) -> UInt8[np.ndarray, "h w 3"] | None:
+    return None if picture is None else cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+
+
+def _without_animation(png: bytes) -> bytes:
+    """A PNG without the chunk that makes it animated: OpenCV gives the first of the animation, which may be another."""
+    at = png.find(b"acTL", 0, png.find(b"IDAT"))
+    return png if at < 0 else png[: at - 4] + png[at + 16 :]
+
+
+def _drop_alpha_of_tiff(data: bytes) -> UInt8[np.ndarray, "h w 3"] | None:
+    """A TIFF's colours by Pillow if it has alpha, by which OpenCV multiplies them; else, or if it is damaged, None."""
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            if picture.mode != "RGBA":
+                return None
+            return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
+    except Exception:  # of kinds that Pillow does not document
+        return None
+
+
+def _has_16_bits(data: bytes) -> bool:
+    """Whether a PNG or TIFF has 16 bits a channel."""
+    if data.startswith(_PNG):
+        return data[24] == 16
+    if not data.startswith(_TIFF):
+        return False
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            return 16 in picture.tag_v2.get(BITSPERSAMPLE, ())  # type: ignore[attr-defined]
+    except Exception:
+        return False
 
 
 def picture_size(data: bytes, name: str) -> tuple[int, int]:
@@ -68,31 +125,19 @@ def picture_size(data: bytes, name: str) -> tuple[int, int]:
     try:
         with Image.open(io.BytesIO(data)) as picture:
             width, height = picture.size
-            lying = picture.getexif().get(_ORIENTATION, 1) >= 5
     except (OSError, Image.DecompressionBombError):
         raise InputError(f"picture {name} ({len(data)} bytes) has no header that says its size.") from None
-    return (width, height) if lying else (height, width)
+    return (width, height) if orientation(io.BytesIO(data)) >= 5 else (height, width)
 
 
-def _is_cut_off(data: bytes) -> bool:
-    """Whether a JPEG or PNG lacks its end marker. Bytes after the marker are allowed: cameras append some."""
-    if data.startswith(b"\x89PNG"):
-        return _PNG_END not in data
-    if data.startswith(b"\xff\xd8"):
-        return b"\xff\xd9" not in data[_first_scan(data) :]
-    return False
+def orientation(file: Path | io.BytesIO) -> int:
+    """EXIF orientation of a picture file, 1…8: from 2 on it is turned or mirrored when it is decoded.
 
-
-def _first_scan(data: bytes) -> int:
-    """Position of a JPEG's compressed data.
-
-    Only from there on does FFD9 mean the end: before, it may close a thumbnail inside a segment; after, FF within
-    compressed data is always followed by 00.
+    1 where the file says none, or cannot be read.
     """
-    at = 2
-    while at + 4 <= len(data) and data[at : at + 2] != b"\xff\xda":
-        if data[at] != 0xFF or data[at + 1] == 0xFF:
-            at += 1  # fill bytes between segments
-        else:
-            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return at
+    try:
+        with Image.open(file) as picture:
+            value: object = picture.getexif().get(_ORIENTATION)
+    except Exception:  # of kinds that Pillow does not document
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1

@@ -60,6 +60,10 @@ class DataSet(Protocol):
         """
         ...
 
+    def orientation(self, position: int) -> int:
+        """EXIF orientation of the picture's file, 1…8: from 2 on `read` turns or mirrors what is stored."""
+        ...
+
     def ground_truth(self) -> dict[str, list[dict[str, Any]]]:
         """What an evaluation counts, in COCO format, with the data set's ids."""
         ...

@@ -65,6 +65,10 @@ class SyntheticShapes:
             draw_shape(picture, shape, random)
         return picture
 
+    def orientation(self, position: int) -> int:
+        """1: what is drawn is not turned."""
+        return 1
+
     def ground_truth(self) -> dict[str, list[dict[str, Any]]]:
         """The records in COCO format."""
         annotations = [

@@ -16,6 +16,7 @@ kept, as an annotation file in COCO format, in the user's cache folder.
 
 import copy
 import hashlib
+import io
 import json
 import logging
 import os
@@ -31,7 +32,7 @@ from jaxtyping import Float, UInt8
 from lad_jax.data.annotations import Content, counted, find_doubts
 from lad_jax.data.categories import COCO
 from lad_jax.data.coco import labels_of, make_records
-from lad_jax.data.pictures import Unreachable, decode_picture, picture_size
+from lad_jax.data.pictures import Unreachable, decode_picture, orientation, picture_size
 from lad_jax.errors import InputError, first_few
 
 NAME = "coco/2017/1.1.0"
@@ -84,14 +85,26 @@ class TfdsCoco:
           InputError: the picture cannot be decoded; names file and split.
           Unreachable: its record cannot be had now.
         """
-        name = f"{self.records[position].file_name} in {self._where}"
+        return decode_picture(self._file(position), self._name(position))
+
+    def orientation(self, position: int) -> int:
+        """EXIF orientation of the picture's file, 1…8.
+
+        Raises:
+          Unreachable: its record cannot be had now.
+        """
+        return orientation(io.BytesIO(self._file(position)))
+
+    def _name(self, position: int) -> str:
+        return f"{self.records[position].file_name} in {self._where}"
+
+    def _file(self, position: int) -> bytes:
         try:
-            data = self._source[self._positions[position]]["image"]
+            return self._source[self._positions[position]]["image"]
         except Exception as error:  # of kinds that array_record and TFDS do not document
             # A reader that failed once fails ever after; a copy opens the files anew.
             self._source.data_source = copy.copy(self._source.data_source)
-            raise Unreachable(f"cannot read picture {name}: {error}.") from None
-        return decode_picture(data, name)
+            raise Unreachable(f"cannot read picture {self._name(position)}: {error}.") from None
 
     def ground_truth(self) -> Content:
         """What an evaluation counts (`counted`), with TFDS's integer areas."""

@@ -4,7 +4,7 @@ import glob
 import json
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,33 +82,35 @@ def predict_files(
     # Without "..", which would lead out of the output folder.
     absolute = {path: Path(os.path.abspath(path)) for path in paths}
     common = Path(os.path.commonpath([path.parent for path in absolute.values()]))
-    predictions: list[dict[str, Any]] = []
+    predictions: dict[int, dict[str, Any]] = {}
+    unreadable: list[InputError] = []
+    pictures = _read(paths, unreadable, stop=options.data.on_bad_picture == "stop")
     size = min(options.evaluation.batch_size, len(paths))
-    for start in range(0, len(paths), size):
-        pictures, unreadable = _read(paths[start : start + size], stop=options.data.on_bad_picture == "stop")
-        results = trained(list(pictures.values()), postprocess=options.evaluation.postprocess, batch_size=size)
-        for (path, picture), result in zip(pictures.items(), results, strict=True):
-            predictions.append(_entry(path, result))
-            drawing = out_dir / absolute[path].relative_to(common)
-            write_png(drawing.with_name(drawing.name + ".png"), _draw(picture, result.at_least(draw_from), trained))
-            _log.info("%d/%d %s: %d detections", len(predictions), len(paths), path, len(result))
-        if unreadable:
-            _write(out_dir, predictions)
-            raise unreadable
-    return _write(out_dir, predictions)
+    for number, picture, result in trained.detect(pictures, size, options.evaluation.postprocess):
+        path = paths[number]
+        predictions[number] = _entry(path, result)
+        drawing = out_dir / absolute[path].relative_to(common)
+        write_png(drawing.with_name(drawing.name + ".png"), _draw(picture, result.at_least(draw_from), trained))
+        _log.info("%d/%d %s: %d detections", len(predictions), len(paths), path, len(result))
+    written = _write(out_dir, [predictions[number] for number in sorted(predictions)])
+    if unreadable:
+        raise unreadable[0]
+    return written
 
 
-def _read(paths: Sequence[Path], *, stop: bool) -> tuple[dict[Path, Image], InputError | None]:
-    """The pictures that can be read; with `stop` those before the first that cannot, and its error."""
-    pictures: dict[Path, Image] = {}
-    for path in paths:
+def _read(paths: Sequence[Path], unreadable: list[InputError], *, stop: bool) -> Iterator[tuple[int, Image]]:
+    """Numbers and pixels of the pictures that can be read; with `stop` the first that cannot be ends them.
+
+    Its error is put into `unreadable`.
+    """
+    for number, path in enumerate(paths):
         try:
-            pictures[path] = read_picture(path)
+            yield number, read_picture(path)
         except InputError as error:
             if stop:
-                return pictures, error
+                unreadable.append(error)
+                return
             _log.warning("skipped: %s", error)
-    return pictures, None
 
 
 def _write(out_dir: Path, predictions: list[dict[str, Any]]) -> Path:

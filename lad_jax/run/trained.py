@@ -2,7 +2,7 @@
 
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
@@ -13,6 +13,7 @@ from jaxtyping import Float, Int, Shaped
 
 from lad_jax.config import from_config
 from lad_jax.data import DataOptions, read_picture
+from lad_jax.data.canvases import Canvas, canvases_of_any, smallest_canvas
 from lad_jax.data.transforms import resize, resized_hw
 from lad_jax.errors import InputError, first_few
 from lad_jax.evaluation.detector import coco_results, make_detector, valid_rows
@@ -20,7 +21,6 @@ from lad_jax.evaluation.postprocess import PostprocessOptions
 from lad_jax.models import Detector
 from lad_jax.models.backbones import check_canvases
 from lad_jax.options import RunOptions
-from lad_jax.rounding import round_up
 from lad_jax.run import checkpoint
 from lad_jax.train.state import Variables
 from lad_jax.types import Network, Pictures
@@ -90,8 +90,8 @@ class Trained:
     ) -> Any:
         """Detect the objects of pictures, which are resized as for the evaluation of the run.
 
-        Pictures that follow each other share a batch, on the smallest canvas that holds them all. For each size of
-        batch and canvas a program is compiled when it is first needed.
+        Pictures of like shape share a batch, on one of at most five canvases. For each size of batch and canvas a
+        program is compiled when it is first needed.
 
         Args:
           pictures: one picture or a sequence: uint8 [height, width, 3] in RGB, or a path.
@@ -109,15 +109,29 @@ class Trained:
         if not _is_sequence(pictures):
             return self([pictures], postprocess=postprocess, batch_size=batch_size)[0]
         size = batch_size or max(1, min(self.options.evaluation.batch_size, len(pictures)))
+        images = enumerate(map(_image_of, pictures))
+        found = {number: result for number, _, result in self.detect(images, size, postprocess)}
+        return [found[number] for number in range(len(found))]
+
+    def detect(
+        self, images: Iterable[tuple[int, Image]], batch_size: int, postprocess: PostprocessOptions | None = None
+    ) -> Iterator[tuple[int, Image, Result]]:
+        """Numbered RGB pictures with their detections, as their batches are full: in another order than given.
+
+        Args:
+          images: numbers and pictures, taken one by one as they are needed.
+          batch_size, postprocess: see the call.
+
+        Raises:
+          InputError: pictures are too small for the network.
+        """
         detector = _detector(self.model, postprocess or self.options.evaluation.postprocess)
-        results: list[Result] = []
-        for start in range(0, len(pictures), size):
-            images = [_image_of(picture) for picture in pictures[start : start + size]]
-            batch = jax.device_put(pictures_of(images, self.options.data, size))
-            check_canvases([batch.canvas], self.model.options.backbone, "backbone")
-            found = jax.device_get(detector(self._on_device, batch))
-            results += [self._result(jax.tree.map(lambda x, row=row: x[row], found)) for row in range(len(images))]
-        return results
+        for canvas, members in _batches(images, self.options.data, batch_size):
+            check_canvases([canvas], self.model.options.backbone, "backbone")
+            batch = pictures_of([image for _, image in members], self.options.data, batch_size, canvas)
+            found = jax.device_get(detector(self._on_device, jax.device_put(batch)))
+            for row, (number, image) in enumerate(members):
+                yield number, image, self._result(jax.tree.map(lambda x, row=row: x[row], found))
 
     def __repr__(self) -> str:
         size = sum(x.size for x in jax.tree.leaves(self.variables["params"]))
@@ -156,21 +170,37 @@ def load(workdir: str | Path, network: Network | None = None) -> Trained:
     return Trained(model, variables, options, meta.class_names, meta.category_ids)
 
 
-def pictures_of(images: Sequence[Image], options: DataOptions, size: int) -> Pictures:
-    """Pictures, resized as for evaluation, on the smallest canvas that holds them.
+def _batches(
+    images: Iterable[tuple[int, Image]], options: DataOptions, size: int
+) -> Iterator[tuple[Canvas, list[tuple[int, Image]]]]:
+    """Numbered pictures in batches of `size`, each of those of one canvas; at the end what is left for each canvas."""
+    sides = {"short_side": options.short_side, "long_side": options.long_side}
+    canvases = canvases_of_any(**sides, pad_multiple=options.pad_multiple)
+    waiting: dict[Canvas, list[tuple[int, Image]]] = {canvas: [] for canvas in canvases}
+    for number, image in images:
+        hw = resized_hw(np.array([image.shape[:2]]), **sides)
+        canvas = canvases[smallest_canvas(hw, canvases)[0]]
+        waiting[canvas].append((number, image))
+        if len(waiting[canvas]) == size:
+            yield canvas, waiting[canvas]
+            waiting[canvas] = []
+    yield from ((canvas, members) for canvas, members in waiting.items() if members)
+
+
+def pictures_of(images: Sequence[Image], options: DataOptions, size: int, canvas: Canvas) -> Pictures:
+    """Pictures, resized as for evaluation, on a canvas that holds them.
 
     Args:
       images: RGB pictures, at most `size`.
-      options: bounds of the resize, and the multiple of the canvas's sides.
+      options: bounds of the resize.
       size: number of rows; those beyond the pictures are one black pixel.
+      canvas: height and width of the rows [pixels].
     """
     original_hw, image_hw = np.ones((2, size, 2), np.int32)
+    padded: Any = np.zeros((size, *canvas, 3), np.uint8)
     for row, image in enumerate(images):
         original_hw[row] = image.shape[:2]
         image_hw[row] = resized_hw(original_hw[row], short_side=options.short_side, long_side=options.long_side)
-    canvas = round_up(image_hw.max(axis=0), options.pad_multiple)
-    padded: Any = np.zeros((size, *canvas, 3), np.uint8)
-    for row, image in enumerate(images):
         height, width = image_hw[row]
         padded[row, :height, :width] = resize(image, image_hw[row])
     hw: Any = image_hw

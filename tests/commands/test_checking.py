@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from lad_jax.commands.checking import report
 from lad_jax.commands.checking.program import check
@@ -19,7 +20,7 @@ from lad_jax.commands.checking.summary import (
     resize_all,
     summarise,
 )
-from lad_jax.commands.checking.suspects import Suspect, find_suspects, pictures_in_both
+from lad_jax.commands.checking.suspects import Suspect, find_suspects, find_turned, pictures_in_both
 from lad_jax.data import DataOptions, FolderOptions, Record, SyntheticOptions
 from lad_jax.data.coco import CocoFolder
 from lad_jax.errors import InputError
@@ -195,6 +196,48 @@ def test_unreadable_pictures_are_listed(folder, capsys):
     with pytest.raises(InputError, match=r"2 pictures cannot be read:\n.*2\.png.*\n.*5\.png"):
         run(folder, decode=None)
     assert "train: 7 of 9 decoded pictures are sound" in capsys.readouterr().out
+
+
+def test_a_sheet_is_drawn_of_the_readable_pictures(folder, capsys):
+    """A picture that is only drawn, not among those decoded, may be unreadable too."""
+    (folder / "train/1.png").write_bytes(b"no picture")
+    (folder / "train/3.png").write_bytes(b"no picture")
+    with pytest.raises(InputError, match=r"2 pictures cannot be read:\n.*1\.png.*\n.*3\.png"):
+        run(folder, decode=2)
+    text = capsys.readouterr().out
+    assert "train: drawn pictures in" in text and "val: drawn pictures in" in text
+
+
+@pytest.mark.parametrize("size", [(3000, 5), (5, 3000), (1, 1), (12000, 33)])
+def test_thin_pictures_are_drawn(tmp_path, size):
+    for split in ("train", "val"):
+        write_coco_folder(tmp_path, split, [(96, 64), (64, 96)])
+        content = json.loads((tmp_path / f"{split}.json").read_text())
+        content["images"][1] |= {"width": size[0], "height": size[1]}
+        for annotation in content["annotations"]:
+            annotation["bbox"] = [0, 0, 1, 1]
+        (tmp_path / f"{split}.json").write_text(json.dumps(content))
+        name = tmp_path / split / content["images"][1]["file_name"]
+        Image.new("RGB", size).save(name)
+    run(tmp_path)
+    assert (tmp_path / "out/train.png").stat().st_size > 500
+
+
+def test_boxes_that_exif_may_have_turned(tmp_path, capsys):
+    """Only where sizes do not show it: pictures turned upside down or mirrored, and square ones."""
+    for split in ("train", "val"):
+        write_coco_folder(tmp_path, split, [(96, 64), (96, 64), (80, 80), (80, 80), (96, 64)])
+        names = sorted((tmp_path / split).iterdir())
+        for name, orientation in zip(names, [3, 2, 6, 1, 1], strict=True):
+            exif = Image.Exif()
+            exif[0x0112] = orientation
+            Image.open(name).save(name, exif=exif)
+    dataset = CocoFolder(str(tmp_path / "train"), str(tmp_path / "train.json"))
+    found = find_turned(dataset, range(5))
+    assert {suspect.position for suspect in found} == {0, 1, 2}
+    assert "EXIF orientation 6" in found[-1].text
+    run(tmp_path, decode=None)
+    assert "boxes perhaps drawn before EXIF turned their picture" in capsys.readouterr().out
 
 
 def test_a_set_against_itself_and_against_another(folder, capsys):

@@ -43,6 +43,9 @@ class Noise:
         self._pictures = [random.integers(0, 255, (*hw, 3), np.uint8) for hw in SIZES]
         self.records = tuple(_record(number, *hw, random) for number, hw in enumerate(SIZES))
 
+    def orientation(self, position):
+        return 1
+
     def read(self, position):
         return self._pictures[position]
 

@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.canvases import coco_sizes as originals_of_coco
 from lad_jax.data import DataOptions, choose_canvases, padding_share, smallest_canvas
+from lad_jax.data.canvases import canvases_of_any
 from lad_jax.data.transforms import resized_hw
 
 
@@ -68,3 +69,15 @@ def test_every_canvas_is_used_and_holds_its_pictures(seed):
     assert len(canvases) <= 6
     assert set(chosen) == set(range(len(canvases)))
     assert (sizes <= np.array(canvases)[chosen]).all()
+
+
+@pytest.mark.parametrize(("short_side", "long_side"), [(800, 1333), (60, 120), (100, 101), (64, 64), (100, 50)])
+def test_five_canvases_hold_pictures_of_any_shape(short_side, long_side):
+    shapes = np.exp(np.random.default_rng(0).uniform(0, 10, (500, 2))).astype(int) + 1
+    sizes = resized_hw(shapes, short_side=short_side, long_side=long_side)
+    canvases = canvases_of_any(short_side=short_side, long_side=long_side, pad_multiple=32)
+    assert len(canvases) <= 5 and not (np.array(canvases) % 32).any()
+    smallest_canvas(sizes, canvases)  # an error where one fits none
+    photos = resized_hw(np.array([[480, 640], [640, 480]]), short_side=800, long_side=1333)
+    wide = canvases_of_any(short_side=800, long_side=1333, pad_multiple=32)
+    assert padding_share(photos, wide) < 0.03

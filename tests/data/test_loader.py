@@ -59,6 +59,9 @@ class Sizes:
         )
         self._bad = bad
 
+    def orientation(self, position):
+        return 1
+
     def read(self, position):
         if position in self._bad:
             raise InputError(f"picture {position}.png is bad, JAX_PLATFORMS={os.environ.get('JAX_PLATFORMS')}")

@@ -7,6 +7,7 @@ import zlib
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from lad_jax.data import read_picture
 from lad_jax.data.pictures import picture_size
@@ -108,6 +109,25 @@ def test_alpha_is_dropped(tmp_path, pixels):
     np.testing.assert_array_equal(read_picture(tmp_path / "p.png"), pixels)
 
 
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_alpha_of_tiff_is_dropped_as_that_of_png(tmp_path, pixels, orientation):
+    """OpenCV multiplies a TIFF's colours by it."""
+    alpha = np.random.default_rng(0).integers(0, 255, (*pixels.shape[:2], 1), np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for name in ("p.tif", "p.png"):
+        Image.fromarray(np.concatenate([pixels, alpha], axis=-1)).save(tmp_path / name, exif=exif)
+    np.testing.assert_array_equal(read_picture(tmp_path / "p.tif"), read_picture(tmp_path / "p.png"))
+
+
+@pytest.mark.parametrize("separate", [False, True])
+def test_of_an_animated_png_the_still_picture_is_taken(tmp_path, pixels, separate):
+    """As by viewers without animation, also where it is none of the animation's."""
+    still, other, third = (Image.fromarray(np.roll(pixels, shift, axis=1)) for shift in (0, 20, 40))
+    still.save(tmp_path / "p.png", save_all=True, append_images=[other, third], default_image=separate)
+    np.testing.assert_array_equal(read_picture(tmp_path / "p.png"), pixels)
+
+
 def test_progressive_jpeg(tmp_path, pixels):
     plain = read_picture(save(tmp_path / "p.jpg", pixels))
     progressive = read_picture(save(tmp_path / "q.jpg", pixels, cv2.IMWRITE_JPEG_PROGRESSIVE, 1))
@@ -116,6 +136,27 @@ def test_progressive_jpeg(tmp_path, pixels):
 
 def test_sixteen_bits_become_eight(tmp_path, pixels):
     np.testing.assert_array_equal(read_picture(save(tmp_path / "deep.png", pixels.astype(np.uint16) * 257)), pixels)
+
+
+@pytest.mark.parametrize("name", ["p.png", "p.tif"])
+@pytest.mark.parametrize("gray", [False, True])
+def test_twelve_bits_in_sixteen_are_an_error(tmp_path, pixels, name, gray):
+    deep = (pixels[..., 0] if gray else pixels).astype(np.uint16) * 16
+    cv2.imwrite(str(tmp_path / name), deep)
+    with pytest.raises(InputError, match=rf"{name} has 16 bits a channel, but no value above 4095"):
+        read_picture(tmp_path / name)
+    for value in (0, 5000):  # black, and dark
+        cv2.imwrite(str(tmp_path / name), np.full_like(deep, value))
+        assert (read_picture(tmp_path / name) == value // 256).all()
+
+
+@pytest.mark.parametrize("damage", [lambda d: d[:-1], lambda d: d[:500] + d[600:]])
+def test_damaged_webp_is_an_error_where_it_shows(tmp_path, damage):
+    noise, path = np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8), tmp_path / "p.webp"
+    Image.fromarray(noise).save(path, lossless=True)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(InputError, match=r"cannot decode picture .*p\.webp"):
+        read_picture(path)
 
 
 @pytest.mark.parametrize("name", ["p.jpg", "p.png"])

@@ -1,6 +1,7 @@
 """Prediction on files: which pictures are taken, in whose pixels results are, what is written."""
 
 import json
+from dataclasses import replace
 
 import cv2
 import jax.numpy as jnp
@@ -15,7 +16,7 @@ from lad_jax.models import Detector, ModelOptions
 from lad_jax.options import RunOptions
 from lad_jax.priors import make_levels
 from lad_jax.run.predict import find_pictures, predict_files
-from lad_jax.run.trained import Trained
+from lad_jax.run.trained import Trained, _detector
 from lad_jax.types import Predictions
 from lad_jax.visualize import colour
 
@@ -71,6 +72,20 @@ def test_results_are_in_pixels_of_the_file(tmp_path, batch_size):
         assert dog["bbox"] == pytest.approx([0, 0, width, height], abs=0.01)
         assert cat["bbox"] == pytest.approx([0, 0, width / 2, height], abs=0.01)
         assert (dog["score"], cat["score"]) == (pytest.approx(0.9, abs=1e-4), pytest.approx(0.2, abs=1e-4))
+
+
+def test_many_shapes_compile_few_programs(tmp_path):
+    """At most one for each of five canvases; results are in the order of the files."""
+    random = np.random.default_rng(0)
+    sizes = [*random.integers(20, 130, (40, 2)).tolist(), [2, 300], [400, 3]]
+    paths = [picture(tmp_path / f"{i}.png", height, width) for i, (height, width) in enumerate(sizes)]
+    trained = replace(TRAINED, model=Finder(MODEL, 2, name="counted"))
+    options = RunOptions(evaluation=EvaluationOptions(batch_size=4, postprocess=PostprocessOptions(max_detections=5)))
+    predictions = json.loads(predict_files(paths, trained, options, tmp_path / "out").read_text())
+    assert [p["file"] for p in predictions] == list(map(str, paths))
+    for (height, width), prediction in zip(sizes, predictions, strict=True):
+        assert prediction["detections"][0]["bbox"] == pytest.approx([0, 0, width, height], abs=0.1)
+    assert 2 <= _detector(trained.model, options.evaluation.postprocess)._cache_size() <= 5
 
 
 def test_drawing_shows_the_good_boxes_enlarged(tmp_path):

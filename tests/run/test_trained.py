@@ -112,9 +112,9 @@ def test_postprocessing_can_be_others(trained, files):
     assert len(none) == 0 and none.to_coco() == [] and none.boxes.shape == (0, 4)
 
 
-def test_pictures_share_the_smallest_canvas():
+def test_pictures_on_a_canvas():
     images = [np.full((40, 100, 3), 10, np.uint8), np.full((30, 30, 3), 20, np.uint8)]
-    images, hw, scale = pictures_of(images, DataOptions(short_side=60, long_side=120, pad_multiple=32), 3)
+    images, hw, scale = pictures_of(images, DataOptions(short_side=60, long_side=120), 3, (64, 128))
     np.testing.assert_array_equal(hw, [[48, 120], [60, 60], [1, 1]])
     np.testing.assert_allclose(scale, [[1.2, 1.2], [2, 2], [1, 1]])
     assert images.shape == (3, 64, 128, 3) and images.dtype == np.uint8

@@ -13,7 +13,7 @@ from lad_jax.commands.checking.summary import (
     resize_all,
     summarise,
 )
-from lad_jax.commands.checking.suspects import find_suspects, pictures_in_both, unreadable
+from lad_jax.commands.checking.suspects import find_suspects, find_turned, pictures_in_both, unreadable
 from lad_jax.data.options import DataOptions
 from lad_jax.data.records import doubt_crowded, training_positions
 from lad_jax.data.sources import open_datasets
@@ -63,17 +63,21 @@ def check(
     print("\n" + report.format_anchors(fit, strides, sides))
 
     print()
-    problems = []
+    problems: list[str] = []
     for split, dataset in datasets.items():
-        suspects = find_suspects(dataset.records, resize_all(dataset.records, options), dataset.class_names)
-        print(report.format_suspects(split, suspects))
         n = len(dataset.records)
         sample = evenly(n, n if decode is None else decode)
         bad = unreadable(dataset, sample)
+        suspects = find_suspects(dataset.records, resize_all(dataset.records, options), dataset.class_names)
+        suspects += find_turned(dataset, [position for position in sample if position not in bad])
+        print(report.format_suspects(split, suspects))
         print(f"{split}: {len(sample) - len(bad)} of {len(sample)} decoded pictures are sound")
-        problems += bad
-        if not bad:
-            write_png(sheet / f"{split}.png", draw_sheet(dataset, choose_pictures(n, suspects, pictures)))
+        chosen = choose_pictures(n, suspects, pictures)
+        bad |= unreadable(dataset, [position for position in chosen if position not in sample])
+        problems += bad.values()
+        drawn = [position for position in chosen if position not in bad]
+        if drawn:
+            write_png(sheet / f"{split}.png", draw_sheet(dataset, drawn))
             print(f"{split}: drawn pictures in {sheet / split}.png")
     both = pictures_in_both(train.records, val.records)
     if both:

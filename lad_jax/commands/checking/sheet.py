@@ -8,7 +8,7 @@ from lad_jax.commands.checking.summary import evenly
 from lad_jax.commands.checking.suspects import Suspect
 from lad_jax.data.records import DataSet
 from lad_jax.data.transforms import resize, resized_hw
-from lad_jax.visualize import Image, draw_boxes, side_by_side, stack
+from lad_jax.visualize import Image, draw_boxes, pad_to, side_by_side, stack
 
 SIDE = 400
 """Longer side of a picture on the sheet [pixels]."""
@@ -44,4 +44,5 @@ def _draw(dataset: DataSet, position: int) -> Image:
     hw = resized_hw(original, short_side=SIDE, long_side=SIDE)
     boxes = (record.boxes * np.tile((hw / original)[::-1], 2)).astype(np.float32)[~record.crowd]
     picture = resize(dataset.read(position), hw)
-    return draw_boxes(picture, boxes, record.labels[~record.crowd], None, dataset.class_names)
+    drawing = draw_boxes(picture, boxes, record.labels[~record.crowd], None, dataset.class_names)
+    return pad_to(drawing, *np.maximum(drawing.shape[:2], SIDE // 4).tolist())  # room for the name of a thin one

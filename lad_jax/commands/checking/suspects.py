@@ -16,6 +16,7 @@ WHOLE = 0.95
 """Share of its picture above which a box is suspicious."""
 NEAR = 1.0
 """Distance below which two edges are taken for the same [pixels of the original picture]."""
+_TURNED = "perhaps drawn before EXIF turned their picture, whose size does not tell: see the sheet"
 
 
 class Suspect(NamedTuple):
@@ -73,8 +74,8 @@ def _identity(record: Record) -> tuple[object, ...]:
     return record.file_name, record.width, record.height, record.boxes.tobytes()
 
 
-def unreadable(dataset: DataSet, positions: Sequence[int]) -> list[str]:
-    """Messages about the pictures that cannot be read."""
+def unreadable(dataset: DataSet, positions: Sequence[int]) -> dict[int, str]:
+    """Messages about the pictures that cannot be read, by position."""
 
     def problem(position: int) -> str | None:
         try:
@@ -83,5 +84,21 @@ def unreadable(dataset: DataSet, positions: Sequence[int]) -> list[str]:
             return str(error)
         return None
 
-    with ThreadPoolExecutor() as pool:  # decoding does not hold Python's lock
-        return [text for text in pool.map(problem, positions) if text]
+    with ThreadPoolExecutor() as pool:  # reading and decoding do not hold Python's lock
+        texts = zip(positions, pool.map(problem, positions), strict=True)
+        return {position: text for position, text in texts if text}
+
+
+def find_turned(dataset: DataSet, positions: Sequence[int]) -> list[Suspect]:
+    """Boxes in pictures whose EXIF orientation turns or mirrors them and leaves their size as it is.
+
+    Where it exchanges width and height, the recorded size shows whether boxes were drawn on the turned picture.
+    """
+    found = []
+    for position in positions:
+        record, orientation = dataset.records[position], dataset.orientation(position)
+        if (orientation >= 5 and record.width != record.height) or orientation == 1:
+            continue
+        text = f"{record.file_name}: EXIF orientation {orientation}"
+        found += [Suspect(position, _TURNED, f"{text}, {box.tolist()}") for box in record.boxes]
+    return found

@@ -1,0 +1,122 @@
+"""Decoding of JPEG files. libjpeg fills what damage destroyed with gray or shifted blocks, and only prints a line."""
+
+import logging
+import os
+import re
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from typing import IO, TypeVar
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from lad_jax.errors import InputError
+
+T = TypeVar("T")
+
+_END = b"\xff\xd9"
+_HARMLESS = re.compile(
+    # A few bytes of padding, between segments of the header or before the end marker, as some cameras write them.
+    r"(?:Corrupt JPEG data: (?:\d|1\d) extraneous bytes before marker 0x(?:d9|db|e.|fe)"
+    r"|Invalid SOS parameters|Unknown Adobe color transform|Warning: unknown JFIF).*\n?"
+)
+"""libjpeg's messages about pictures that are whole."""
+_DAMAGE = re.compile(r"(?:Corrupt JPEG data: |Premature end of JPEG file|Inconsistent progression sequence).*\n?")
+"""Its other messages."""
+
+_log = logging.getLogger(__name__)
+_one_at_a_time = threading.Lock()
+
+
+def decode_jpeg(data: bytes, name: str) -> UInt8[np.ndarray, "h w 3"] | None:
+    """Decode a JPEG file to BGR, turned upright; None where no picture can be made of it.
+
+    A file that lacks nothing but its end marker is read.
+
+    Args:
+      data: content of the file.
+      name: name of the picture, for messages.
+
+    Raises:
+      InputError: the file is cut off, or damaged within.
+    """
+    scan, only_scan = _first_scan(data)
+    ends = data.find(_END, scan) >= 0
+    if not ends and not only_scan:  # whole scans may be missing, and libjpeg would say nothing
+        raise InputError(cut_off(data, name))
+    picture, written = with_stderr(lambda: imdecode(data if ends else data + _END))
+    harmless, others = _HARMLESS.search(written), _HARMLESS.sub("", written)
+    damage, others = _DAMAGE.search(others), _DAMAGE.sub("", others)
+    if others:  # of other threads
+        print(others, end="", file=sys.stderr, flush=True)
+    if harmless:
+        _log.warning("picture %s: %s", name, _reworded(harmless[0]))
+    if damage and not ends:
+        raise InputError(cut_off(data, name))
+    if damage:
+        raise InputError(f"picture {name} is damaged ({_reworded(damage[0])}): fetch it again or leave it out.")
+    return picture
+
+
+def with_stderr(function: Callable[[], T]) -> tuple[T, str]:
+    """The result of a function, and what is written to the process's stderr meanwhile, by C code too.
+
+    One call at a time: what two write could not be told apart.
+    """
+    with _one_at_a_time, _scratch() as kept:
+        stderr = os.dup(2)
+        try:
+            os.dup2(kept.fileno(), 2)
+            result = function()
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+        size = kept.tell()
+        kept.seek(0)
+        return result, kept.read(size).decode(errors="replace")
+
+
+def _scratch() -> IO[bytes]:
+    """A file without a name; in memory where the system has such files, since a disk may be full."""
+    if sys.platform == "linux":
+        return open(os.memfd_create("stderr"), "w+b", buffering=0)
+    return tempfile.TemporaryFile(buffering=0)
+
+
+def _reworded(message: str) -> str:
+    """libjpeg's message, so that it is not taken for libjpeg's when it is logged while another thread decodes."""
+    words = message.strip().removeprefix("Corrupt JPEG data: ")
+    return words[0].lower() + words[1:]
+
+
+def imdecode(data: bytes) -> UInt8[np.ndarray, "h w 3"] | None:
+    """Decode a picture file by OpenCV to BGR, turned upright; None where it cannot."""
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:
+        return None
+
+
+def cut_off(data: bytes, name: str) -> str:
+    """Message about a file that ends too early."""
+    return f"picture {name} is cut off after {len(data)} bytes: fetch it again or leave it out."
+
+
+def _first_scan(data: bytes) -> tuple[int, bool]:
+    """Position of a JPEG's first compressed data, and whether that scan is the only one.
+
+    Only from there on does FFD9 mean the end: before, it may close a thumbnail inside a segment; after, FF within
+    compressed data is always followed by 00.
+    """
+    at, components = 2, b"\0"
+    while at + 4 <= len(data) and data[at : at + 2] != b"\xff\xda":
+        if data[at] != 0xFF or data[at + 1] == 0xFF:
+            at += 1  # fill bytes between segments
+        else:
+            if data[at + 1] in (0xC0, 0xC1):  # the header of a sequential, not a progressive, picture
+                components = data[at + 9 : at + 10]
+            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return at, data[at + 4 : at + 5] == components
