@@ -153,6 +153,7 @@ def _remove(section, number, key):
         (_set("annotations", 1, id=11), "duplicate ids in annotations: 11"),
         (_set("images", 2, file_name="gone.png"), "1 of 3 pictures are not in .*: gone.png. Check config.data.train"),
         (_set("images", 2, file_name="no/such.png"), "1 of 3 pictures are not in .*: no/such.png"),
+        (_set("images", 1, file_name="sub\\b.png"), r"1 of 3 pictures .*There is 'sub/b\.png': write /"),
     ],
 )
 def test_bad_file_is_named(tmp_path, content, change, message):
