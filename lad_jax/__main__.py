@@ -21,8 +21,21 @@ from types import ModuleType
 from absl import flags
 
 from lad_jax import cli
+from lad_jax.cli import Takes
 
-COMMANDS = ("train", "eval", "predict", "check", "import-voc", "import-yolo", "convert", "recipe", "study", "options")
+COMMANDS = {
+    "train": Takes(),
+    "eval": Takes(),
+    "predict": Takes(words=None),
+    "check": Takes(),
+    "import-voc": Takes(words=1),
+    "import-yolo": Takes(words=1),
+    "convert": Takes(words=1),
+    "recipe": Takes(words=1, more=True),
+    "study": Takes(words=1, more=True),
+    "options": Takes(words=1),
+}
+"""Commands, and what each takes beside its flags."""
 
 
 def main(arguments: list[str]) -> None:
@@ -36,14 +49,14 @@ def main(arguments: list[str]) -> None:
     sys.argv = [f"python -m lad_jax {name}", *arguments[1:]]
     command.define_flags()
     _set_help(command)
-    cli.start(command.main)
+    cli.start(command.main, COMMANDS[name])
 
 
 def _set_help(command: ModuleType) -> None:
     """Let `--help` print a command's docstring and flags, as absl does for a program's main module."""
     sys.modules["__main__"].__doc__ = command.__doc__
     for module in flags.FLAGS.flags_by_module_dict():
-        if module.startswith("lad_jax.commands."):
+        if module.startswith("lad_jax."):
             flags.adopt_module_key_flags(sys.modules[module])
 
 

@@ -5,22 +5,69 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from absl import app, flags
+from ml_collections import ConfigDict, config_flags
 
+from lad_jax.config import check_key
 from lad_jax.errors import InputError, place_of, reason_of
+from lad_jax.paths import local_path
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def start(program: Callable[[list[str]], None]) -> None:
-    """Run `program` on the command line's arguments; an error that the user can put right becomes one message."""
+class Takes(NamedTuple):
+    """What a command takes beside its flags."""
+
+    words: int | None = 0
+    """Largest number of words; None: any."""
+    more: bool = False
+    """Whether arguments for the commands that it starts may follow after `--`."""
+
+
+def start(program: Callable[[list[str]], None], takes: Takes) -> None:
+    """Run a program on the command line's arguments; an error that the user can put right becomes one message.
+
+    Args:
+      program: gets its name and what is no flag.
+      takes: what that may be; any other is refused.
+    """
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lad_jax" / "jax"
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))  # compiled programs, for the next run
-    app.run(partial(_run, program), flags_parser=_parse_flags)
+    app.run(partial(_run, program), flags_parser=partial(_parse_flags, takes))
+
+
+def define_config(values: flags.FlagValues = flags.FLAGS, words: Sequence[str] | None = None) -> None:
+    """Define `--config`; any option is set by `--config.KEY=VALUE`.
+
+    Args:
+      values: the flags to add it to.
+      words: the command line with the program's name; None: that of this process.
+    """
+    meaning = "Config file, with a variant after a colon where it has some."
+    config_flags.DEFINE_config_file("config", None, meaning, flag_values=values, sys_argv=words)
+    values["config"].parser = _ConfigParser(values["config"].parser, words)
+
+
+def refuse_words(words: Sequence[str]) -> None:
+    """Refuse words that no flag precedes.
+
+    Raises:
+      InputError: there are some.
+    """
+    if not words:
+        return
+    if words[0].startswith("-"):
+        hint = "After a lone -- nothing is taken for a flag."
+    elif "=" in words[0]:
+        hint = f"Did you mean --{words[0]}?"
+    else:
+        hint = "A value with spaces, or a pattern, needs quotes."
+    raise InputError(f"nothing is meant by {' '.join(words)!r}: there are only flags here, --NAME=VALUE. {hint}")
 
 
 def message_of(error: Exception) -> str | None:
@@ -62,12 +109,31 @@ def _run(program: Callable[[list[str]], None], arguments: list[str]) -> None:
         sys.exit(2)
 
 
-def _parse_flags(arguments: list[str]) -> list[str]:
+class _ConfigParser(flags.ArgumentParser):  # type: ignore[misc]
+    """Parser of `--config` that expands the path, and knows the keys that there are, which ml_collections' does not."""
+
+    def __init__(self, parser: flags.ArgumentParser, words: Sequence[str] | None) -> None:
+        self._parser, self._words = parser, words
+
+    def parse(self, argument: str) -> Any:
+        """The config, which has all keys that the command line sets; else raise InputError."""
+        config = self._parser.parse(local_path(argument, "--config"))
+        if isinstance(config, ConfigDict):  # else there is no such file, which ml_collections says later
+            for word in sys.argv if self._words is None else self._words:
+                if match := _OVERRIDE.match(word):
+                    check_key(config, match[1])
+        return config
+
+
+def _parse_flags(takes: Takes, arguments: list[str]) -> list[str]:
     """Parse flags by absl; an error becomes one line."""
+    more = arguments[arguments.index("--") + 1 :] if "--" in arguments and takes.more else []
     try:
         arguments = flags.FLAGS(arguments)
         if "config" in flags.FLAGS:
             hasattr(flags.FLAGS.config, "lock")  # where there is no such file, ml_collections raises an OSError now
+        if takes.words is not None:
+            refuse_words(arguments[1 + takes.words : len(arguments) - len(more)])
         return arguments
     except FLAG_ERRORS as error:
         print(f"error: {flag_message(error)}", file=sys.stderr)
@@ -75,12 +141,20 @@ def _parse_flags(arguments: list[str]) -> list[str]:
 
 
 GROUP = "config.assigner.options"
-GROUP_HINT = f""". Options of an assigner from outside are set together: --{GROUP}='{{"near": 40}}'"""
-FLAG_ERRORS = (flags.Error, AttributeError, KeyError, OSError, ImportError, SyntaxError)
+GROUP_HINT = f""" Options of an assigner from outside are set together: --{GROUP}='{{"near": 40}}'"""
+FLAG_ERRORS = (flags.Error, InputError, AttributeError, KeyError, OSError, ImportError, SyntaxError)
+_OVERRIDE = re.compile(r"--?(?:no)?config\.([^=]+)")
+"""An argument that sets a key of the config."""
 
 
 def flag_message(error: Exception) -> str:
     """The message, as one line, for one of `FLAG_ERRORS`: of flags, or of the config file that they name."""
+    if isinstance(error.__context__, InputError):  # which absl has taken for a value of a wrong form
+        error = error.__context__
+    if isinstance(error, InputError):
+        return f"{error}{GROUP_HINT if f' {GROUP}.' in str(error) else ''}"
+    if isinstance(error, flags.UnrecognizedFlagError) and error.flagname.startswith("config."):
+        return f"--{error.flagname} changes a config, but none is given: add --config=FILE."
     if isinstance(error, ImportError):
         return f"the config file cannot be imported. {reason_of(error)} ({place_of(error)})"
     if isinstance(error, SyntaxError):
@@ -94,7 +168,4 @@ def flag_message(error: Exception) -> str:
         if "Error whilst parsing config file" in reason:  # with a traceback, whose last line is the config's message
             return re.sub(r"^[\w.]*Error: ", "", reason.splitlines()[-1])
         return f"{' '.join(reason.split())} --help lists the flags."
-    [reason] = error.args
-    words = reason.args[0] if isinstance(reason, KeyError) else reason
-    hint = GROUP_HINT if any(argument.startswith(f"--{GROUP}.") for argument in sys.argv) else ""
-    return f"unknown config key on the command line: {' '.join(str(words).split())}{hint}"
+    return f"the config file cannot be used. {reason_of(error)} ({place_of(error)})"

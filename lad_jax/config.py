@@ -2,14 +2,17 @@
 
 import dataclasses
 import difflib
+import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import ml_collections
 
 from lad_jax.errors import InputError
+from lad_jax.fields import is_path
+from lad_jax.paths import local_path
 
 T = TypeVar("T")
 
@@ -34,17 +37,46 @@ def from_config(options: type[T], config: Mapping[str, Any] | ml_collections.Con
         refuses. The message names the dotted key and what is allowed.
     """
     hints = typing.get_type_hints(options)
-    names = [field.name for field in dataclasses.fields(options)]  # type: ignore[arg-type]
+    fields = {field.name: field for field in dataclasses.fields(options)}  # type: ignore[arg-type]
     for name in config:
-        if name not in names:
-            guess = difflib.get_close_matches(str(name), names, n=1)
-            hint = f" Did you mean {guess[0]!r}?" if guess else ""
-            raise InputError(f"unknown config key {key}.{name}.{hint} Known keys: {', '.join(names)}.")
+        if name not in fields:
+            raise unknown_key(key, str(name), list(fields))
     values = {name: _convert(hints[name], config[name], f"{key}.{name}") for name in config}
+    for name, value in values.items():
+        if is_path(fields[name]) and value:
+            values[name] = local_path(value, f"{key}.{name}")
     try:
         return options(**values)
     except ValueError as error:
         raise InputError(f"{key}: {error}") from None
+
+
+def unknown_key(group: str, name: str, known: Sequence[str]) -> InputError:
+    """The error for a key that a group does not have; `group` is dotted."""
+    guess = difflib.get_close_matches(name, known, n=1)
+    hint = f" Did you mean {guess[0]!r}?" if guess else ""
+    return InputError(f"unknown config key {group}.{name}.{hint} Known keys: {', '.join(known) or 'none'}.")
+
+
+def check_key(config: ml_collections.ConfigDict, key: str, *, group: str = "config") -> None:
+    """Check that a config has a key, which may be dotted and have numbers: `peers[0].path`.
+
+    Raises:
+      InputError: it has not; `group`, the dotted name of `config`, is in the message.
+    """
+    value: Any = config
+    for name, number in re.findall(r"([^.\[\]]+)|\[(\d+)\]", key):
+        if number:
+            if not isinstance(value, list | tuple) or int(number) >= len(value):
+                size = f"has {len(value)} entries" if isinstance(value, list | tuple) else "is no list"
+                raise InputError(f"{group} {size}: there is no {group}[{number}]. Set the whole in a config file.")
+            value, group = value[int(number)], f"{group}[{number}]"
+        elif not isinstance(value, Mapping | ml_collections.ConfigDict):
+            raise InputError(f"{group} is no group of keys: there is no {group}.{name}.")
+        elif name not in value:
+            raise unknown_key(group, name, list(value))
+        else:
+            value, group = value[name], f"{group}.{name}"
 
 
 def to_config(options: Any) -> ml_collections.ConfigDict:

@@ -7,7 +7,7 @@ T = TypeVar("T")
 Number = int | float
 
 
-def option(default: T, *, may_change: bool = False, architecture: bool = True) -> T:
+def option(default: T, *, may_change: bool = False, architecture: bool = True, path: bool = False) -> T:
     """A dataclass field with a default and marks; a field without marks needs only its default.
 
     Args:
@@ -15,8 +15,10 @@ def option(default: T, *, may_change: bool = False, architecture: bool = True) -
       may_change: whether a resumed run may have another value: it says where things lie, what is shown, how a step is
         computed or what is done about faults, and has no influence on the result. Of a group: whatever is in it.
       architecture: whether weights that were trained with another value do not fit; for options of networks only.
+      path: whether the value is a path, which is expanded and checked where the options are made.
     """
-    return dataclasses.field(default=default, metadata={"may_change": may_change, "architecture": architecture})
+    marks = {"may_change": may_change, "architecture": architecture, "path": path}
+    return dataclasses.field(default=default, metadata=marks)
 
 
 def may_change(field: "dataclasses.Field[Any]") -> bool:
@@ -27,6 +29,11 @@ def may_change(field: "dataclasses.Field[Any]") -> bool:
 def is_architecture(field: "dataclasses.Field[Any]") -> bool:
     """Whether weights fit only networks with the same value of this field of their options."""
     return bool(field.metadata.get("architecture", True))
+
+
+def is_path(field: "dataclasses.Field[Any]") -> bool:
+    """Whether the field's value is a path."""
+    return bool(field.metadata.get("path", False))
 
 
 def check_range(

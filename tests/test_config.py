@@ -7,8 +7,9 @@ from typing import Literal
 import ml_collections
 import pytest
 
-from lad_jax.config import from_config, to_config
+from lad_jax.config import check_key, from_config, to_config
 from lad_jax.errors import InputError
+from lad_jax.fields import option
 
 
 @dataclass(frozen=True)
@@ -78,3 +79,36 @@ def test_what_does_not_fit_is_named(config, words):
         from_config(Outer, ml_collections.ConfigDict(config))
     for word in words:
         assert word in str(caught.value)
+
+
+@dataclass(frozen=True)
+class Places:
+    folder: str = option("", path=True)
+    note: str = ""
+
+
+def test_paths_are_expanded_wherever_options_are_made(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ann")
+    assert from_config(Places, {"folder": "~/a", "note": "~/a"}) == Places("/home/ann/a", "~/a")
+    assert from_config(Places, {"folder": ""}) == Places()
+    with pytest.raises(InputError, match=r"config\.folder is 'gs://b'"):
+        from_config(Places, {"folder": "gs://b", "note": "gs://b"})
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("rat", "unknown config key config.rat. Did you mean 'rate'? Known keys: count, flag, inner, "),
+        ("inner.nmae", "unknown config key config.inner.nmae. Did you mean 'name'?"),
+        ("rate.x", "config.rate is no group of keys: there is no config.rate.x."),
+        ("inner.pair[2]", "config.inner.pair has 2 entries: there is no config.inner.pair[2]."),
+        ("rate[0]", "config.rate is no list: there is no config.rate[0]."),
+    ],
+)
+def test_keys_of_a_command_line_are_known_as_those_of_a_file(key, message):
+    config = to_config(Outer())
+    for known in ("rate", "inner.name", "inner.pair[1]", "inner"):
+        check_key(config, known)
+    with pytest.raises(InputError) as caught:
+        check_key(config, key)
+    assert message in str(caught.value)

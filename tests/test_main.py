@@ -10,9 +10,12 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from lad_jax.__main__ import COMMANDS
 from lad_jax.cli import message_of
 from lad_jax.errors import InputError
 from lad_jax.options import TrainOptions
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_too_little_memory_is_explained() -> None:
@@ -47,7 +50,7 @@ def test_a_bug_stays_one() -> None:
         (
             "from configs.base import get_config",
             ["--config.assigner.options.near=4"],
-            r"""unknown config key .*'near'.*: --config\.assigner\.options='\{"near": 40\}'""",
+            r"""unknown config key .*options\.near\. .*: --config\.assigner\.options='\{"near": 40\}'""",
         ),
     ],
 )
@@ -56,8 +59,44 @@ def test_a_config_that_cannot_be_loaded_is_one_line(source, flags, message, tmp_
     if source is not None:
         config.write_text(source)
     command = [sys.executable, "-m", "lad_jax", "train", f"--config={config}", f"--workdir={tmp_path}", *flags]
-    result = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True)
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 2 and re.fullmatch(rf"error: .*{message}\n", result.stderr), result.stderr
+
+
+WORDS = """
+import importlib, os, sys, traceback
+from lad_jax import __main__ as program
+
+run = ["--config=configs/base.py", "--workdir=unused"]
+flags = {"train": run, "eval": run, "check": run[:1]}
+for name, takes in program.COMMANDS.items():
+    importlib.import_module(f"lad_jax.commands.{name.replace('-', '_')}")
+    for words in ([] if takes.words is None else [["w"] * takes.words + ["mode=eval", "b.png"]]):
+        if os.fork() == 0:
+            after = ["--", "--config.train.epochs=3"] if takes.more else []
+            program.main([name, words[0], *flags.get(name, []), *words[1:], *after])
+        _, status = os.wait()
+        print(name, os.waitstatus_to_exitcode(status), flush=True)
+"""
+
+
+def test_words_without_a_meaning_are_refused_by_every_command() -> None:
+    """Before anything runs: no folder is made, nothing but the message is printed."""
+    result = subprocess.run([sys.executable, "-c", WORDS], cwd=ROOT, capture_output=True, text=True)
+    names = [name for name in COMMANDS if name != "predict"]
+    assert result.stdout.split() == [part for name in names for part in (name, "2")], result.stderr
+    message = "error: nothing is meant by 'mode=eval b.png': there are only flags here, --NAME=VALUE. Did you mean "
+    assert result.stderr.splitlines() == [f"{message}--mode=eval?"] * len(names)
+
+
+def test_main_takes_words_for_predictions_alone() -> None:
+    command = [sys.executable, "main.py", "--workdir=unused"]
+    for flags, message in (
+        (["--config=configs/base.py", "--images", "a.png", "b.png"], "nothing is meant by 'b.png'"),
+        (["--mode=predict", "--images", "docs/sample.png", "absent.png"], "no picture found at 'absent.png'"),
+    ):
+        result = subprocess.run([*command, *flags], cwd=ROOT, capture_output=True, text=True)
+        assert result.returncode == 2 and result.stderr.startswith(f"error: {message}"), result.stderr
 
 
 PROGRAM = """
@@ -78,8 +117,6 @@ runpy.run_path("main.py", run_name="__main__")
 def test_determinism_is_asked_for_before_there_are_devices() -> None:
     assert not TrainOptions().deterministic
     flags = ["--config=configs/base.py", "--workdir=unused", "--config.train.deterministic=True"]
-    result = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *flags], cwd=Path(__file__).parents[1], capture_output=True, text=True
-    )
+    result = subprocess.run([sys.executable, "-c", PROGRAM, *flags], cwd=ROOT, capture_output=True, text=True)
     assert result.stdout == f"{os.environ['XLA_FLAGS']} --xla_gpu_deterministic_ops=true cpu\n", result.stderr
     assert result.stderr == ""

@@ -7,12 +7,11 @@ Lines that begin with `!` deserve attention. What would stop a training run is a
 `data.short_side` gives, also where training draws from several.
 """
 
-from pathlib import Path
-
 from absl import flags
 
+from lad_jax.cli import define_config
 from lad_jax.commands.checking.program import check
-from lad_jax.commands.flags import define_config
+from lad_jax.commands.flags import define_path
 from lad_jax.config import from_config
 from lad_jax.options import RunOptions
 
@@ -24,7 +23,7 @@ def define_flags() -> None:
     define_config()
     flags.mark_flag_as_required("config")
     flags.DEFINE_bool("all", False, "Decode every picture, instead of 64 of each split.")
-    flags.DEFINE_string("sheet", "runs/check", "Folder for train.png and val.png: pictures with boxes.")
+    define_path("sheet", "runs/check", "Folder for train.png and val.png: pictures with boxes.")
     flags.DEFINE_integer("pictures", 16, "Pictures on a sheet.", lower_bound=1)
 
 
@@ -38,6 +37,6 @@ def main(_: list[str]) -> None:
         anchor_scale=options.model.anchor_scale,
         most=options.evaluation.postprocess.counted,
         decode=None if FLAGS.all else 64,
-        sheet=Path(FLAGS.sheet),
+        sheet=FLAGS.sheet,
         pictures=FLAGS.pictures,
     )

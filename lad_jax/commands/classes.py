@@ -4,6 +4,7 @@ from pathlib import Path
 
 from lad_jax.data.categories import COCO
 from lad_jax.data.class_names import read_class_names
+from lad_jax.paths import local_path
 
 
 def read_classes(source: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
@@ -17,5 +18,5 @@ def read_classes(source: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """
     if source == "coco":
         return tuple(COCO), tuple(COCO.values())
-    names = read_class_names(Path(source))
+    names = read_class_names(Path(local_path(source, "--classes")))
     return names, tuple(range(1, len(names) + 1))

@@ -15,13 +15,15 @@ import jax
 import numpy as np
 from absl import flags
 
+from lad_jax.cli import define_config
 from lad_jax.commands.classes import read_classes
-from lad_jax.commands.flags import define_config
+from lad_jax.commands.flags import define_path
 from lad_jax.config import from_config
 from lad_jax.data import open_dataset
 from lad_jax.errors import InputError
 from lad_jax.models import Detector
 from lad_jax.options import RunOptions
+from lad_jax.paths import local_path, make_folder
 from lad_jax.run import checkpoint, saving
 from lad_jax.run.meta import Meta, as_json
 from lad_jax.run.trained import load
@@ -38,12 +40,12 @@ FLAGS = flags.FLAGS
 def define_flags() -> None:
     """Define the flags of this command."""
     define_config()
-    flags.DEFINE_string("workdir", None, "Folder for the checkpoint.")
+    define_path("workdir", None, "Folder for the checkpoint.")
     flags.DEFINE_string(
         "classes", "", "'coco', or a file with a class name a line; default: those of the validation data."
     )
     flags.DEFINE_enum("to", None, ["mmdet"], "The other way: write a network of a workdir.")
-    flags.DEFINE_string("output", None, "--to: the file; its suffix is .pth, .safetensors or .npz.")
+    define_path("output", None, "--to: the file; its suffix is .pth, .safetensors or .npz.")
     flags.DEFINE_string("network", None, "--to: which network; default: evaluation.network of the run.")
 
 
@@ -55,9 +57,9 @@ def main(arguments: list[str]) -> None:
         what = "one workdir" if FLAGS.to else "one file of weights"
         raise InputError(f"give {what} and {' and '.join(f'--{name}' for name in needed)}; see --help.")
     if FLAGS.to:
-        into_mmdet(Path(arguments[1]), Path(FLAGS.output), FLAGS.network)
+        into_mmdet(Path(local_path(arguments[1], "the workdir")), FLAGS.output, FLAGS.network)
     else:
-        into_workdir(arguments[1], from_config(RunOptions, FLAGS.config), Path(FLAGS.workdir), FLAGS.classes)
+        into_workdir(arguments[1], from_config(RunOptions, FLAGS.config), FLAGS.workdir, FLAGS.classes)
 
 
 def into_workdir(source: str | Path, options: RunOptions, workdir: Path, classes: str = "") -> None:
@@ -84,6 +86,7 @@ def into_workdir(source: str | Path, options: RunOptions, workdir: Path, classes
     else:
         variables = _with_bare_backbone(arrays, models, options, source)
     meta = Meta(as_json(options), class_names, category_ids, data="", teacher={})
+    make_folder(workdir, "workdir")
     folder = saving.save_weights(workdir, variables, meta)
     _log.info("saved %s of %s, %d classes, in %s", " and ".join(variables), source, len(class_names), folder)
 

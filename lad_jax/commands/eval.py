@@ -3,8 +3,6 @@
 python -m lad_jax eval --config=configs/demo.py:paa --workdir=runs/paa
 """
 
-from pathlib import Path
-
 from absl import flags
 
 from lad_jax.commands.flags import define_run
@@ -23,4 +21,4 @@ def main(_: list[str]) -> None:
     from lad_jax.options import RunOptions
     from lad_jax.run.start import start
 
-    start("eval", from_config(RunOptions, FLAGS.config), Path(FLAGS.workdir))
+    start("eval", from_config(RunOptions, FLAGS.config), FLAGS.workdir)

@@ -1,22 +1,52 @@
 """Flags that several commands have."""
 
+from pathlib import Path
+
 from absl import flags
-from ml_collections import config_flags
+
+from lad_jax.cli import define_config
+from lad_jax.paths import local_path
 
 
-def define_config() -> None:
-    """Define `--config`; any option is set by `--config.KEY=VALUE`."""
-    config_flags.DEFINE_config_file("config", None, "Config file, with a variant after a colon where it has some.")
+class _PathParser(flags.ArgumentParser):  # type: ignore[misc]
+    """Parser of a flag whose value is a path; see `local_path`."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def parse(self, argument: str) -> Path:
+        return Path(local_path(str(argument), f"--{self._name}"))
+
+
+def define_path(name: str, default: str | None, meaning: str) -> None:
+    """Define a flag whose value is a `Path`."""
+    flags.DEFINE(_PathParser(name), name, default, meaning, serializer=flags.ArgumentSerializer())
+
+
+def define_workdir() -> None:
+    """Define `--workdir` of a command that works on a run."""
+    define_path("workdir", None, "Folder of the run: checkpoints, logs, results. A run in it is resumed.")
+    flags.mark_flag_as_required("workdir")
 
 
 def define_run() -> None:
-    """Define the flags of a command that works on a run: `--config` and `--workdir`."""
+    """Define the flags of a command that works on a run by its config: `--config` and `--workdir`."""
     define_config()
-    flags.DEFINE_string("workdir", None, "Folder of the run: checkpoints, logs, results. A run in it is resumed.")
-    flags.mark_flags_as_required(["config", "workdir"])
+    flags.mark_flag_as_required("config")
+    define_workdir()
 
 
 def define_predict() -> None:
-    """Define the flags of a command that predicts: `--images` and `--output`."""
-    flags.DEFINE_string("images", "", "predict: a picture, a folder of pictures or a glob pattern.")
-    flags.DEFINE_string("output", "", "predict: folder for the results; default: WORKDIR/predictions.")
+    """Define the flags of a command that predicts: `--images`, `--output` and `--threshold`."""
+    flags.DEFINE_multi_string(
+        "images", [], "predict: a picture, a folder of pictures or a glob pattern; several may follow each other."
+    )
+    define_path("output", None, "predict: folder for the results; default: WORKDIR/predictions.")
+    flags.DEFINE_float(
+        "threshold",
+        None,
+        "predict: least score of detections that are written and drawn; default: all that the options let through are "
+        "written, and those of at least 0.3 drawn.",
+        lower_bound=0,
+        upper_bound=1,
+    )

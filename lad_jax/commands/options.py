@@ -52,8 +52,6 @@ def define_flags() -> None:
 
 def main(arguments: list[str]) -> None:
     """Run the command."""
-    if len(arguments) > 2:
-        raise InputError(f"one prefix of keys, or none, can be given; there are {', '.join(arguments[1:])}.")
     print(listing(*arguments[1:]))
 
 

@@ -1,15 +1,16 @@
 """Detect objects in pictures by a network that a run has trained.
 
-    python -m lad_jax predict --config=configs/demo.py:paa --workdir=runs/paa --images='photos/*.jpg'
+    python -m lad_jax predict --workdir=runs/paa --images='photos/*.jpg'
+    python -m lad_jax predict --workdir=runs/paa --images a.jpg b.jpg --threshold=0.5
 
-Writes the pictures with boxes, and `predictions.json`.
+Writes the pictures with boxes, and `predictions.json`. How predictions become detections is as in the run; with
+`--config` it is as that says.
 """
-
-from pathlib import Path
 
 from absl import flags
 
-from lad_jax.commands.flags import define_predict, define_run
+from lad_jax.cli import define_config
+from lad_jax.commands.flags import define_predict, define_workdir
 from lad_jax.config import from_config
 
 FLAGS = flags.FLAGS
@@ -17,19 +18,15 @@ FLAGS = flags.FLAGS
 
 def define_flags() -> None:
     """Define the flags of this command."""
+    define_config()
+    define_workdir()
     define_predict()
-    define_run()
 
 
-def main(_: list[str]) -> None:
+def main(arguments: list[str]) -> None:
     """Run the command."""
     from lad_jax.options import RunOptions
-    from lad_jax.run.start import start
+    from lad_jax.run.start import start_prediction
 
-    start(
-        "predict",
-        from_config(RunOptions, FLAGS.config),
-        Path(FLAGS.workdir),
-        images=FLAGS.images,
-        output=FLAGS.output,
-    )
+    options = from_config(RunOptions, FLAGS.config) if FLAGS.config else None
+    start_prediction(options, FLAGS.workdir, [*FLAGS.images, *arguments[1:]], FLAGS.output, FLAGS.threshold)

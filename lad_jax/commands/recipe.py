@@ -20,6 +20,7 @@ from pathlib import Path
 
 from absl import flags
 
+from lad_jax.commands.flags import define_path
 from lad_jax.commands.stages import Stage, State, evaluated_by, evaluation_stage
 from lad_jax.errors import InputError
 from lad_jax.options import RunOptions, run_name
@@ -37,7 +38,7 @@ POLL_S = 10.0
 
 def define_flags() -> None:
     """Define the flags of this command."""
-    flags.DEFINE_string("workdirs", "runs", "Folder of the runs.")
+    define_path("workdirs", "runs", "Folder of the runs.")
     flags.DEFINE_bool("run", False, "Run what is not done yet; otherwise the commands are only printed.")
 
 
@@ -119,7 +120,7 @@ def main(arguments: list[str]) -> None:
     if len(arguments) < 2:
         raise InputError("give a config, such as configs/paper.py:solad_r50_r101_1x; see --help.")
     _, config, *extra = arguments
-    stages = make_stages(config, Path(FLAGS.workdirs), extra)
+    stages = make_stages(config, FLAGS.workdirs, extra)
     show(stages)
     if FLAGS.run:
         run(stages)

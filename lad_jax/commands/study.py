@@ -14,16 +14,18 @@ from pathlib import Path
 
 from absl import flags
 
+from lad_jax.commands.flags import define_path
 from lad_jax.errors import InputError
+from lad_jax.paths import local_path, make_folder
 
 FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
     """Define the flags of this command."""
-    flags.DEFINE_string("workdirs", None, "Folder of the runs; without it nothing is run.")
-    flags.DEFINE_string("records", "", "Folder of the records; default: `records` beside the study's file.")
-    flags.DEFINE_string("output", "", "Folder for table.md, report.json and plots; default: none are written.")
+    define_path("workdirs", None, "Folder of the runs; without it nothing is run.")
+    define_path("records", None, "Folder of the records; default: `records` beside the study's file.")
+    define_path("output", None, "Folder for table.md, report.json and plots; default: none are written.")
     flags.DEFINE_integer("parallel", 1, "Number of runs at a time; each has its share of the cores.", lower_bound=1)
     flags.DEFINE_integer("seeds", None, "Number of seeds to run; default: all of the study.", lower_bound=1)
     flags.DEFINE_float("budget", float("inf"), "Hours after which runs are ended, saved.", lower_bound=0)
@@ -44,15 +46,17 @@ def main(arguments: list[str]) -> None:
     from lad_jax.study.tables import format_report
 
     _, file, *extra = arguments
-    study = load_study(Path(file))
+    study = load_study(Path(local_path(file, "the study")))
     runs = make_runs(study, extra)
-    records = Path(FLAGS.records) if FLAGS.records else Path(file).parent / "records"
+    records = FLAGS.records or Path(file).parent / "records"
+    for folder in filter(None, (FLAGS.workdirs, FLAGS.output)):
+        make_folder(folder, "folder")
     try:
         if FLAGS.workdirs:
-            places = Places(Path(FLAGS.workdirs), records, FLAGS.parallel, 3600 * FLAGS.budget)
+            places = Places(FLAGS.workdirs, records, FLAGS.parallel, 3600 * FLAGS.budget)
             execute(list(in_order(study, runs, FLAGS.seeds)), places)
     finally:  # what is known is shown, too, where a run has failed or the program is ended
         report = make_report(study, runs, read_records(records, {run.name for run in runs.values()}))
         print(format_report(report))
         if FLAGS.output:
-            write_report(report, Path(FLAGS.output))
+            write_report(report, FLAGS.output)

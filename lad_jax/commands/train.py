@@ -5,8 +5,6 @@
 Any option can be given on the command line: `--config.train.epochs=24`; `python -m lad_jax options` lists them.
 """
 
-from pathlib import Path
-
 from absl import flags
 
 from lad_jax.commands.flags import define_run
@@ -25,4 +23,4 @@ def main(_: list[str]) -> None:
     from lad_jax.options import RunOptions
     from lad_jax.run.start import start
 
-    start("train", from_config(RunOptions, FLAGS.config), Path(FLAGS.workdir))
+    start("train", from_config(RunOptions, FLAGS.config), FLAGS.workdir)

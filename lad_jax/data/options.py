@@ -11,9 +11,9 @@ from lad_jax.fields import check_range, option
 class FolderOptions:
     """A folder of pictures and its annotations in COCO format."""
 
-    images: str = ""
+    images: str = option("", path=True)
     """Folder of the pictures."""
-    annotations: str = ""
+    annotations: str = option("", path=True)
     """JSON file of the annotations."""
 
 
@@ -21,7 +21,7 @@ class FolderOptions:
 class TfdsOptions:
     """COCO as tensorflow-datasets prepares it, as array_record; read without TensorFlow."""
 
-    directory: str = option("", may_change=True)
+    directory: str = option("", may_change=True, path=True)
     """Folder of the prepared version: `…/coco/2017/1.1.0`."""
 
 

@@ -12,6 +12,7 @@ from lad_jax.mesh import make_mesh, replicate
 from lad_jax.models import Detector
 from lad_jax.models.backbones import check_canvases
 from lad_jax.options import RunOptions
+from lad_jax.paths import check_writable
 from lad_jax.run import checkpoint
 from lad_jax.types import Network
 
@@ -64,6 +65,7 @@ def _load(
     for name, model in models.items():
         check_canvases(evaluator.canvases, model.options.backbone, f"{options.key_of(name)}.backbone")
     folder = checkpoint.find(workdir)
+    check_writable(workdir, "workdir")
     _log.info("evaluating %s on %d pictures", folder, len(dataset.records))
     variables = {
         name: checkpoint.load_network(folder, name, models[name], dataset.class_names, options.key_of(name))

@@ -1,67 +1,60 @@
 """Prediction: detect objects in picture files, and write a JSON file and drawn pictures."""
 
-import glob
+import hashlib
 import json
 import logging
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jax
 
 from lad_jax.data import read_picture
-from lad_jax.data.pictures import SUFFIXES
+from lad_jax.data.folders import find_pictures
 from lad_jax.errors import InputError
 from lad_jax.options import RunOptions
+from lad_jax.paths import NAME_BYTES, make_folder
 from lad_jax.run.trained import Result, Trained, load
 from lad_jax.visualize import Image, draw_boxes, write_png
 
 _log = logging.getLogger(__name__)
 
 
-def find_pictures(source: str) -> list[Path]:
-    """Picture files that a file name, a folder or a glob pattern means, sorted.
+def predict(
+    options: RunOptions | None, workdir: Path, images: Sequence[str], output: Path, threshold: float | None = None
+) -> None:
+    """Detect objects in pictures; writes them with boxes, and `predictions.json`, into a folder.
+
+    Args:
+      options: how predictions become detections, and of which network; None: those of the run. How pictures are resized
+        is always the run's.
+      workdir: the run's folder.
+      images: pictures, folders of pictures and glob patterns.
+      output: folder for the results.
+      threshold: see `predict_files`.
 
     Raises:
-      InputError: there is none.
-    """
-    path = Path(source)
-    if path.is_file():
-        return [path]
-    if path.is_dir():
-        found = [file for file in path.iterdir() if file.suffix.lower() in SUFFIXES]
-    else:
-        found = [file for file in map(Path, glob.glob(source, recursive=True)) if file.is_file()]
-    if not found:
-        kinds = f"a file, a folder with {', '.join(SUFFIXES)}, or a pattern in quotes"
-        raise InputError(f"no picture found at {source!r}: give {kinds}.")
-    return sorted(found)
-
-
-def predict(options: RunOptions, workdir: Path, images: str, output: Path) -> None:
-    """Detect objects in pictures; writes them with boxes, and `predictions.json`, into `output`.
-
-    The network, and how pictures are resized for it, are those of the run in `workdir`; `options` gives only how
-    predictions become detections.
-
-    Raises:
-      InputError: no checkpoint, no picture, or one that cannot be read; or several processes.
+      InputError: no checkpoint, no picture, or one that cannot be read; a folder that cannot be written to; or several
+        processes.
     """
     if jax.process_count() > 1:
         raise InputError(f"--mode=predict is for one process, but there are {jax.process_count()}: start it alone.")
     paths = find_pictures(images)
-    written = predict_files(paths, load(workdir, options.evaluation.network), options, output)
+    trained = load(workdir, options.evaluation.network if options else None)
+    make_folder(output, "the folder of --output,")
+    written = predict_files(paths, trained, options or trained.options, output, threshold=threshold)
     print(f"{len(paths)} picture(s); results in {written}")
 
 
 def predict_files(
-    paths: Sequence[Path], trained: Trained, options: RunOptions, out_dir: Path, *, draw_from: float = 0.3
+    paths: Sequence[Path], trained: Trained, options: RunOptions, out_dir: Path, *, threshold: float | None = None
 ) -> Path:
     """Detect the objects of pictures and write `predictions.json` and drawn pictures.
 
-    The drawing of `a/b.jpg` is `b.jpg.png` in `out_dir`; folders below the pictures' common one are kept. Small
-    pictures are enlarged for drawing.
+    The drawing of `a/b.jpg` is `b.jpg.png` in `out_dir`, of a longer name than a file may have a shorter one; folders
+    below the pictures' common one are kept. Small pictures are enlarged for drawing.
 
     Args:
       paths: picture files.
@@ -69,7 +62,8 @@ def predict_files(
       options: `evaluation` says how predictions become detections, and how many pictures share a batch;
         `data.on_bad_picture` what is done about one that cannot be read.
       out_dir: folder for the results, made if need be.
-      draw_from: score from which boxes are drawn; the file has all.
+      threshold: least score of detections that are written and drawn; None: the file has all, and those of at least
+        0.3 are drawn.
 
     Returns:
       The JSON file: a list of {"file", "detections": [{"bbox": [x, y, width, height] in pixels of the picture,
@@ -86,16 +80,29 @@ def predict_files(
     unreadable: list[InputError] = []
     pictures = _read(paths, unreadable, stop=options.data.on_bad_picture == "stop")
     size = min(options.evaluation.batch_size, len(paths))
-    for number, picture, result in trained.detect(pictures, size, options.evaluation.postprocess):
-        path = paths[number]
+    written_from, drawn_from = (0.0, 0.3) if threshold is None else (threshold, threshold)
+    postprocess = options.evaluation.postprocess
+    if threshold is not None and threshold < postprocess.score_threshold:
+        postprocess = replace(postprocess, score_threshold=threshold)
+    for number, picture, found in trained.detect(pictures, size, postprocess):
+        path, result = paths[number], found.at_least(written_from)
         predictions[number] = _entry(path, result)
         drawing = out_dir / absolute[path].relative_to(common)
-        write_png(drawing.with_name(drawing.name + ".png"), _draw(picture, result.at_least(draw_from), trained))
+        write_png(drawing.with_name(_drawing_of(path.name)), _draw(picture, result.at_least(drawn_from), trained))
         _log.info("%d/%d %s: %d detections", len(predictions), len(paths), path, len(result))
     written = _write(out_dir, [predictions[number] for number in sorted(predictions)])
     if unreadable:
         raise unreadable[0]
     return written
+
+
+def _drawing_of(name: str) -> str:
+    """Name of the drawing of a picture; one that would be too long is cut, and told from others by a digest."""
+    drawing = f"{name}.png"
+    if len(os.fsencode(drawing)) <= NAME_BYTES:
+        return drawing
+    end = f"~{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}.png"
+    return os.fsencode(name)[: NAME_BYTES - len(end)].decode(errors="ignore") + end
 
 
 def _read(paths: Sequence[Path], unreadable: list[InputError], *, stop: bool) -> Iterator[tuple[int, Image]]:

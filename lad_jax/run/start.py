@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -11,30 +12,37 @@ from lad_jax.run.evaluate import evaluate
 from lad_jax.run.predict import predict
 from lad_jax.run.train import train
 
-Mode = Literal["train", "eval", "predict"]
 
-
-def start(mode: Mode, options: RunOptions, workdir: Path, *, images: str = "", output: str = "") -> None:
-    """Train, evaluate or predict, as one process of the run or its only one.
-
-    Args:
-      mode: which of the three.
-      options: options of the run.
-      workdir: folder of the run.
-      images: a picture, a folder of pictures or a glob pattern, to predict.
-      output: folder for predictions; empty: `predictions` in the workdir.
+def start(mode: Literal["train", "eval"], options: RunOptions, workdir: Path) -> None:
+    """Train or evaluate, as one process of the run or its only one.
 
     Raises:
-      InputError: see `train`, `evaluate` and `predict`.
+      InputError: see `train` and `evaluate`.
     """
-    if options.train.deterministic:  # read when JAX looks for devices, which nothing has done yet
-        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true"
+    _set_determinism(options)
     with hosts.joined():
         if mode != "train":  # JAX, which has joined several processes, keeps the signal for runs that save
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if mode == "train":
             train(options, workdir)
-        elif mode == "eval":
-            evaluate(options, workdir)
         else:
-            predict(options, workdir, images, Path(output or workdir / "predictions"))
+            evaluate(options, workdir)
+
+
+def start_prediction(
+    options: RunOptions | None, workdir: Path, images: Sequence[str], output: Path | None, threshold: float | None
+) -> None:
+    """Predict, as the only process; see `predict`. Without a folder for the results it is `predictions` in the workdir.
+
+    Raises:
+      InputError: see `predict`.
+    """
+    if options:
+        _set_determinism(options)
+    with hosts.joined():
+        predict(options, workdir, images, output or workdir / "predictions", threshold)
+
+
+def _set_determinism(options: RunOptions) -> None:
+    if options.train.deterministic:  # read when JAX looks for devices, which nothing has done yet
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true"

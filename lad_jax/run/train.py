@@ -13,6 +13,7 @@ from lad_jax.errors import InputError
 from lad_jax.evaluation.coco import write_detections, write_metrics
 from lad_jax.mesh import local_rows, split_batch
 from lad_jax.options import RunOptions
+from lad_jax.paths import make_folder
 from lad_jax.programs import compiling
 from lad_jax.progress import activity
 from lad_jax.run import lock, saving
@@ -38,7 +39,7 @@ def train(options: RunOptions, workdir: Path) -> None:
     check_schedule(options)
     _check_assigner(options)
     mesh = mesh_of(options)
-    workdir.mkdir(parents=True, exist_ok=True)
+    make_folder(workdir, "workdir")
     hosts.check_shared(workdir)
     with (
         lock.hold(workdir),

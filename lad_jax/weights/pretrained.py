@@ -22,10 +22,10 @@ from huggingface_hub.errors import (
 )
 
 from lad_jax.errors import InputError
+from lad_jax.paths import SCHEME, local_path
 from lad_jax.weights.files import check_suffix
 
 _log = logging.getLogger(__name__)
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 _DEFAULT_FILE = "model.safetensors"
 _BLOB = re.compile(r"[0-9a-f]{64}")
 """Name of a large file's content in the hub's cache: its SHA-256."""
@@ -52,7 +52,7 @@ def resolve(source: str, key: str) -> WeightsFile:
       InputError: no such file here or there, no way to get it, a name of another form, or a content with another
         checksum than its name has.
     """
-    path = _fetch(source, key) if _SCHEME.match(source) else Path(source)
+    path = _fetch(source, key) if SCHEME.match(source) else Path(local_path(source, key))
     if not path.is_file():
         raise InputError(f"weights not found: {path}. Check {key}.")
     with path.open("rb") as file:

@@ -85,7 +85,7 @@ def test_it_evaluates_and_predicts(ours: Path, converted: SimpleNamespace, tmp_p
         evaluate(frozen_norm(), workdir)
         found[workdir] = json.loads((workdir / "detections.json").read_text())
     assert found[ours] and found[ours] == found[converted.workdir]
-    predict(frozen_norm(), converted.workdir, str(ROOT / "docs/sample.png"), tmp_path)
+    predict(frozen_norm(), converted.workdir, [str(ROOT / "docs/sample.png")], tmp_path)
     [prediction] = json.loads((tmp_path / "predictions.json").read_text())
     assert prediction["file"].endswith("sample.png")
 

@@ -149,8 +149,8 @@ def test_difficult_objects_can_be_kept(folder):
 def test_classes_in_a_given_order(folder, tmp_path):
     """One split after the other, the second with the classes of the first."""
     (tmp_path / "names.txt").write_text("zebra\nyak\ncrab claw\nant\n\n")
-    run(folder, splits=("train",), classes=str(tmp_path / "names.txt"))
-    run(folder, splits=("val",), classes=str(folder / "train.json"))
+    run(folder, splits=("train",), classes=tmp_path / "names.txt")
+    run(folder, splits=("val",), classes=folder / "train.json")
     for split in ("train", "val"):
         names = [c["name"] for c in load(folder / f"{split}.json")["categories"]]
         assert names == ["zebra", "yak", "crab claw", "ant"]
@@ -276,7 +276,7 @@ def test_bad_folders_and_options_are_named(folder, tmp_path):
         run(folder, splits=("zebra_train",))
     (tmp_path / "names.txt").write_text("ant\nzebra\n")
     with pytest.raises(InputError, match=r"object \d \(crab claw\): class 'crab claw' is none of ant, zebra"):
-        run(folder, classes=str(tmp_path / "names.txt"))
+        run(folder, classes=tmp_path / "names.txt")
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"no XML file in .*empty: is .*empty VOC's"):
         run(tmp_path / "empty", val_share=0.2)

@@ -184,11 +184,11 @@ def test_bad_folders_are_named(folder, one, tmp_path):
     for path in folder.glob("labels/*/*.txt"):
         path.unlink()
     with pytest.raises(InputError, match="no object is annotated in"):
-        run(folder, classes=str(folder / "other.yaml"))
+        run(folder, classes=folder / "other.yaml")
     for path in folder.glob("images/*/*"):
         path.unlink()
     with pytest.raises(InputError, match=r"no picture \(\.jpg.*\) in .*images/train, .*images/val"):
-        run(folder, classes=str(folder / "other.yaml"))
+        run(folder, classes=folder / "other.yaml")
 
 
 def test_nothing_is_overwritten(folder):

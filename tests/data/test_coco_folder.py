@@ -119,10 +119,17 @@ def test_strict_respects_ignore_and_borders(tmp_path, content):
     assert len(dataset.records[1].boxes) == 2
 
 
-@pytest.mark.parametrize("name", ["gone.png", "no/such.png"])
-def test_a_missing_picture_is_named(tmp_path, content, name):
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("gone.png", r"1 of 3 pictures are not in .*: gone.png. Check config.data.train"),
+        ("no/such.png", r"1 of 3 pictures are not in .*: no/such.png"),
+        ("sub\\b.png", r"1 of 3 pictures .*There is 'sub/b\.png': write /"),
+    ],
+)
+def test_a_missing_picture_is_named(tmp_path, content, name, message):
     content["images"][2]["file_name"] = name
-    with pytest.raises(InputError, match=f"1 of 3 pictures are not in .*: {name}. Check config.data.train"):
+    with pytest.raises(InputError, match=message):
         CocoFolder(*write(tmp_path, content))
 
 

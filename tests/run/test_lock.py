@@ -35,7 +35,7 @@ def main(arguments):
         print("held", flush=True)
         sys.stdin.read()
 
-cli.start(main)
+cli.start(main, cli.Takes(words=None))
 """
 QUICK = {"beat_s": 0.05, "lost_s": 0.6}
 ELSEWHERE = lock.Holder("elsewhere", 7, "2026-01-02T03:04:05+00:00")

@@ -65,7 +65,7 @@ def test_what_was_trained_is_used_without_the_module(folder):
     del sys.modules["nearest"]
     cv2.imwrite("picture.png", np.zeros((60, 80, 3), np.uint8))
     lad_jax.load("run")("picture.png")
-    predict(options, Path("run"), "picture.png", Path("out"))
+    predict(options, Path("run"), ["picture.png"], Path("out"))
     evaluate(options, Path("run"))
     assert "nearest" not in sys.modules
     with pytest.raises(InputError, match="there is no module 'nearest'"):

@@ -1,5 +1,6 @@
 """Prediction on files: which pictures are taken, in whose pixels results are, what is written."""
 
+import dataclasses
 import json
 from dataclasses import replace
 
@@ -15,7 +16,8 @@ from lad_jax.evaluation.postprocess import PostprocessOptions
 from lad_jax.models import Detector, ModelOptions
 from lad_jax.options import RunOptions
 from lad_jax.priors import make_levels
-from lad_jax.run.predict import find_pictures, predict_files
+from lad_jax.run import predict as program
+from lad_jax.run.predict import predict_files
 from lad_jax.run.trained import Trained, _detector
 from lad_jax.types import Predictions
 from lad_jax.visualize import colour
@@ -111,22 +113,6 @@ def test_drawings_stay_in_the_output_folder(tmp_path):
     assert drawn == ["y/z/out/a/b/1.png.png", "y/z/out/c/2.png.png"]
 
 
-def test_file_folder_and_pattern(tmp_path):
-    b, a, deep = (picture(tmp_path / name) for name in ("b.JPG", "a.png", "deep/c.png"))
-    (tmp_path / "notes.txt").write_text("")
-    assert find_pictures(str(a)) == [a]
-    assert find_pictures(str(tmp_path)) == [a, b]
-    assert find_pictures(str(tmp_path / "*.png")) == [a]
-    assert find_pictures(str(tmp_path / "**" / "*.png")) == [a, deep]
-
-
-@pytest.mark.parametrize("name", ["absent.png", "empty", "*.gif"])
-def test_no_picture_is_an_input_error(tmp_path, name):
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="no picture found"):
-        find_pictures(str(tmp_path / name))
-
-
 @pytest.mark.parametrize("batch_size", [1, 2, 3])
 def test_unreadable_picture_stops_by_name_and_keeps_what_was_done(tmp_path, batch_size):
     (tmp_path / "broken.png").write_bytes(b"not a picture")
@@ -143,3 +129,48 @@ def test_unreadable_picture_can_be_skipped(tmp_path, caplog, batch_size):
     paths = [tmp_path / "broken.png", picture(tmp_path / "a.png")]
     done = predict(paths, tmp_path / "out", batch_size, on_bad_picture="skip")
     assert [p["file"] for p in done] == [str(tmp_path / "a.png")] and "broken.png" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("threshold", "written", "drawn"),
+    [(None, [0.9, 0.2], [1]), (0.5, [0.9], [1]), (0.1, [0.9, 0.2], [0, 1]), (0.95, [], []), (0.01, [0.9, 0.2], [0, 1])],
+)
+def test_threshold_is_for_file_and_drawing(threshold, written, drawn, tmp_path):
+    options = RunOptions() if threshold != 0.01 else strict_options(0.5)
+    file = predict_files([picture(tmp_path / "a.png")], TRAINED, options, tmp_path / "out", threshold=threshold)
+    [entry] = json.loads(file.read_text())
+    assert [detection["score"] for detection in entry["detections"]] == pytest.approx(written, abs=1e-3)
+    pixels = cv2.imread(str(tmp_path / "out" / "a.png.png"))[:, :, ::-1]
+    assert [label for label in (0, 1) if (pixels == np.array(colour(label))).all(axis=-1).any()] == drawn
+
+
+def strict_options(score_threshold):
+    return RunOptions(evaluation=EvaluationOptions(postprocess=PostprocessOptions(score_threshold=score_threshold)))
+
+
+def test_without_a_config_the_run_says_how(tmp_path, monkeypatch):
+    strict = dataclasses.replace(
+        TRAINED, options=dataclasses.replace(OPTIONS, evaluation=strict_options(0.5).evaluation)
+    )
+    monkeypatch.setattr(program, "load", lambda workdir, network: strict)
+    picture(tmp_path / "in" / "a.png")
+    for options, found in ((None, 1), (RunOptions(), 2)):
+        program.predict(options, tmp_path, [str(tmp_path / "in")], tmp_path / "out")
+        [entry] = json.loads((tmp_path / "out" / "predictions.json").read_text())
+        assert len(entry["detections"]) == found
+
+
+def test_an_output_folder_that_cannot_be_is_known_before_the_first_picture(tmp_path, monkeypatch):
+    monkeypatch.setattr(program, "load", lambda workdir, network: TRAINED)
+    monkeypatch.setattr(program, "predict_files", None)
+    file = picture(tmp_path / "a.png")
+    with pytest.raises(InputError, match=r"folder of --output, .*a\.png cannot be made"):
+        program.predict(None, tmp_path, [str(file)], file)
+
+
+def test_the_longest_names_have_drawings(tmp_path):
+    names = ["x" * 251 + ".png", "x" * 250 + "y.png", "é" * 125 + ".png", "x" * 247 + ".png"]
+    predict([picture(tmp_path / "in" / name) for name in names], tmp_path / "out")
+    drawings = [path.name for path in (tmp_path / "out").glob("*.png")]
+    assert len(drawings) == 4 and max(len(name.encode()) for name in drawings) <= 255
+    assert names[3] + ".png" in drawings

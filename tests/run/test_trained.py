@@ -69,7 +69,7 @@ def test_detections_are_those_of_the_evaluation(paa_workdir, tmp_path):
 
 
 def test_predict_writes_what_a_call_gives(paa_workdir, trained, files, tmp_path):
-    predict(tiny(), paa_workdir, str(files[0].parent), tmp_path)
+    predict(tiny(), paa_workdir, [str(files[0].parent)], tmp_path)
     written = json.loads((tmp_path / "predictions.json").read_text())
     assert [entry["file"] for entry in written] == list(map(str, files))
     for entry, result in zip(written, trained(files), strict=True):

@@ -18,6 +18,7 @@ from lad_jax.data.options import DataOptions
 from lad_jax.data.records import doubt_crowded, training_positions
 from lad_jax.data.sources import open_datasets
 from lad_jax.errors import InputError, first_few
+from lad_jax.paths import make_folder
 from lad_jax.visualize import write_png
 
 
@@ -46,6 +47,7 @@ def check(
       InputError: a fault that would stop a run: a set that cannot be opened, sets of different classes, no picture to
         train on, pictures that cannot be read.
     """
+    make_folder(sheet, "the folder of --sheet,")
     datasets = dict(zip(("train", "val"), open_datasets(options), strict=True))
     train, val = datasets.values()
     summaries = {split: summarise(dataset.records, len(dataset.class_names)) for split, dataset in datasets.items()}

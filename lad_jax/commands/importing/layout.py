@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lad_jax.commands.importing.options import ImportOptions
+from lad_jax.data.folders import list_files
 from lad_jax.data.pictures import SUFFIXES
 from lad_jax.errors import InputError, first_few
 
@@ -61,13 +62,6 @@ def find_splits(folder: Path, pictures: Sequence[str], annotations: Sequence[str
 def _child(folder: Path, names: Sequence[str]) -> Path:
     """The first folder of these names, else the folder itself."""
     return next((folder / name for name in names if (folder / name).is_dir()), folder)
-
-
-def list_files(folder: Path, suffixes: Sequence[str]) -> list[Path]:
-    """The files with one of these suffixes, sorted; hidden ones are left out."""
-    if not folder.is_dir():
-        return []
-    return sorted(f for f in folder.iterdir() if f.suffix.lower() in suffixes and not f.name.startswith("."))
 
 
 def choose_splits(found: dict[str, list[Path]], options: ImportOptions) -> dict[str, list[Path]]:

@@ -6,7 +6,9 @@ from typing import Literal
 
 from absl import flags
 
+from lad_jax.commands.flags import define_path
 from lad_jax.errors import InputError
+from lad_jax.paths import local_path
 
 
 @dataclass(frozen=True)
@@ -21,15 +23,15 @@ class ImportOptions:
     """Splits to import; empty: all that there are."""
     val_share: float = 0.0
     """Share of the pictures that becomes the split `val` of a folder that has no splits, 0…1."""
-    classes: str = ""
-    """File of the class names; empty: as the format says."""
+    classes: Path | None = None
+    """File of the class names; None: as the format says."""
     on_bad_box: Literal["stop", "skip"] = "stop"
     """Action where a box has no area within its picture."""
 
 
 def define_flags(default_classes: str) -> None:
     """Define the flags of `ImportOptions`; `default_classes` says what an empty `--classes` means."""
-    flags.DEFINE_string("output", "", "Folder for train.json, val.json, …; default: the folder that is imported.")
+    define_path("output", None, "Folder for train.json, val.json, …; default: the folder that is imported.")
     flags.DEFINE_list("splits", [], "Only these splits, such as train,val; default: all that there are.")
     flags.DEFINE_float(
         "val_share",
@@ -37,9 +39,9 @@ def define_flags(default_classes: str) -> None:
         "Of a folder without splits, the share of the pictures to validate on, such as 0.2; drawn by file name. Where "
         "pictures resemble each other (frames of a video), sort them into folders train and val instead.",
     )
-    flags.DEFINE_string(
+    define_path(
         "classes",
-        "",
+        None,
         f"File of class names: one a line, a data.yaml, or an imported .json; default: {default_classes}.",
     )
     flags.DEFINE_enum(
@@ -57,14 +59,14 @@ def parse_flags(arguments: list[str]) -> ImportOptions:
       InputError: not one folder, or a share beyond its bounds.
     """
     values = flags.FLAGS
-    if len(arguments) != 2 or not Path(arguments[1]).is_dir():
-        raise InputError(f"give one folder that exists, not {' '.join(arguments[1:]) or 'nothing'}; see --help.")
+    folder = Path(local_path(arguments[1], "the folder")) if len(arguments) > 1 else None
+    if not (folder and folder.is_dir()):
+        raise InputError(f"give one folder that exists, not {folder or 'nothing'}; see --help.")
     if not 0 <= values.val_share < 1:
         raise InputError(f"--val_share is {values.val_share}; it must be at least 0 and less than 1.")
-    folder = Path(arguments[1])
     return ImportOptions(
         folder=folder,
-        output=Path(values.output) if values.output else folder,
+        output=values.output or folder,
         splits=tuple(values.splits),
         val_share=values.val_share,
         classes=values.classes,

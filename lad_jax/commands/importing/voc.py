@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 from xml.etree import ElementTree
 
-from lad_jax.commands.importing.layout import SplitFolders, choose_splits, find_splits, list_files
+from lad_jax.commands.importing.layout import SplitFolders, choose_splits, find_splits
 from lad_jax.commands.importing.options import ImportOptions
 from lad_jax.commands.importing.write import Example, Object, decoded_size, read_splits, refuse_existing, write_splits
 from lad_jax.data.class_names import read_class_names
+from lad_jax.data.folders import list_files
 from lad_jax.data.pictures import SUFFIXES
 from lad_jax.errors import InputError, first_few
 
@@ -38,12 +39,12 @@ def import_voc(options: ImportOptions, *, coordinates: Coordinates, keep_difficu
     """
     splits, folders = _find_files(options)
     refuse_existing(options.output, splits)
-    names = read_class_names(Path(options.classes)) if options.classes else ()
-    reading = {}
-    for split, files in splits.items():
-        pictures = _by_name(list_files(folders[split].pictures, SUFFIXES))
-        read = partial(_read, pictures=pictures, coordinates=coordinates, keep_difficult=keep_difficult)
-        reading[split] = (read, files)
+    names = read_class_names(options.classes) if options.classes else ()
+    pictures = {folder: _by_name(list_files(folder, SUFFIXES)) for folder in {of.pictures for of in folders.values()}}
+    read = partial(_read, coordinates=coordinates, keep_difficult=keep_difficult)
+    reading = {
+        split: (partial(read, pictures=pictures[folders[split].pictures]), files) for split, files in splits.items()
+    }
     examples = read_splits(reading)
     if not names:
         names = tuple(sorted({obj.name for split in examples.values() for example in split for obj in example.objects}))

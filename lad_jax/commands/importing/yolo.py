@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from lad_jax.commands.importing.layout import SplitFolders, choose_splits, find_splits, list_files
+from lad_jax.commands.importing.layout import SplitFolders, choose_splits, find_splits
 from lad_jax.commands.importing.options import ImportOptions
 from lad_jax.commands.importing.write import Example, Object, decoded_size, read_splits, refuse_existing, write_splits
 from lad_jax.data.class_names import read_class_names
+from lad_jax.data.folders import list_files
 from lad_jax.data.pictures import SUFFIXES
 from lad_jax.errors import InputError, first_few
 
@@ -47,7 +48,7 @@ def import_yolo(options: ImportOptions) -> None:
 
 def _class_file(options: ImportOptions) -> Path:
     if options.classes:
-        return Path(options.classes)
+        return options.classes
     for name in CLASS_FILES:
         if (options.folder / name).is_file():
             return options.folder / name
