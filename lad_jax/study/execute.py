@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -80,7 +79,6 @@ def execute(pairs: Pairs, places: Places) -> None:
     machine = machine_of(shares[0])
     _log.info("machine: %s", machine)
     work = _Execution(pairs, places, machine, places.workdirs / file_name(machine), shares)
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         work.work()
     finally:
@@ -170,7 +168,12 @@ class _Execution:
         there = read_records(self.places.records)
         if any((r.run, r.seed, r.machine) == (run.name, run.seed, self.machine) for r in there):
             return
-        record = make_record(run, self._workdir(run))
+        try:
+            record = make_record(run, self._workdir(run))
+        except InputError as error:
+            self.failed[run] = str(self._workdir(run))
+            _log.error("no record of %s: %s", _describe(run), error)
+            return
         write_record(record, self.places.records)
         self.finished += 1
         ap = ", ".join(f"{network} {100 * (values['AP'] or 0):.1f}" for network, values in record.metrics.items())

@@ -14,6 +14,7 @@ from lad_jax.errors import InputError
 from lad_jax.evaluation.resampling import resampled_ap
 from lad_jax.files import read_lines, write_whole
 from lad_jax.run import checkpoint
+from lad_jax.run.environment import FILE as STARTS
 from lad_jax.run.environment import read_starts
 from lad_jax.study.runs import StudyRun
 from lad_jax.types import Network
@@ -48,11 +49,17 @@ class Record:
 
 
 def make_record(run: StudyRun, workdir: Path) -> Record:
-    """The record of a finished run, from what it has written."""
+    """The record of a finished run, from what it has written.
+
+    Raises:
+      InputError: a file that it is made from is damaged; names it.
+    """
     meta = checkpoint.read_meta(checkpoint.newest(workdir))
     starts = read_starts(workdir)
-    lines = list(read_lines(workdir / "metrics.jsonl"))
-    metrics = json.loads((workdir / "metrics.json").read_text())
+    if not starts:
+        raise InputError(f"{workdir / STARTS} has no whole line, so the machine is unknown: move {workdir} away.")
+    lines, _ = read_lines(workdir / "metrics.jsonl")
+    metrics = _read_result(workdir / "metrics.json")
     return Record(
         run=run.name,
         seed=run.seed,
@@ -107,9 +114,18 @@ def read_records(folder: Path) -> list[Record]:
 
 def _resampled(run: StudyRun, workdir: Path) -> dict[Network, list[float]]:
     dataset = open_dataset(run.options.data, "val")
-    detections = json.loads((workdir / "detections.json").read_text())
+    detections = _read_result(workdir / "detections.json")
     values = resampled_ap(dataset.ground_truth(), detections, dataset.category_ids)
     return {run.options.evaluation.network: [round(value, 4) for value in values.tolist()]}
+
+
+def _read_result(file: Path) -> Any:
+    """Content of a file that an evaluation writes."""
+    try:
+        return json.loads(file.read_bytes())
+    except (OSError, ValueError) as error:
+        remedy = "the command eval, with the run's config and workdir, writes it again"
+        raise InputError(f"{file} is missing or damaged: {remedy}. Reason: {error}") from error
 
 
 def _seconds(lines: list[dict[str, Any]], batch_size: int) -> float:
@@ -126,7 +142,8 @@ def _curves(lines: list[dict[str, Any]]) -> dict[Network, list[list[float]]]:
     curves: dict[Network, list[list[float]]] = {}
     for line in lines:
         for network, values in line.get("evaluation", {}).items():
-            curves.setdefault(network, []).append([epochs[line["step"]], round(values["AP"] or 0.0, 5)])
+            if line["step"] in epochs:  # whose line was not damaged
+                curves.setdefault(network, []).append([epochs[line["step"]], round(values["AP"] or 0.0, 5)])
     return curves
 
 
