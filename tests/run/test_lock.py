@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -130,7 +131,7 @@ def test_of_many_at_the_same_moment_exactly_one_gets_it(left: str | None, tmp_pa
         assert not (workdir / lock.FILE).exists()
 
 
-@pytest.mark.parametrize("content", [json.dumps(vars(ELSEWHERE)), "", '{"host": "els', "[]"])
+@pytest.mark.parametrize("content", [json.dumps(vars(ELSEWHERE)), "", '{"host": "els', "[]", "\0" * 90])
 @pytest.mark.parametrize("locked", [False, True], ids=["", "locked"])
 def test_a_heartbeat_that_stopped_is_waited_for_and_one_that_goes_on_refuses(
     content: str, locked: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -151,6 +152,21 @@ def test_a_heartbeat_that_stopped_is_waited_for_and_one_that_goes_on_refuses(
             assert QUICK["lost_s"] < time.monotonic() - since < 10
             assert json.loads(file.read_text())["process"] == os.getpid()
     assert f"waiting for a heartbeat of {name}" in caplog.text
+
+
+def test_a_host_of_the_same_name_is_another(tmp_path: Path) -> None:
+    """Or the same one, started again since: the kernel that is asked is not the one that knows."""
+    file = write(tmp_path, replace(lock.Holder(), boot="another"))
+    with beating(file), pytest.raises(InputError, match="another run is at work"), lock.hold(tmp_path, **QUICK):
+        raise AssertionError("two hold it")
+    with lock.hold(tmp_path, **QUICK):
+        assert json.loads(file.read_text())["boot"] == lock.boot_id()
+
+
+def test_a_lock_that_cannot_be_taken_is_named(tmp_path: Path) -> None:
+    (tmp_path / lock.FILE).mkdir()
+    with pytest.raises(InputError, match=rf"workdir {tmp_path} cannot be locked: .*{lock.FILE}"), lock.hold(tmp_path):
+        raise AssertionError("it is held")
 
 
 def test_without_locks_of_the_kernel_the_heartbeat_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
