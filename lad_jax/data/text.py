@@ -51,7 +51,7 @@ def read_xml(path: Path) -> str:
         return texts.pop()
     if texts:
         raise InputError(
-            f"{path} can be read as {declared}, by its declaration, and as UTF-8. {_REMEDY}; and declare that."
+            f"{path} can be read as {declared}, as it declares, and as UTF-8. {_REMEDY}; and declare that."
         )
     raise InputError(f"{path} is not {marked or declared}, as its first line has it. {_REMEDY}; and declare that.")
 

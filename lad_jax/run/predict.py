@@ -13,7 +13,9 @@ import jax
 from lad_jax.data import read_picture
 from lad_jax.data.pictures import SUFFIXES
 from lad_jax.errors import InputError
+from lad_jax.files import write_whole
 from lad_jax.options import RunOptions
+from lad_jax.run.interrupt import Interruptions, saving_on_exit
 from lad_jax.run.trained import Result, Trained, load
 from lad_jax.visualize import Image, draw_boxes, write_png
 
@@ -76,25 +78,33 @@ def predict_files(
       "category_id", "name", "score"}]}, by falling score.
 
     Raises:
-      InputError: a picture cannot be read, unless `data.on_bad_picture` is "skip" (the results of those before it
-        are written); or a result cannot be written.
+      InputError: a picture cannot be read, unless `data.on_bad_picture` is "skip"; or a result cannot be written.
+      Interrupted: SIGTERM or Ctrl-C has come; only in the main thread.
+
+    Before these, and any other error, goes on, the results of the pictures that are done are written.
     """
     # Without "..", which would lead out of the output folder.
     absolute = {path: Path(os.path.abspath(path)) for path in paths}
     common = Path(os.path.commonpath([path.parent for path in absolute.values()]))
     predictions: list[dict[str, Any]] = []
     size = min(options.evaluation.batch_size, len(paths))
-    for start in range(0, len(paths), size):
-        pictures, unreadable = _read(paths[start : start + size], stop=options.data.on_bad_picture == "stop")
-        results = trained(list(pictures.values()), postprocess=options.evaluation.postprocess, batch_size=size)
-        for (path, picture), result in zip(pictures.items(), results, strict=True):
-            predictions.append(_entry(path, result))
-            drawing = out_dir / absolute[path].relative_to(common)
-            write_png(drawing.with_name(drawing.name + ".png"), _draw(picture, result.at_least(draw_from), trained))
-            _log.info("%d/%d %s: %d detections", len(predictions), len(paths), path, len(result))
-        if unreadable:
-            _write(out_dir, predictions)
-            raise unreadable
+
+    def save() -> None:
+        if predictions:
+            _log.warning("%d of %d pictures; results in %s", len(predictions), len(paths), _write(out_dir, predictions))
+
+    with Interruptions() as stop, saving_on_exit(save):
+        for start in range(0, len(paths), size):
+            with stop.at_once():
+                pictures, unreadable = _read(paths[start : start + size], stop=options.data.on_bad_picture == "stop")
+                results = trained(list(pictures.values()), postprocess=options.evaluation.postprocess, batch_size=size)
+            for (path, picture), result in zip(pictures.items(), results, strict=True):
+                predictions.append(_entry(path, result))
+                drawing = out_dir / absolute[path].relative_to(common)
+                write_png(drawing.with_name(drawing.name + ".png"), _draw(picture, result.at_least(draw_from), trained))
+                _log.info("%d/%d %s: %d detections", len(predictions), len(paths), path, len(result))
+            if unreadable:
+                raise unreadable
     return _write(out_dir, predictions)
 
 
@@ -114,7 +124,7 @@ def _read(paths: Sequence[Path], *, stop: bool) -> tuple[dict[Path, Image], Inpu
 def _write(out_dir: Path, predictions: list[dict[str, Any]]) -> Path:
     out_dir.mkdir(parents=True, exist_ok=True)
     target = out_dir / "predictions.json"
-    target.write_text(json.dumps(predictions, indent=1, allow_nan=False) + "\n")
+    write_whole(target, json.dumps(predictions, indent=1, allow_nan=False) + "\n")
     return target
 
 

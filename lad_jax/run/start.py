@@ -5,6 +5,8 @@ import signal
 from pathlib import Path
 from typing import Literal
 
+import jax
+
 from lad_jax import hosts
 from lad_jax.options import RunOptions
 from lad_jax.run.evaluate import evaluate
@@ -30,7 +32,7 @@ def start(mode: Mode, options: RunOptions, workdir: Path, *, images: str = "", o
     if options.train.deterministic:  # read when JAX looks for devices, which nothing has done yet
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true"
     with hosts.joined():
-        if mode != "train":  # JAX, which has joined several processes, keeps the signal for runs that save
+        if mode != "train" and jax.distributed.is_initialized():  # JAX keeps the signal for runs that save
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if mode == "train":
             train(options, workdir)

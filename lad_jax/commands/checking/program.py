@@ -1,6 +1,7 @@
 """The inspection of a data set that `python -m lad_jax check` prints."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lad_jax.commands.checking import report
@@ -58,20 +59,38 @@ def check(
     print("\n" + report.format_anchors(fit, strides, sides))
 
     print()
-    problems = []
-    for split, dataset in datasets.items():
-        suspects = find_suspects(dataset.records, resize_all(dataset.records, options), dataset.class_names)
-        print(report.format_suspects(split, suspects))
-        n = len(dataset.records)
-        sample = evenly(n, n if decode is None else decode)
-        bad = unreadable(dataset, sample)
-        print(f"{split}: {len(sample) - len(bad)} of {len(sample)} decoded pictures are sound")
-        problems += bad
-        if not bad:
-            write_png(sheet / f"{split}.png", draw_sheet(dataset, choose_pictures(n, suspects, pictures)))
-            print(f"{split}: drawn pictures in {sheet / split}.png")
+    problems: list[str] = []
+    with _printing_on_exit(problems):
+        for split, dataset in datasets.items():
+            suspects = find_suspects(dataset.records, resize_all(dataset.records, options), dataset.class_names)
+            print(report.format_suspects(split, suspects))
+            n = len(dataset.records)
+            sample = evenly(n, n if decode is None else decode)
+            before = len(problems)
+            for problem in unreadable(dataset, sample):
+                problems.append(problem)
+            bad = len(problems) - before
+            print(f"{split}: {len(sample) - bad} of {len(sample)} decoded pictures are sound")
+            if not bad:
+                write_png(sheet / f"{split}.png", draw_sheet(dataset, choose_pictures(n, suspects, pictures)))
+                print(f"{split}: drawn pictures in {sheet / split}.png")
     both = pictures_in_both(train.records, val.records)
     if both:
         print(f"! {len(both)} pictures are in train and val: {first_few(both)}")
     if problems:
-        raise InputError("\n  ".join([f"{len(problems)} pictures cannot be read:", *problems[:20]]))
+        raise InputError(_listed(problems))
+
+
+@contextlib.contextmanager
+def _printing_on_exit(problems: list[str]) -> Iterator[None]:
+    """Print the pictures that cannot be read, as far as they are known, before an error or a signal goes on."""
+    try:
+        yield
+    except BaseException:
+        if problems:
+            print(f"up to here {_listed(problems)}")
+        raise
+
+
+def _listed(problems: Sequence[str]) -> str:
+    return "\n  ".join([f"{len(problems)} pictures cannot be read:", *problems[:20]])

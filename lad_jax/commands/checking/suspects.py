@@ -1,6 +1,6 @@
 """Suspicious boxes and pictures in annotations that are valid."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -73,8 +73,8 @@ def _identity(record: Record) -> tuple[object, ...]:
     return record.file_name, record.width, record.height, record.boxes.tobytes()
 
 
-def unreadable(dataset: DataSet, positions: Sequence[int]) -> list[str]:
-    """Messages about the pictures that cannot be read."""
+def unreadable(dataset: DataSet, positions: Sequence[int]) -> Iterator[str]:
+    """Messages about the pictures that cannot be read, as they are found."""
 
     def problem(position: int) -> str | None:
         try:
@@ -84,4 +84,7 @@ def unreadable(dataset: DataSet, positions: Sequence[int]) -> list[str]:
         return None
 
     with ThreadPoolExecutor() as pool:  # decoding does not hold Python's lock
-        return [text for text in pool.map(problem, positions) if text]
+        try:
+            yield from filter(None, pool.map(problem, positions))
+        finally:
+            pool.shutdown(cancel_futures=True)  # where it ends early, what has not begun is not waited for
