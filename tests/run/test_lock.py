@@ -21,6 +21,8 @@ import pytest
 from lad_jax import hosts
 from lad_jax.errors import InputError
 from lad_jax.run import lock
+from lad_jax.run.meta import Meta, as_json
+from lad_jax.run.saving import save_weights
 from lad_jax.run.train import train
 from tests.run.tiny import tiny
 
@@ -210,6 +212,8 @@ def test_the_other_processes_of_a_run_are_refused_too(tmp_path: Path, monkeypatc
 
 
 def test_a_run_is_refused_before_it_writes_anything(tmp_path: Path) -> None:
-    with lock.hold(tmp_path), pytest.raises(InputError, match="another run is at work"):
-        train(tiny(), tmp_path)
+    weights = Meta(as_json(tiny()), ("cat",), (1,), "data", {})
+    for write_into in (lambda: train(tiny(), tmp_path), lambda: save_weights(tmp_path, {}, weights)):
+        with lock.hold(tmp_path), pytest.raises(InputError, match="another run is at work"):
+            write_into()
     assert list(tmp_path.iterdir()) == []
