@@ -4,6 +4,7 @@ import errno
 import logging
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -14,8 +15,10 @@ from absl import app, flags
 from ml_collections import ConfigDict, config_flags
 
 from lad_jax.config import check_key
+from lad_jax.ending import EXIT_CODES, interrupt
 from lad_jax.errors import InputError, place_of, reason_of
 from lad_jax.paths import local_path
+from lad_jax.streams import LenientStream
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -32,10 +35,14 @@ class Takes(NamedTuple):
 def start(program: Callable[[list[str]], None], takes: Takes) -> None:
     """Run a program on the command line's arguments; an error that the user can put right becomes one message.
 
+    SIGTERM and Ctrl-C are raised in it, and end it with the codes of `EXIT_CODES`; printing does not.
+
     Args:
       program: gets its name and what is no flag.
       takes: what that may be; any other is refused.
     """
+    sys.stdout, sys.stderr = LenientStream(sys.stdout), LenientStream(sys.stderr)
+    signal.signal(signal.SIGTERM, interrupt)
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lad_jax" / "jax"
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))  # compiled programs, for the next run
     app.run(partial(_run, program), flags_parser=partial(_parse_flags, takes))
@@ -101,6 +108,10 @@ def _run(program: Callable[[list[str]], None], arguments: list[str]) -> None:
         logging.getLogger(noisy).setLevel(level)
     try:
         program(arguments)
+        if isinstance(sys.stdout, LenientStream):
+            sys.stdout.check()
+    except KeyboardInterrupt:
+        sys.exit(EXIT_CODES[signal.SIGINT])
     except Exception as error:
         message = message_of(error)
         if message is None:

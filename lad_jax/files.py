@@ -1,23 +1,53 @@
-"""Files that survive a kill: written whole, or line by line and read up to the last whole line."""
+"""Files that survive a kill or a power cut: written whole, or line by line, where a damaged line costs only itself."""
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file under another name and rename it: readers find the old content or the new, and nothing between."""
+    """Write a file under another name and rename it: readers find the old content or the new, and nothing between.
+
+    The text is written as UTF-8, on any machine; bytes of file names that are not UTF-8 are kept.
+    """
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    unfinished.write_text(text)
+    try:
+        with unfinished.open("wb") as file:
+            file.write(text.encode(errors="surrogateescape"))
+            file.flush()
+            os.fsync(file.fileno())  # a power cut could otherwise leave the new name with nothing in it
+    except BaseException:  # a full disk
+        unfinished.unlink(missing_ok=True)
+        raise
     os.replace(unfinished, path)
 
 
-def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Objects of a file of JSON lines, up to a line that a kill has cut off; none where there is no file."""
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            yield json.loads(line)
-        except json.JSONDecodeError:
-            return
+def append_line(path: Path, line: Mapping[str, Any]) -> None:
+    """Append an object to a log as a line of JSON; the rest of a line that was cut off there stays a line by itself."""
+    with path.open("ab+") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                file.write(b"\n")
+        file.write(json.dumps(line).encode() + b"\n")
+
+
+def read_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """Lines of a log that are whole, each an object with a `step`, and the number of those that are not.
+
+    A kill may cut off a line; a power cut may leave any bytes, at any place. A missing file has no lines.
+    """
+    texts = [text for text in path.read_bytes().split(b"\n") if text.strip()] if path.exists() else []
+    lines = [line for text in texts if (line := _parse(text))]
+    return lines, len(texts) - len(lines)
+
+
+def _parse(text: bytes) -> dict[str, Any] | None:
+    """A line of a log; None where it is damaged."""
+    try:
+        line = json.loads(text.decode())
+    except (ValueError, RecursionError):
+        return None
+    return line if isinstance(line, dict) and type(line.get("step")) is int else None

@@ -167,7 +167,7 @@ def test_each_picture_is_evaluated_once(four: Ended, alone: Path) -> None:
 def test_one_process_writes(four: Ended) -> None:
     names = {file.name for file in four.workdir.iterdir()}
     assert names == {
-        *("checkpoints", "config.json", "tensorboard"),
+        *("checkpoints", "config.json", "starts.jsonl", "tensorboard"),
         *("metrics.jsonl", "images.jsonl", "metrics.json", "detections.json"),
     }
     assert len(list((four.workdir / "tensorboard").iterdir())) == 2, "one of the run of two, one of its end"

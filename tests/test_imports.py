@@ -7,9 +7,10 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "lad_jax"
 ROOMS = [
-    *("errors", "paths", "fields", "files", "rounding", "masked", "mixture", "types", "boxes", "priors", "progress"),
-    *("config", "cli", "mesh", "hosts", "visualize", "data", "programs", "models", "losses", "assign", "distill"),
-    *("testing", "weights", "train", "evaluation", "options", "run", "study", "commands", "__init__", "__main__"),
+    *("errors", "paths", "ending", "streams", "fields", "files", "rounding", "masked", "mixture", "types", "boxes"),
+    *("priors", "progress", "config", "cli", "mesh", "hosts", "visualize", "data", "programs", "models", "losses"),
+    *("assign", "distill", "testing", "weights", "train", "evaluation", "options", "run", "study", "commands"),
+    *("__init__", "__main__"),
 ]
 """A room imports only rooms that stand before it."""
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -99,6 +99,41 @@ def test_main_takes_words_for_predictions_alone() -> None:
         assert result.returncode == 2 and result.stderr.startswith(f"error: {message}"), result.stderr
 
 
+ENDING = """
+import os, signal, sys
+from lad_jax import cli
+
+def main(arguments):
+    print("Fußgänger")
+    try:
+        if arguments[1:]:
+            signal.raise_signal(signal.Signals[arguments[1]])
+    finally:
+        os.write(2, b"written")
+
+cli.start(main, cli.Takes(words=None))
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "output", "code", "said"),
+    [
+        ("SIGINT", "/dev/null", 130, "written"),
+        ("SIGTERM", "/dev/null", 75, "written"),
+        ("", "/dev/full", 2, "writtenerror: what was printed is incomplete: [Errno 28] No space left on device. "),
+        ("", "&-", 0, "written"),
+    ],
+)
+def test_how_a_program_ends(arguments: str, output: str, code: int, said: str) -> None:
+    """By a signal or at its end, what was done is written first, without a traceback; printing ends nothing."""
+    command = f"'{sys.executable}' -c '{ENDING}' {arguments} >{output}"
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    result = subprocess.run(
+        command, shell=True, cwd=Path(__file__).parents[1], env=environment, capture_output=True, text=True
+    )
+    assert result.returncode == code and result.stderr.startswith(said) and "Traceback" not in result.stderr
+
+
 PROGRAM = """
 import os, runpy
 import jax

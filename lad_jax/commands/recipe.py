@@ -23,6 +23,7 @@ from absl import flags
 from lad_jax.commands.flags import define_path
 from lad_jax.commands.stages import Stage, State, evaluated_by, evaluation_stage
 from lad_jax.errors import InputError
+from lad_jax.files import write_whole
 from lad_jax.options import RunOptions, run_name
 from lad_jax.run import checkpoint, lock
 from lad_jax.run.configs import load_options
@@ -89,16 +90,26 @@ def run(stages: Sequence[Stage]) -> None:
     for stage in stages:
         while (stage := _when_free(stage)).state in ("to be run", "to be resumed"):
             print(f"\n$ {stage.command}", flush=True)
-            status = subprocess.run([sys.executable, *stage.arguments]).returncode
+            status = _call(stage.arguments)
             if status == 0:
                 if stage.note:
-                    stage.note.write_text(evaluated_by(stage.command, stage.note.parent))
+                    write_whole(stage.note, evaluated_by(stage.command, stage.note.parent))
                 break
             if not _other_run(stage):  # one that started at the same moment may have been faster
                 raise InputError(
                     f"exit status {status} of\n  {stage.command}\nIts own message stands above. Once that is put "
                     "right, call this program again: it goes on from here."
                 )
+
+
+def _call(arguments: Sequence[str]) -> int:
+    """Exit status of Python with these arguments; where this program is ended, the command ends first, saved."""
+    with subprocess.Popen([sys.executable, *arguments]) as process:
+        try:
+            return process.wait()
+        finally:
+            process.terminate()  # does nothing where it has ended
+            process.wait()
 
 
 def _when_free(stage: Stage) -> Stage:

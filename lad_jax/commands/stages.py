@@ -33,8 +33,13 @@ class Stage:
 def evaluation_stage(arguments: tuple[str, ...], note: Path, trained: bool) -> Stage:
     """The evaluation of a run: done if the run is, and this very command was run with this very checkpoint."""
     stage = Stage(arguments, "to be run", note)
-    done = trained and note.exists() and note.read_text() == evaluated_by(stage.command, note.parent)
+    done = trained and _text(note) == evaluated_by(stage.command, note.parent)
     return Stage(arguments, "done", note) if done else stage
+
+
+def _text(note: Path) -> str:
+    """Text of a note, in which paths may have bytes that are not UTF-8; empty: there is none."""
+    return note.read_text(encoding="utf-8", errors="surrogateescape") if note.exists() else ""
 
 
 def evaluated_by(command: str, workdir: Path) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from lad_jax.data.text import read_text
 from lad_jax.errors import InputError, first_few
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -22,14 +23,13 @@ def read_class_names(path: Path) -> tuple[str, ...]:
     Raises:
       InputError: the file cannot be read, or does not list each class once.
     """
-    reader = _READERS.get(path.suffix.lower(), _from_text)
+    if not path.is_file():
+        raise InputError(f"cannot read class names from {path}: there is no such file. {_KINDS}")
+    text = read_text(path)
     try:
-        names = reader(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, json.JSONDecodeError) as error:
-        raise InputError(
-            f"cannot read class names from {path}: {error}. It must be a file: a name a line, `.yaml` with a list "
-            "`names`, or `.json` in COCO format."
-        ) from None
+        names = _READERS.get(path.suffix.lower(), _from_text)(text)
+    except (yaml.YAMLError, json.JSONDecodeError) as error:
+        raise InputError(f"cannot read class names from {path}: {error}. {_KINDS}") from None
     except (KeyError, TypeError, ValueError):
         raise InputError(f"{path} has no class names: {_FORMS.get(path.suffix.lower(), 'a name a line')}.") from None
     names = [name.strip() for name in names]
@@ -67,5 +67,6 @@ def _from_json(text: str) -> list[str]:
 
 
 _READERS: dict[str, Callable[[str], list[str]]] = {".yaml": _from_yaml, ".yml": _from_yaml, ".json": _from_json}
+_KINDS = "It must be a file: a name a line, `.yaml` with a list `names`, or `.json` in COCO format."
 _YAML_FORM = "`names` must be a list of names, or number them from 0 without gaps"
 _FORMS = {".yaml": _YAML_FORM, ".yml": _YAML_FORM, ".json": "`categories` must be a list of `id` and `name`"}

@@ -2,7 +2,6 @@
 
 import datetime
 import functools
-import json
 import os
 import platform
 import subprocess
@@ -12,7 +11,7 @@ from typing import Any
 
 import jax
 
-from lad_jax.files import read_lines
+from lad_jax.files import append_line, read_lines
 
 FILE = "starts.jsonl"
 LIBRARIES = ("lad-jax", "jax", "jaxlib", "flax", "optax", "numpy")
@@ -35,13 +34,12 @@ def note_start(workdir: Path, step: int) -> None:
     """Append a line to `starts.jsonl`: step, time, machine, versions and commit of a run that starts or goes on."""
     now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
     line = {"step": step, "time": now, "machine": machine(), "versions": versions(), "commit": commit()}
-    with (workdir / FILE).open("a") as file:
-        file.write(json.dumps(line) + "\n")
+    append_line(workdir / FILE, line)
 
 
 def read_starts(workdir: Path) -> list[dict[str, Any]]:
-    """Lines that `note_start` has written, the first start first, up to one that a kill has cut off."""
-    return list(read_lines(workdir / FILE))
+    """Lines that `note_start` has written, the first start first; damaged ones are left out."""
+    return read_lines(workdir / FILE)[0]
 
 
 @functools.cache

@@ -34,10 +34,10 @@ def evaluate(options: RunOptions, workdir: Path) -> None:
     results = evaluator(variables)
     if not hosts.is_writer():
         return
-    for name, result in results.items():
-        print(f"\n{name}\n{format_table(result.metrics)}")
     write_metrics(workdir, {name: result.metrics for name, result in results.items()})
     write_detections(workdir, results[options.evaluation.network].detections)
+    for name, result in results.items():
+        print(f"\n{name}\n{format_table(result.metrics)}")
 
 
 def submit(options: RunOptions, workdir: Path) -> None:

@@ -11,16 +11,7 @@ from typing import Any
 import jax
 from jax.experimental import multihost_utils
 
-EXIT_CODES = {signal.SIGTERM: os.EX_TEMPFAIL, signal.SIGINT: 128 + signal.SIGINT}
-"""Exit codes by signal: 75, "start me again", and 130, as a shell has it for a program that Ctrl-C has ended."""
-
-
-class Interrupted(SystemExit):
-    """The end of a run by a signal, which `code` stands for."""
-
-    def __init__(self, number: signal.Signals) -> None:
-        super().__init__(EXIT_CODES[number])
-        self.signal = number
+from lad_jax.ending import EXIT_CODES, Interrupted
 
 
 class Interruptions:
@@ -51,7 +42,8 @@ class Interruptions:
         self._noted = signal.Signals(number)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         if number == signal.SIGINT:  # no logging: the signal may have come in the middle of a line of the log
-            os.write(2, b"\nCtrl-C: saving after this step; once more ends the run at once\n")
+            with contextlib.suppress(OSError):  # the terminal is gone
+                os.write(2, b"\nCtrl-C: what is done will be saved; once more ends the program at once\n")
         if self._at_once:
             self._at_once = False  # only once: what follows is the saving
             raise Interrupted(self._noted)

@@ -1,13 +1,15 @@
 """The lock of a workdir, which the first process of a run holds, so that another run is refused.
 
-The lock is a file that names its holder. On one host the kernel knows whether that run lives: `flock` ends with the
-process, however it ended. Between hosts, whose file systems may not share `flock` and whose clocks differ, there is a
-heartbeat: the holder touches the file every `BEAT_S`, and others watch whether the file's time changes.
+The lock is a file that names its holder. On one host, until it is started again, the kernel knows whether that run
+lives: `flock` ends with the process, however it ended. Between hosts, whose file systems may not share `flock` and
+whose clocks differ, there is a heartbeat: the holder touches the file every `BEAT_S`, and others watch whether the
+file's time changes.
 """
 
 import contextlib
 import datetime
 import fcntl
+import functools
 import json
 import logging
 import os
@@ -32,6 +34,13 @@ _PAUSE_S = 0.2
 _log = logging.getLogger(__name__)
 
 
+@functools.cache
+def boot_id() -> str:
+    """Identity of the kernel since it was started; empty where it gives none."""
+    file = Path("/proc/sys/kernel/random/boot_id")
+    return file.read_text().strip() if file.exists() else ""
+
+
 @dataclass(frozen=True)
 class Holder:
     """The process that holds a lock."""
@@ -39,6 +48,8 @@ class Holder:
     host: str = field(default_factory=socket.gethostname)
     process: int = field(default_factory=os.getpid)
     started: str = field(default_factory=lambda: datetime.datetime.now().astimezone().isoformat())
+    boot: str = field(default_factory=boot_id)
+    """Identity of the host's kernel since it was started: hosts may have one name."""
 
     def __str__(self) -> str:
         return f"process {self.process} on {self.host}, since {self.started}"
@@ -59,7 +70,7 @@ class _Sight:
     @property
     def is_here(self) -> bool:
         """Whether the holder is a process of this host."""
-        return self.holder.host == socket.gethostname()
+        return (self.holder.host, self.holder.boot) == (socket.gethostname(), boot_id())
 
 
 @contextlib.contextmanager
@@ -118,8 +129,19 @@ def _take(file: Path, holder: Holder, beat_s: float, lost_s: float) -> int:
     """Take the lock for `holder`; returns the descriptor of the open file.
 
     Raises:
-      InputError: a living run holds it.
+      InputError: a living run holds it; or the file cannot be read, written or removed.
     """
+    try:
+        return _wait_and_take(file, holder, beat_s, lost_s)
+    except OSError as error:
+        raise InputError(
+            f"workdir {file.parent} cannot be locked: {error}. Free some space if the disk is full; see that you may "
+            f"write there; a {FILE} that a dead run has left may be removed."
+        ) from error
+
+
+def _wait_and_take(file: Path, holder: Holder, beat_s: float, lost_s: float) -> int:
+    """Take the lock as soon as nobody holds it."""
     while True:
         with contextlib.suppress(FileExistsError):
             return _create(file, holder)
@@ -201,7 +223,8 @@ def _remove(file: Path, dead: _Sight) -> None:
     The kernel's lock lets one process at a time do so. Where hosts do not share it two may take over a lock at the
     same moment; the next heartbeat of the first then ends it.
     """
-    with contextlib.suppress(FileNotFoundError), file.open("r+b") as opened:
+    mode = "r+b" if os.access(file, os.W_OK) else "rb"  # it may be another user's, but network file systems lock "r+b"
+    with contextlib.suppress(FileNotFoundError), file.open(mode) as opened:
         try:
             fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

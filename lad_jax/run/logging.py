@@ -1,5 +1,6 @@
 """The logs of a run: progress lines, `metrics.jsonl`, `images.jsonl`, TensorBoard."""
 
+import datetime
 import json
 import logging
 import sys
@@ -13,7 +14,7 @@ from jaxtyping import UInt8
 from tqdm import tqdm
 
 from lad_jax.evaluation.evaluator import Evaluated
-from lad_jax.files import read_lines, write_whole
+from lad_jax.files import append_line, read_lines, write_whole
 from lad_jax.types import Network
 
 _log = logging.getLogger(__name__)
@@ -42,10 +43,10 @@ class RunLog:
             for file in (self._metrics, self._images):
                 _drop_after(file, start, evaluated)
         self._board = _board(workdir / "tensorboard", start) if writes else None
-        # disable=None: no bar where the output is not a terminal.
+        # disable=None: no bar where the output is not a terminal; `window` logs lines there.
         disable = None if writes else True
         self._bar = tqdm(total=total, initial=start, unit="step", disable=disable, dynamic_ncols=True, file=sys.stderr)
-        self._steps_per_epoch, self._batch_size = steps_per_epoch, batch_size
+        self._total, self._steps_per_epoch, self._batch_size = total, steps_per_epoch, batch_size
         self._since = time.monotonic()
 
     def step(self) -> None:
@@ -68,9 +69,19 @@ class RunLog:
         for offset, ids in enumerate(image_ids, start=step - len(image_ids) + 1):
             self._append(self._images, {"step": offset, "image_ids": ids})
         self.scalars(step, {"images_per_s": rate, **scalars})
-        self._bar.set_description(f"epoch {step / self._steps_per_epoch:.1f}")
+        self._show(step, rate, scalars)
+
+    def _show(self, step: int, rate: float, scalars: Mapping[str, float]) -> None:
+        """Show how far the run is: in the bar, or where there is none as a line of the log."""
+        epoch = f"epoch {step / self._steps_per_epoch:.1f}"
         losses = {name.replace("loss_", ""): f"{value:.3f}" for name, value in scalars.items() if "loss" in name}
-        self._bar.set_postfix({"images/s": f"{rate:.1f}", **losses})
+        figures = {"images/s": f"{rate:.1f}", **losses}
+        self._bar.set_description(epoch)
+        self._bar.set_postfix(figures)
+        if self._writes and self._bar.disable:
+            left = datetime.timedelta(seconds=round((self._total - step) * self._batch_size / rate))
+            text = ", ".join(f"{name} {value}" for name, value in figures.items())
+            _log.info("step %d of %d, %s: %s; %s left", step, self._total, epoch, text, left)
 
     def evaluation(self, step: int, results: Mapping[Network, Evaluated], seconds: float) -> None:
         """Write COCO's numbers of each network."""
@@ -98,8 +109,7 @@ class RunLog:
 
     def _append(self, file: Path, line: Mapping[str, Any]) -> None:
         if self._writes:
-            with file.open("a") as f:
-                f.write(json.dumps(line) + "\n")
+            append_line(file, line)
 
     def close(self) -> None:
         self._bar.close()
@@ -115,11 +125,13 @@ def _board(folder: Path, start: int) -> Any:
 
 
 def _drop_after(file: Path, step: int, evaluated: bool) -> None:
-    """Keep the lines of steps up to `step`, its evaluation's only if `evaluated`, and none that a kill has cut off."""
+    """Keep the lines of steps up to `step`, its evaluation's only if `evaluated`, and none that is damaged."""
 
     def is_kept(line: dict[str, Any]) -> bool:
         return line["step"] < step or (line["step"] == step and (evaluated or "evaluation" not in line))
 
     if file.exists():
-        kept = filter(is_kept, list(read_lines(file)))
-        write_whole(file, "".join(json.dumps(line) + "\n" for line in kept))
+        lines, damaged = read_lines(file)
+        if damaged:
+            _log.warning("%s: dropped %d line(s) that a kill or a power cut has damaged", file, damaged)
+        write_whole(file, "".join(json.dumps(line) + "\n" for line in filter(is_kept, lines)))

@@ -7,18 +7,21 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 
 from lad_jax.data import read_picture
 from lad_jax.data.folders import find_pictures
 from lad_jax.errors import InputError
+from lad_jax.files import write_whole
 from lad_jax.options import RunOptions
 from lad_jax.paths import NAME_BYTES, make_folder
+from lad_jax.run.interrupt import Interruptions, saving_on_exit
 from lad_jax.run.trained import Result, Trained, load
 from lad_jax.visualize import Image, draw_boxes, write_png
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
@@ -70,8 +73,10 @@ def predict_files(
       "category_id", "name", "score"}]}, by falling score.
 
     Raises:
-      InputError: a picture cannot be read, unless `data.on_bad_picture` is "skip" (the results of those before it
-        are written); or a result cannot be written.
+      InputError: a picture cannot be read, unless `data.on_bad_picture` is "skip"; or a result cannot be written.
+      Interrupted: SIGTERM or Ctrl-C has come; only in the main thread.
+
+    Before these, and any other error, goes on, the results of the pictures that are done are written.
     """
     # Without "..", which would lead out of the output folder.
     absolute = {path: Path(os.path.abspath(path)) for path in paths}
@@ -84,16 +89,35 @@ def predict_files(
     postprocess = options.evaluation.postprocess
     if threshold is not None and threshold < postprocess.score_threshold:
         postprocess = replace(postprocess, score_threshold=threshold)
-    for number, picture, found in trained.detect(pictures, size, postprocess):
-        path, result = paths[number], found.at_least(written_from)
-        predictions[number] = _entry(path, result)
-        drawing = out_dir / absolute[path].relative_to(common)
-        write_png(drawing.with_name(_drawing_of(path.name)), _draw(picture, result.at_least(drawn_from), trained))
-        _log.info("%d/%d %s: %d detections", len(predictions), len(paths), path, len(result))
-    written = _write(out_dir, [predictions[number] for number in sorted(predictions)])
-    if unreadable:
-        raise unreadable[0]
-    return written
+
+    def save() -> Path:
+        return _write(out_dir, [predictions[number] for number in sorted(predictions)])
+
+    def save_early() -> None:
+        if predictions:
+            _log.warning("%d of %d pictures; results in %s", len(predictions), len(paths), save())
+
+    with Interruptions() as stop, saving_on_exit(save_early):
+        for number, picture, found in _awaited(trained.detect(pictures, size, postprocess), stop):
+            path, result = paths[number], found.at_least(written_from)
+            predictions[number] = _entry(path, result)
+            drawing = out_dir / absolute[path].relative_to(common)
+            write_png(drawing.with_name(_drawing_of(path.name)), _draw(picture, result.at_least(drawn_from), trained))
+            _log.info("%d/%d %s: %d detections", len(predictions), len(paths), path, len(result))
+        if unreadable:
+            raise unreadable[0]
+    return save()
+
+
+def _awaited(items: Iterator[T], stop: Interruptions) -> Iterator[T]:
+    """The items; a signal that comes while one is waited for ends the program there."""
+    while True:
+        with stop.at_once():
+            try:
+                item = next(items)
+            except StopIteration:
+                return
+        yield item
 
 
 def _drawing_of(name: str) -> str:
@@ -123,7 +147,7 @@ def _read(paths: Sequence[Path], unreadable: list[InputError], *, stop: bool) ->
 def _write(out_dir: Path, predictions: list[dict[str, Any]]) -> Path:
     out_dir.mkdir(parents=True, exist_ok=True)
     target = out_dir / "predictions.json"
-    target.write_text(json.dumps(predictions, indent=1, allow_nan=False) + "\n")
+    write_whole(target, json.dumps(predictions, indent=1, allow_nan=False) + "\n")
     return target
 
 

@@ -11,6 +11,7 @@ from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, L
 
 from lad_jax.errors import InputError, reason_of
 from lad_jax.progress import activity
+from lad_jax.run import lock
 from lad_jax.run.meta import Meta
 from lad_jax.train.state import TrainState, Variables
 from lad_jax.types import Network
@@ -101,9 +102,10 @@ def save_weights(workdir: Path, variables: Mapping[Network, Variables], meta: Me
     """Save networks of another program as step 0 of a workdir; returns the checkpoint's folder.
 
     Raises:
-      InputError: the workdir holds a checkpoint.
+      InputError: the workdir holds a checkpoint, or another run is at work there.
     """
-    with make_manager(workdir) as manager:
+    workdir.mkdir(parents=True, exist_ok=True)
+    with lock.hold(workdir), make_manager(workdir) as manager:
         if manager.latest_step() is not None:
             raise InputError(f"{workdir} holds checkpoints: nothing is overwritten. Take another workdir.")
         items = {

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+import jax
+
 from lad_jax import hosts
 from lad_jax.options import RunOptions
 from lad_jax.run.evaluate import evaluate
@@ -21,7 +23,7 @@ def start(mode: Literal["train", "eval"], options: RunOptions, workdir: Path) ->
     """
     _set_determinism(options)
     with hosts.joined():
-        if mode != "train":  # JAX, which has joined several processes, keeps the signal for runs that save
+        if mode != "train" and jax.distributed.is_initialized():  # JAX keeps the signal for runs that save
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if mode == "train":
             train(options, workdir)

@@ -29,13 +29,14 @@ def training_state(workdir: Path, epochs: int) -> TrainingState:
         return "to be resumed"
     try:
         there = json.loads(config.read_text())["train"]["epochs"]
-    except json.JSONDecodeError:  # a kill has cut it off; a resumed run writes it again
+    except (ValueError, KeyError, TypeError):  # damaged; a resumed run writes it again
         return "to be resumed"
     if there != epochs:
         raise InputError(
             f"{workdir} holds a run of {there} epoch(s), where one of {epochs} is asked for: move it away, or give "
             "another --workdirs."
         )
-    last = [line for line in read_lines(metrics) if line["step"] == max(steps)]
+    lines, _ = read_lines(metrics)
+    last = [line for line in lines if line["step"] == max(steps)]
     evaluated = any("evaluation" in line for line in last)
     return "done" if evaluated and any(line.get("epoch") == epochs for line in last) else "to be resumed"

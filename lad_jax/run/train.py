@@ -9,6 +9,7 @@ import jax
 from lad_jax import hosts
 from lad_jax.assign import make_assigner
 from lad_jax.data import started, train_batches
+from lad_jax.ending import Interrupted
 from lad_jax.errors import InputError
 from lad_jax.evaluation.coco import write_detections, write_metrics
 from lad_jax.mesh import local_rows, split_batch
@@ -17,7 +18,7 @@ from lad_jax.paths import make_folder
 from lad_jax.programs import compiling
 from lad_jax.progress import activity
 from lad_jax.run import lock, saving
-from lad_jax.run.interrupt import Interrupted, Interruptions, saving_on_exit
+from lad_jax.run.interrupt import Interruptions, saving_on_exit
 from lad_jax.run.logging import RunLog
 from lad_jax.run.prepare import Run, check_schedule, mesh_of, prepare
 from lad_jax.run.recover import open_manager

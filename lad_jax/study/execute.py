@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lad_jax.ending import EXIT_CODES, Interrupted
 from lad_jax.errors import InputError, reason_of
 from lad_jax.run import lock
 from lad_jax.run.states import training_state
@@ -22,8 +23,6 @@ POLL_S = 0.5
 LOG = "log.txt"
 """File in a workdir with what its run has said."""
 Pairs = Sequence[tuple[StudyRun, StudyRun]]
-ENDED = 75
-"""Exit status of a run that a signal has ended, after it has saved."""
 _log = logging.getLogger(__name__)
 
 
@@ -68,13 +67,13 @@ def execute(pairs: Pairs, places: Places) -> None:
 
     Raises:
       InputError: some runs have failed; names them.
-      SystemExit: SIGTERM, SIGHUP or Ctrl-C has come.
+      Interrupted: SIGTERM or Ctrl-C has come.
     """
     free = shares(places.parallel)
     machine = machine_of(free[0])
     _log.info("machine: %s", machine)
     execution = _Execution(pairs, places, machine, places.workdirs / file_name(machine), free)
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+    for number in EXIT_CODES:
         signal.signal(number, execution.end)
     try:
         execution.go_on()
@@ -83,7 +82,7 @@ def execute(pairs: Pairs, places: Places) -> None:
     hours = (time.monotonic() - execution.since) / 3600
     _log.info("%d run(s) in %.2f hours, %.1f an hour", execution.finished, hours, execution.finished / max(hours, 1e-6))
     if execution.signal:
-        sys.exit(128 + execution.signal)
+        raise Interrupted(signal.Signals(execution.signal))
     if execution.failed:
         raise InputError("\n  ".join(["these runs have failed:", *execution.failed.values()]))
 
@@ -170,7 +169,7 @@ class _Execution:
             if self._is_done(run):
                 self.record(run)
             # A signal has ended it, or another machine was faster.
-            elif status != ENDED and not self._is_held(run):
+            elif status != EXIT_CODES[signal.SIGTERM] and not self._is_held(run):
                 self.fail(run, f"exit status {status}; {self._workdir(run) / LOG} says why")
 
     def record(self, run: StudyRun) -> None:

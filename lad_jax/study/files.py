@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from lad_jax.errors import InputError, place_of, reason_of
+from lad_jax.files import write_whole
 from lad_jax.study.nouns import Study
 from lad_jax.study.report import Report
 from lad_jax.study.tables import format_report
@@ -35,8 +36,8 @@ def load_study(file: Path) -> Study:
 def write_report(report: Report, folder: Path) -> None:
     """Write `table.md`, `report.json` and, where there is something to draw, plots."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "table.md").write_text(format_report(report))
-    (folder / "report.json").write_text(json.dumps(dataclasses.asdict(report), indent=1) + "\n")
+    write_whole(folder / "table.md", format_report(report))
+    write_whole(folder / "report.json", json.dumps(dataclasses.asdict(report), indent=1) + "\n")
     from lad_jax.study.plots import write_plots  # matplotlib takes a second to import
 
     write_plots(report, folder)

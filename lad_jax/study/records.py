@@ -54,14 +54,14 @@ def make_record(run: StudyRun, workdir: Path) -> Record:
     """The record of a finished run, from what it has written.
 
     Raises:
-      InputError: there is no object to measure, or no note of a start.
+      InputError: there is no object to measure, or a file that it is made from is damaged; names it.
     """
     meta = checkpoint.read_meta(checkpoint.newest(workdir))
     starts = read_starts(workdir)
     if not starts:
-        raise InputError(f"{workdir} has no note of a start, {STARTS}")
-    lines = list(read_lines(workdir / "metrics.jsonl"))
-    metrics = json.loads((workdir / "metrics.json").read_text())
+        raise InputError(f"{workdir / STARTS} has no whole line, so the machine is unknown: move {workdir} away.")
+    lines, _ = read_lines(workdir / "metrics.jsonl")
+    metrics = _read_result(workdir / "metrics.json")
     for network, values in metrics.items():
         if values["overall"]["AP"] is None:
             raise InputError(f"the {network} has no AP: the validation set has no object")
@@ -127,11 +127,20 @@ def read_records(folder: Path, runs: Collection[str]) -> list[Record]:
 
 def _resampled(run: StudyRun, workdir: Path) -> dict[Network, list[float | None]]:
     dataset = open_dataset(run.options.data, "val")
-    detections = json.loads((workdir / "detections.json").read_text())
+    detections = _read_result(workdir / "detections.json")
     evaluation = run.options.evaluation
     most = evaluation.postprocess.counted
     values = resampled_ap(dataset.ground_truth(), detections, dataset.category_ids, most=most)
     return {evaluation.network: [None if np.isnan(value) else round(value, 4) for value in values.tolist()]}
+
+
+def _read_result(file: Path) -> Any:
+    """Content of a file that an evaluation writes."""
+    try:
+        return json.loads(file.read_bytes())
+    except (OSError, ValueError) as error:
+        remedy = "the command eval, with the run's config and workdir, writes it again"
+        raise InputError(f"{file} is missing or damaged: {remedy}. Reason: {error}") from error
 
 
 def _seconds(lines: list[dict[str, Any]], batch_size: int) -> float:
@@ -148,7 +157,8 @@ def _curves(lines: list[dict[str, Any]]) -> dict[Network, list[list[float]]]:
     curves: dict[Network, list[list[float]]] = {}
     for line in lines:
         for network, values in line.get("evaluation", {}).items():
-            curves.setdefault(network, []).append([epochs[line["step"]], round(values["AP"] or 0.0, 5)])
+            if line["step"] in epochs:  # whose line was not damaged
+                curves.setdefault(network, []).append([epochs[line["step"]], round(values["AP"] or 0.0, 5)])
     return curves
 
 

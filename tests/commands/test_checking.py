@@ -1,12 +1,14 @@
 """A look before training: its numbers on a set small enough to count by hand, and what it draws and says."""
 
 import json
+import signal
+import time
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from lad_jax.commands.checking import report
+from lad_jax.commands.checking import program, report
 from lad_jax.commands.checking.program import check
 from lad_jax.commands.checking.sheet import SIDE, choose_pictures, draw_sheet
 from lad_jax.commands.checking.summary import (
@@ -20,9 +22,10 @@ from lad_jax.commands.checking.summary import (
     resize_all,
     summarise,
 )
-from lad_jax.commands.checking.suspects import Suspect, find_suspects, find_turned, pictures_in_both
+from lad_jax.commands.checking.suspects import Suspect, find_suspects, find_turned, pictures_in_both, unreadable
 from lad_jax.data import DataOptions, FolderOptions, Record, SyntheticOptions
 from lad_jax.data.coco import CocoFolder
+from lad_jax.ending import Interrupted
 from lad_jax.errors import InputError
 from lad_jax.visualize import colour
 from tests.folder import write_coco_folder
@@ -238,6 +241,34 @@ def test_boxes_that_exif_may_have_turned(tmp_path, capsys):
     assert "EXIF orientation 6" in found[-1].text
     run(tmp_path, decode=None)
     assert "boxes perhaps drawn before EXIF turned their picture" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt(), Interrupted(signal.SIGTERM), RuntimeError("a bug")], ids=repr)
+def test_faults_that_are_known_are_printed_where_it_ends_early(end, folder, capsys, monkeypatch):
+    def messages(dataset, positions):
+        yield 0, "a.png is cut off"
+        yield 1, "b.png is cut off"
+        raise end
+
+    monkeypatch.setattr(program, "unreadable", messages)
+    with pytest.raises(type(end)):
+        run(folder)
+    assert "up to here 2 pictures cannot be read:\n  a.png is cut off\n  b.png is cut off\n" in capsys.readouterr().out
+
+
+def test_pictures_that_are_not_decoded_yet_are_not_waited_for(folder, monkeypatch):
+    decoded = []
+
+    def read(dataset, position):
+        decoded.append(position)
+        time.sleep(0.001)
+        raise InputError("it is cut off")
+
+    monkeypatch.setattr(CocoFolder, "read", read)
+    messages = unreadable(CocoFolder(str(folder / "train"), str(folder / "train.json")), [0] * 10_000)
+    assert next(messages) == (0, "it is cut off")
+    messages.close()
+    assert len(decoded) < 1000
 
 
 def test_a_set_against_itself_and_against_another(folder, capsys):

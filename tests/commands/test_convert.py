@@ -237,7 +237,7 @@ class TestClasses:
         [
             (b"cat\ndog\ncat\n", "has names twice: cat"),
             (b"\n", "has no names"),
-            (b"\xff\xfe\xff", "cannot read class names"),
+            (b"\xff\xfe\xff", "is not UTF-8 text"),
         ],
     )
     def test_bad_file(self, content: bytes, what: str, tmp_path: Path) -> None:

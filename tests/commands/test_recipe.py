@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -247,6 +248,29 @@ def test_an_argument_that_the_config_refuses(
     monkeypatch.chdir(ROOT)
     with pytest.raises(InputError, match=re.compile(message, re.DOTALL)):
         recipe.make_stages("configs/narrow.py:paa_r101_1x", tmp_path, [argument])
+
+
+def test_a_command_that_is_under_way_saves_before_the_recipe_ends(tmp_path: Path) -> None:
+    program = f"""
+import pathlib, signal, sys, time
+def save(*_):
+    time.sleep(0.6)
+    pathlib.Path("{tmp_path}/saved").touch()
+    sys.exit(75)
+signal.signal(signal.SIGTERM, save)
+pathlib.Path("{tmp_path}/begun").touch()
+time.sleep(60)
+"""
+
+    def interrupt() -> None:
+        while not (tmp_path / "begun").exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        recipe._call(["-c", program])
+    assert (tmp_path / "saved").exists()
 
 
 def test_the_first_failure_ends_it(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ import pytest
 from lad_jax import hosts
 from lad_jax.errors import InputError
 from lad_jax.run import lock
+from lad_jax.run.meta import Meta, as_json
+from lad_jax.run.saving import save_weights
 from lad_jax.run.train import train
 from tests.run.tiny import tiny
 
@@ -130,7 +133,7 @@ def test_of_many_at_the_same_moment_exactly_one_gets_it(left: str | None, tmp_pa
         assert not (workdir / lock.FILE).exists()
 
 
-@pytest.mark.parametrize("content", [json.dumps(vars(ELSEWHERE)), "", '{"host": "els', "[]"])
+@pytest.mark.parametrize("content", [json.dumps(vars(ELSEWHERE)), "", '{"host": "els', "[]", "\0" * 90])
 @pytest.mark.parametrize("locked", [False, True], ids=["", "locked"])
 def test_a_heartbeat_that_stopped_is_waited_for_and_one_that_goes_on_refuses(
     content: str, locked: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -151,6 +154,21 @@ def test_a_heartbeat_that_stopped_is_waited_for_and_one_that_goes_on_refuses(
             assert QUICK["lost_s"] < time.monotonic() - since < 10
             assert json.loads(file.read_text())["process"] == os.getpid()
     assert f"waiting for a heartbeat of {name}" in caplog.text
+
+
+def test_a_host_of_the_same_name_is_another(tmp_path: Path) -> None:
+    """Or the same one, started again since: the kernel that is asked is not the one that knows."""
+    file = write(tmp_path, replace(lock.Holder(), boot="another"))
+    with beating(file), pytest.raises(InputError, match="another run is at work"), lock.hold(tmp_path, **QUICK):
+        raise AssertionError("two hold it")
+    with lock.hold(tmp_path, **QUICK):
+        assert json.loads(file.read_text())["boot"] == lock.boot_id()
+
+
+def test_a_lock_that_cannot_be_taken_is_named(tmp_path: Path) -> None:
+    (tmp_path / lock.FILE).mkdir()
+    with pytest.raises(InputError, match=rf"workdir {tmp_path} cannot be locked: .*{lock.FILE}"), lock.hold(tmp_path):
+        raise AssertionError("it is held")
 
 
 def test_without_locks_of_the_kernel_the_heartbeat_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,6 +212,8 @@ def test_the_other_processes_of_a_run_are_refused_too(tmp_path: Path, monkeypatc
 
 
 def test_a_run_is_refused_before_it_writes_anything(tmp_path: Path) -> None:
-    with lock.hold(tmp_path), pytest.raises(InputError, match="another run is at work"):
-        train(tiny(), tmp_path)
+    weights = Meta(as_json(tiny()), ("cat",), (1,), "data", {})
+    for write_into in (lambda: train(tiny(), tmp_path), lambda: save_weights(tmp_path, {}, weights)):
+        with lock.hold(tmp_path), pytest.raises(InputError, match="another run is at work"):
+            write_into()
     assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+import signal
 from dataclasses import replace
 
 import cv2
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 from lad_jax.data import DataOptions
+from lad_jax.ending import EXIT_CODES, Interrupted
 from lad_jax.errors import InputError
 from lad_jax.evaluation.evaluator import EvaluationOptions
 from lad_jax.evaluation.postprocess import PostprocessOptions
@@ -121,6 +124,39 @@ def test_unreadable_picture_stops_by_name_and_keeps_what_was_done(tmp_path, batc
         predict(paths, tmp_path / "out", batch_size=batch_size)
     done = json.loads((tmp_path / "out" / "predictions.json").read_text())
     assert [p["file"] for p in done] == [str(tmp_path / "a.png")]
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 8])
+@pytest.mark.parametrize(
+    ("function", "act", "end", "done"),
+    [
+        # While the third picture is read its batch is given up; while it is drawn, it is the last one.
+        ("read_picture", lambda: signal.raise_signal(signal.SIGTERM), Interrupted, {1: 2, 2: 2, 8: 0}),
+        ("write_png", lambda: signal.raise_signal(signal.SIGINT), Interrupted, {1: 3, 2: 3, 8: 3}),
+        ("read_picture", lambda: 1 / 0, ZeroDivisionError, {1: 2, 2: 2, 8: 0}),
+        ("write_png", lambda: os.write(os.open("/dev/full", os.O_WRONLY), b"x"), OSError, {1: 3, 2: 3, 8: 3}),
+    ],
+    ids=["SIGTERM", "Ctrl-C", "error", "full disk"],
+)
+def test_what_was_done_is_written_first(function, act, end, done, batch_size, tmp_path, monkeypatch):
+    original, calls = getattr(program, function), []
+
+    def third_acts(*arguments):
+        calls.append(arguments)
+        if len(calls) == 3:
+            act()
+        return original(*arguments)
+
+    monkeypatch.setattr(program, function, third_acts)
+    paths = [picture(tmp_path / f"{i}.png") for i in range(5)]
+    handlers = [signal.getsignal(number) for number in EXIT_CODES]
+    with pytest.raises(end) as ended:
+        predict(paths, tmp_path / "out", batch_size)
+    assert end is not Interrupted or ended.value.code == EXIT_CODES[ended.value.signal]
+    assert [signal.getsignal(number) for number in EXIT_CODES] == handlers
+    file = tmp_path / "out" / "predictions.json"
+    written = json.loads(file.read_text()) if file.exists() else []
+    assert [p["file"] for p in written] == [str(path) for path in paths[: done[batch_size]]]
 
 
 @pytest.mark.parametrize("batch_size", [1, 2])

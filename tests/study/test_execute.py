@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lad_jax.ending import EXIT_CODES, Interrupted
 from lad_jax.errors import InputError
 from lad_jax.run import lock
 from lad_jax.study import execute as module
@@ -60,7 +61,7 @@ def sitting(tmp_path: Path, runs: dict[Key, StudyRun], monkeypatch: pytest.Monke
     monkeypatch.setattr(module, "machine_of", lambda cores: MACHINE)
     monkeypatch.setattr(module, "make_record", lambda run, workdir: record_of(run, MACHINE))
     monkeypatch.setattr(module, "POLL_S", 0.02)
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
+    before = {number: signal.getsignal(number) for number in EXIT_CODES}
     yield sitting
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -123,13 +124,13 @@ def test_at_the_end_of_the_time_runs_end_and_what_was_done_is_recorded(sitting: 
     assert sitting.go() == ALL
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", EXIT_CODES)
 def test_a_signal_ends_the_runs_first(sitting: Sitting, number: signal.Signals) -> None:
     sitting.commands = {("teacher", 0): "trap 'touch {0}/saved; exit 75' TERM; mkdir -p {0}; sleep 9 & wait"}
     threading.Timer(0.5, os.kill, (os.getpid(), number)).start()
-    with pytest.raises(SystemExit) as end:
+    with pytest.raises(Interrupted) as end:
         sitting.go()
-    assert end.value.code == 128 + number
+    assert end.value.signal == number
     assert (sitting.workdir("teacher", 0) / "saved").exists() and not sitting.recorded
 
 

@@ -12,11 +12,12 @@ import pytest
 from scipy import stats
 
 from lad_jax.errors import InputError
+from lad_jax.run import checkpoint, environment
 from lad_jax.study import Comparison, Condition, Study
 from lad_jax.study.execute import lacking
 from lad_jax.study.files import load_study
 from lad_jax.study.plots import write_plots
-from lad_jax.study.records import Record, read_records, write_record
+from lad_jax.study.records import Record, make_record, read_records, write_record
 from lad_jax.study.report import make_report
 from lad_jax.study.runs import Key, StudyRun, in_order, make_runs
 from lad_jax.study.tables import format_report
@@ -135,6 +136,22 @@ def test_records_are_read_as_they_were_written(runs: dict[Key, StudyRun], tmp_pa
         file.write_text(text)
         with pytest.raises(InputError, match=f"{file} is no record, or one of another version: delete it"):
             read_records(tmp_path, {file.parent.name})
+
+
+@pytest.mark.parametrize("content", [None, b"", b'{"student": {"over', b"\xff\x00"])
+def test_a_result_that_is_damaged_is_named(
+    content: bytes | None, runs: dict[Key, StudyRun], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "newest", lambda workdir: workdir)
+    monkeypatch.setattr(checkpoint, "read_meta", lambda folder: None)
+    run = next(iter(runs.values()))
+    with pytest.raises(InputError, match=f"{tmp_path}/{environment.FILE} has no whole line"):
+        make_record(run, tmp_path)
+    environment.note_start(tmp_path, 0)
+    if content is not None:
+        (tmp_path / "metrics.json").write_bytes(content)
+    with pytest.raises(InputError, match=f"{tmp_path}/metrics.json is missing or damaged: the command eval"):
+        make_record(run, tmp_path)
 
 
 def records_of(runs: dict[Key, StudyRun]) -> Iterator[Record]:

@@ -1,6 +1,7 @@
 """The inspection of a data set that `python -m lad_jax check` prints."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lad_jax.commands.checking import report
@@ -15,7 +16,7 @@ from lad_jax.commands.checking.summary import (
 )
 from lad_jax.commands.checking.suspects import find_suspects, find_turned, pictures_in_both, unreadable
 from lad_jax.data.options import DataOptions
-from lad_jax.data.records import doubt_crowded, training_positions
+from lad_jax.data.records import DataSet, doubt_crowded, training_positions
 from lad_jax.data.sources import open_datasets
 from lad_jax.errors import InputError, first_few
 from lad_jax.paths import make_folder
@@ -66,23 +67,45 @@ def check(
 
     print()
     problems: list[str] = []
-    for split, dataset in datasets.items():
-        n = len(dataset.records)
-        sample = evenly(n, n if decode is None else decode)
-        bad = unreadable(dataset, sample)
-        suspects = find_suspects(dataset.records, resize_all(dataset.records, options), dataset.class_names)
-        suspects += find_turned(dataset, [position for position in sample if position not in bad])
-        print(report.format_suspects(split, suspects))
-        print(f"{split}: {len(sample) - len(bad)} of {len(sample)} decoded pictures are sound")
-        chosen = choose_pictures(n, suspects, pictures)
-        bad |= unreadable(dataset, [position for position in chosen if position not in sample])
-        problems += bad.values()
-        drawn = [position for position in chosen if position not in bad]
-        if drawn:
-            write_png(sheet / f"{split}.png", draw_sheet(dataset, drawn))
-            print(f"{split}: drawn pictures in {sheet / split}.png")
+    with _printing_on_exit(problems):
+        for split, dataset in datasets.items():
+            n = len(dataset.records)
+            sample, bad = evenly(n, n if decode is None else decode), set[int]()
+            _find_unreadable(dataset, sample, bad, problems)
+            suspects = find_suspects(dataset.records, resize_all(dataset.records, options), dataset.class_names)
+            suspects += find_turned(dataset, [position for position in sample if position not in bad])
+            print(report.format_suspects(split, suspects))
+            print(f"{split}: {len(sample) - len(bad)} of {len(sample)} decoded pictures are sound")
+            chosen = choose_pictures(n, suspects, pictures)
+            _find_unreadable(dataset, [position for position in chosen if position not in sample], bad, problems)
+            drawn = [position for position in chosen if position not in bad]
+            if drawn:
+                write_png(sheet / f"{split}.png", draw_sheet(dataset, drawn))
+                print(f"{split}: drawn pictures in {sheet / split}.png")
     both = pictures_in_both(train.records, val.records)
     if both:
         print(f"! {len(both)} pictures are in train and val: {first_few(both)}")
     if problems:
-        raise InputError("\n  ".join([f"{len(problems)} pictures cannot be read:", *problems[:20]]))
+        raise InputError(_listed(problems))
+
+
+def _find_unreadable(dataset: DataSet, positions: Sequence[int], bad: set[int], problems: list[str]) -> None:
+    """Add the positions of pictures that cannot be read to `bad`, and messages about them to `problems`."""
+    for position, problem in unreadable(dataset, positions):
+        bad.add(position)
+        problems.append(problem)
+
+
+@contextlib.contextmanager
+def _printing_on_exit(problems: list[str]) -> Iterator[None]:
+    """Print the pictures that cannot be read, as far as they are known, before an error or a signal goes on."""
+    try:
+        yield
+    except BaseException:
+        if problems:
+            print(f"up to here {_listed(problems)}")
+        raise
+
+
+def _listed(problems: Sequence[str]) -> str:
+    return "\n  ".join([f"{len(problems)} pictures cannot be read:", *problems[:20]])

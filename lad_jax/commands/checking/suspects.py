@@ -1,6 +1,6 @@
 """Suspicious boxes and pictures in annotations that are valid."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -74,8 +74,8 @@ def _identity(record: Record) -> tuple[object, ...]:
     return record.file_name, record.width, record.height, record.boxes.tobytes()
 
 
-def unreadable(dataset: DataSet, positions: Sequence[int]) -> dict[int, str]:
-    """Messages about the pictures that cannot be read, by position."""
+def unreadable(dataset: DataSet, positions: Sequence[int]) -> Iterator[tuple[int, str]]:
+    """Positions of the pictures that cannot be read, and messages about them, as they are found."""
 
     def problem(position: int) -> str | None:
         try:
@@ -85,8 +85,12 @@ def unreadable(dataset: DataSet, positions: Sequence[int]) -> dict[int, str]:
         return None
 
     with ThreadPoolExecutor() as pool:  # reading and decoding do not hold Python's lock
-        texts = zip(positions, pool.map(problem, positions), strict=True)
-        return {position: text for position, text in texts if text}
+        try:
+            for position, text in zip(positions, pool.map(problem, positions), strict=True):
+                if text:
+                    yield position, text
+        finally:
+            pool.shutdown(cancel_futures=True)  # where it ends early, what has not begun is not waited for
 
 
 def find_turned(dataset: DataSet, positions: Sequence[int]) -> list[Suspect]:

@@ -13,6 +13,7 @@ from lad_jax.commands.importing.write import Example, Object, decoded_size, read
 from lad_jax.data.class_names import read_class_names
 from lad_jax.data.folders import list_files
 from lad_jax.data.pictures import SUFFIXES
+from lad_jax.data.text import read_text, read_xml
 from lad_jax.errors import InputError, first_few
 
 Coordinates = Literal["voc", "edges"]
@@ -70,7 +71,7 @@ def _find_files(options: ImportOptions) -> tuple[dict[str, list[Path]], dict[str
 
 def _listed(path: Path, known: dict[str, Path]) -> list[Path]:
     """XML files that a list names, a stem a line: only files of the folder can be named."""
-    stems = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    stems = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     absent = [stem for stem in stems if stem not in known]
     if absent:
         raise InputError(f"{path}: without an annotation file: {first_few(absent)}. Or choose other lists by --splits.")
@@ -115,11 +116,12 @@ class _WithoutDtd(ElementTree.TreeBuilder):
 
 
 def _parse(path: Path) -> Any:
+    text = read_xml(path)
     try:
         parser = ElementTree.XMLParser(target=_WithoutDtd())
-        parser.feed(path.read_bytes())
+        parser.feed(text)
         root = parser.close()
-    except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:
+    except (ElementTree.ParseError, ValueError) as error:
         raise InputError(f"{path} is not readable XML: {error}.") from None
     if root.tag != "annotation":
         raise InputError(f"{path}: its outermost element is <{root.tag}>, not <annotation>: this is not VOC's format.")

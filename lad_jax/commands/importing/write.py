@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from lad_jax.commands.importing.options import ImportOptions
 from lad_jax.data.pictures import read_picture
 from lad_jax.errors import InputError, first_few
+from lad_jax.files import write_whole
 
 _log = logging.getLogger(__name__)
 
@@ -112,7 +113,7 @@ def write_splits(splits: Mapping[str, Sequence[Example]], names: Sequence[str], 
         path = options.output / f"{split}.json"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(content) + "\n")
+            write_whole(path, json.dumps(content) + "\n")
         except OSError as error:
             raise InputError(f"cannot write {path}: {error.strerror}.") from None
         _log.info(

@@ -12,6 +12,7 @@ from lad_jax.commands.importing.write import Example, Object, decoded_size, read
 from lad_jax.data.class_names import read_class_names
 from lad_jax.data.folders import list_files
 from lad_jax.data.pictures import SUFFIXES
+from lad_jax.data.text import read_text
 from lad_jax.errors import InputError, first_few
 
 CLASS_FILES = ("data.yaml", "dataset.yaml", "classes.txt", "labels/classes.txt", "obj.names")
@@ -79,13 +80,9 @@ def _read(picture: Path, *, labels: dict[str, Path], names: Sequence[str]) -> Ex
     path = labels.get(picture.stem)
     if path is None:
         return Example(picture, None, width, height, [])
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read {path}: {error}") from None
     objects = [
         _object(f"{path}, line {number}", line, names, width, height)
-        for number, line in enumerate(lines, start=1)
+        for number, line in enumerate(read_text(path).splitlines(), start=1)
         if line.strip()
     ]
     return Example(picture, path, width, height, objects)

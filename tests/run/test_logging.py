@@ -1,0 +1,80 @@
+"""The logs of a run: what is shown without a terminal, and what a power cut has left of earlier ones."""
+
+import io
+import json
+import logging
+import sys
+from pathlib import Path
+
+import pytest
+
+from lad_jax.run import environment
+from lad_jax.run.logging import RunLog
+from lad_jax.run.states import training_state
+
+
+@pytest.fixture
+def log(tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch):
+    """Makes the log of a run of 100 steps, 20 an epoch, that goes on from step 40."""
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr("lad_jax.run.logging._board", lambda *_: None)
+
+    def make(writes: bool = True) -> RunLog:
+        return RunLog(tmp_path, start=40, evaluated=False, total=100, steps_per_epoch=20, batch_size=2, writes=writes)
+
+    return make
+
+
+SCALARS = {"loss": 1.25, "loss_class": 0.5, "learning_rate": 0.01}
+
+
+def test_without_a_terminal_each_window_is_a_line(log, caplog) -> None:
+    run_log = log()
+    for step in (50, 60):
+        run_log.window(step, SCALARS, [[1, 2]] * 10)
+    first, second = caplog.messages
+    assert first.startswith("step 50 of 100, epoch 2.5: images/s ") and "loss 1.250, class 0.500" in first
+    assert second.startswith("step 60 of 100, epoch 3.0: ") and second.endswith(" left")
+
+
+def test_only_one_process_and_no_terminal_shows_lines(log, caplog, monkeypatch) -> None:
+    log(writes=False).window(50, SCALARS, [[1, 2]] * 10)
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", terminal)
+    log().window(50, SCALARS, [[1, 2]] * 10)
+    assert not caplog.messages and "epoch 2.5" in terminal.getvalue()
+
+
+def test_lines_that_a_power_cut_has_damaged_are_dropped_and_counted(log, caplog, tmp_path: Path) -> None:
+    lines = [{"step": step, "image_ids": [step]} for step in (38, 39, 40, 41)]
+    texts = [json.dumps(line).encode() for line in lines]
+    (tmp_path / "images.jsonl").write_bytes(b"\n".join([texts[0], b"\0\0\0", *texts[1:], b"\x91re", b'{"st']))
+    (tmp_path / "metrics.jsonl").write_bytes(b"")
+    log()
+    kept = [json.loads(line) for line in (tmp_path / "images.jsonl").read_text().splitlines()]
+    assert kept == lines[:3]
+    assert caplog.messages == [f"{tmp_path / 'images.jsonl'}: dropped 3 line(s) that a kill or a power cut has damaged"]
+
+
+def test_a_start_after_a_cut_off_one_is_read(tmp_path: Path) -> None:
+    environment.note_start(tmp_path, 0)
+    with (tmp_path / environment.FILE).open("ab") as file:
+        file.write(b'{"step": 20, "time": "20\xff')
+    environment.note_start(tmp_path, 40)
+    assert [start["step"] for start in environment.read_starts(tmp_path)] == [0, 40]
+
+
+@pytest.mark.parametrize("damage", [b"", b'{"train": {"ep', b"\xff\xfe\0\x91", b"null", b"{}", b'{"train": 3}', b"[]"])
+def test_a_run_whose_config_is_damaged_is_to_be_resumed(damage: bytes, tmp_path: Path) -> None:
+    (tmp_path / "checkpoints/6/optimizer").mkdir(parents=True)
+    config, metrics = tmp_path / "config.json", tmp_path / "metrics.jsonl"
+    config.write_text('{"train": {"epochs": 2}}')
+    last = b'{"step": 6, "epoch": 2}\n\xff\x00\n{"loss": 1}\n{"step": 6, "evaluation": {}}\n{"step'
+    metrics.write_bytes(last)
+    assert training_state(tmp_path, 2) == "done"
+    config.write_bytes(damage)
+    assert training_state(tmp_path, 2) == "to be resumed"
+    config.write_text('{"train": {"epochs": 2}}')
+    metrics.write_bytes(damage)
+    assert training_state(tmp_path, 2) == "to be resumed"
