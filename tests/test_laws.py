@@ -119,7 +119,10 @@ def test_padding_the_batch_and_the_objects_changes_nothing(paa):
 
 @pytest.mark.parametrize(
     ("variant", "changes", "n_devices"),
-    [("plain", {}, 1), ("all", {"switch": SwitchOptions(scope="batch"), "normaliser_pictures": 2}, 2)],
+    [
+        pytest.param("plain", {}, 1, marks=pytest.mark.slow),
+        ("all", {"switch": SwitchOptions(scope="batch"), "normaliser_pictures": 2}, 2),
+    ],
 )
 def test_a_batch_in_parts_is_the_batch(variant, changes, n_devices):
     """Also where parts differ in positives, a picture could not be read, and the switch looks at the whole batch."""

@@ -83,6 +83,7 @@ def whole_cache() -> Iterator[None]:
     jax.config.update(name, before)
 
 
+@pytest.mark.slow
 def test_a_run_of_another_seed_finds_its_programs_in_the_cache(whole_cache: None, tmp_path: Path) -> None:
     train(tiny(train__epochs=1), tmp_path / "first")
     events: Counter[str] = Counter()

@@ -111,6 +111,7 @@ def test_load_gives_the_saved_network(paa_workdir: Path) -> None:
     assert np.isfinite(predictions.class_log_p).all()
 
 
+@pytest.mark.slow  # test_survival has the same with a damaged checkpoint besides
 def test_resumed_run_is_the_run_never_killed(paa_workdir: Path, tmp_path: Path) -> None:
     """`kill -9` after the first checkpoint; the second start goes on from there, to the last bit."""
     killed = tmp_path / "killed"

@@ -98,7 +98,9 @@ def assert_same_step(ours, expected, before):
     assert output.position.tolist() == expected_output.position.tolist()
 
 
-@pytest.mark.parametrize(("method", "n_devices"), [("plain", 8), ("plain", 2), ("all", 4)])
+@pytest.mark.parametrize(
+    ("method", "n_devices"), [("plain", 8), pytest.param("plain", 2, marks=pytest.mark.slow), ("all", 4)]
+)
 def test_the_number_of_devices_does_not_matter(method, n_devices):
     """Nor how many parts the batch is taken in: losses, figures and update are those of one device."""
     expected, (before, _) = stepped(method, 1), start(make_step(method, 1))
