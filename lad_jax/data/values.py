@@ -7,6 +7,8 @@ from typing import Any
 
 Reader = Callable[[Any], Any]
 """A value as it is meant; a ValueError says what it must be."""
+LARGEST = 10_000_000
+"""Largest distance of a box's edge that is believed [pixels]; float32, in which boxes are, has steps of 1 there."""
 _NUMBER = re.compile(r"\s*[+-]?\d{1,30}(\.\d{1,30})?([eE][+-]?\d{1,3})?\s*")
 _FLAGS = {"0": 0, "1": 1, "false": 0, "true": 1, "0.0": 0, "1.0": 1, "no": 0, "yes": 1, "none": 0, "": 0}
 """Spellings of a flag, in small letters; those of numbers and of JSON's true, false and null among them."""
@@ -51,9 +53,12 @@ def _box(value: Any) -> list[float]:
     if not isinstance(value, list) or len(value) != 4:
         raise ValueError("a list of 4 numbers")
     try:
-        return [_number(entry) for entry in value]
+        box = [_number(entry) for entry in value]
     except ValueError as error:
         raise ValueError(f"a list of 4 numbers, each {error}") from None
+    if max(map(abs, box)) > LARGEST:
+        raise ValueError(f"a list of 4 numbers of at most {LARGEST:,} pixels")
+    return box
 
 
 def _flag(value: Any) -> int:

@@ -63,6 +63,10 @@ class Report:
 
     question: str
     seeds: int
+    runs: int
+    """Number of runs that have a record."""
+    hours: float
+    """Time of their steps and evaluations [hours]."""
     trained: tuple[Trained, ...]
     compared: tuple[Compared, ...]
 
@@ -82,7 +86,14 @@ def make_report(study: Study, runs: Mapping[Key, StudyRun], records: Sequence[Re
     for i, (comparison, p) in enumerate(zip(compared, corrected, strict=True)):
         whole = comparison.difference if len(comparison.pairs) == study.seeds else None
         compared[i] = replace(comparison, corrected_p=p, verdict=verdict(whole, p) if whole else None)
-    return Report(study.question, study.seeds, tuple(_trained(study, runs, ranked)), tuple(compared))
+    return Report(
+        question=study.question,
+        seeds=study.seeds,
+        runs=len(records),
+        hours=sum(record.seconds for record in records) / 3600,
+        trained=tuple(_trained(study, runs, ranked)),
+        compared=tuple(compared),
+    )
 
 
 def _rank(records: Sequence[Record]) -> Ranked:

@@ -13,8 +13,10 @@ def format_report(report: Report) -> str:
     """Two tables: what was trained, and what differs."""
     trained = [_trained_cells(row) for row in report.trained if row.aps]
     compared = [_compared_cells(row, report.seeds) for row in report.compared if row.pairs]
-    tables = [_table(rows) for rows in (trained, compared) if rows]
-    return "\n\n".join([report.question, *(tables or ["No run is finished yet."])]) + "\n"
+    if not trained:
+        return f"{report.question}\n\nNo run is finished yet.\n"
+    spent = f"{report.runs} runs of {report.hours:.1f} hours in all, of steps and evaluations."
+    return "\n\n".join([report.question, *(_table(rows) for rows in (trained, compared) if rows), spent]) + "\n"
 
 
 def format_brief(report: Report) -> str:

@@ -61,7 +61,7 @@ def report_of(file: Path, records: Path) -> Report:
     """A study's report, without the times that runs took."""
     study = load_study(file)
     report = make_report(study, (runs := make_runs(study)), read_records(records, {run.name for run in runs.values()}))
-    return replace(report, trained=tuple(replace(row, seconds=()) for row in report.trained))
+    return replace(report, hours=0.0, trained=tuple(replace(row, seconds=()) for row in report.trained))
 
 
 def start(file: Path, workdirs: Path) -> subprocess.Popen[str]:

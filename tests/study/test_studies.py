@@ -174,6 +174,8 @@ def test_a_report_pairs_runs_of_a_seed_and_a_kind_of_machine(runs: dict[Key, Stu
     assert lad.difference.p == pytest.approx(theirs.pvalue) and lad.corrected_p == pytest.approx(2 * theirs.pvalue)
     assert lad.over_pictures == pytest.approx((2.15, 2.15)) and colad.over_pictures is None
     table = format_report(report)
+    n = len(list(records_of(runs)))
+    assert f"{n} runs of {n / 3600:.1f} hours in all" in table
     assert "| L | 43.65 ± 1.42 | 60.0 | 4 | 1 | one (4) |" in table
     assert "| L − P | +2.15 |" in table and "| better | +2.15 … +2.15 | one (4) |" in table
     # Two of its four seeds: no word yet, though its probability is corrected for, as of a comparison without runs.
