@@ -85,6 +85,7 @@ def test_docstring_gives_the_command(name: str) -> None:
     assert f"python main.py --config=configs/{name}.py" in text and "--workdir=" in text
 
 
+@pytest.mark.slow
 def test_coco_smoke(
     shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -24,6 +24,7 @@ DATASET = SimpleNamespace(
     category_ids=(11, 90),
     doubts=(),
     read=lambda position: None,
+    orientation=lambda position: 1,
     ground_truth=lambda: {},
 )
 MESH = make_mesh(MeshOptions(data=1), {})

@@ -52,7 +52,7 @@ def test_detections_of_converted_weights_do_not_depend_on_the_batch(golden, phot
 
     found = {}
     for batch_size in (1, PHOTOGRAPHS):
-        predict(options_of(model.options, batch_size), tmp_path / "run", str(photographs), tmp_path / str(batch_size))
+        predict(options_of(model.options, batch_size), tmp_path / "run", [str(photographs)], tmp_path / str(batch_size))
         found[batch_size] = json.loads((tmp_path / str(batch_size) / "predictions.json").read_text())
     assert len(found[1]) == PHOTOGRAPHS
     for alone, together in zip(found[1], found[PHOTOGRAPHS], strict=True):

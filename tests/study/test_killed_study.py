@@ -29,7 +29,7 @@ from tests.run.tiny import TINY
 def get_config():
     config = base.get_config()
     teacher = {key.replace("model.", "teacher.model.", 1): value for key, value in TINY.items() if "model." in key}
-    config.update_from_flattened_dict({**TINY, **teacher})
+    config.update_from_flattened_dict({**TINY, **teacher, "train.epochs": 1})
     return config
 """
 STUDY = """
@@ -76,6 +76,7 @@ def wait_for(happened: Callable[[], object], study: subprocess.Popen[str]) -> No
         time.sleep(0.05)
 
 
+@pytest.mark.first
 def test_a_killed_study_ends_in_the_same_table(file: Path, tmp_path: Path) -> None:
     workdirs, records = tmp_path / "runs", file.parent / "records"
 
