@@ -154,7 +154,7 @@ def _parse_flags(takes: Takes, arguments: list[str]) -> list[str]:
 GROUP = "config.assigner.options"
 GROUP_HINT = f""" Options of an assigner from outside are set together: --{GROUP}='{{"near": 40}}'"""
 FLAG_ERRORS = (flags.Error, InputError, AttributeError, KeyError, OSError, ImportError, SyntaxError)
-_OVERRIDE = re.compile(r"--?(?:no)?config\.([^=]+)")
+_OVERRIDE = re.compile(r"--?(?:no)?config\.([^=]*)")
 """An argument that sets a key of the config."""
 
 

