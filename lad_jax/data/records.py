@@ -85,11 +85,20 @@ def training_positions(dataset: DataSet, *, filter_empty: bool) -> Int[np.ndarra
     return np.array(kept, np.int64)
 
 
-def doubt_crowded(records: Sequence[Record], most: int) -> tuple[str, ...]:
-    """A line about pictures with more objects than the `most` detections that an evaluation counts; none where none."""
-    n = sum(int((~record.crowd).sum()) > most for record in records)
-    advice = f"an evaluation counts {most} detections a picture: raise config.evaluation.postprocess.max_detections"
-    return (f"{n} pictures have more than {most} objects, but {advice}",) if n else ()
+def doubt_lines(train: DataSet, val: DataSet, most: int) -> list[str]:
+    """Lines about likely mistakes in both sets, with a mark before each.
+
+    Args:
+      train, val: the sets.
+      most: number of detections of a picture that an evaluation counts.
+    """
+    lines = [f"! {split}: {doubt}" for split, dataset in (("train", train), ("val", val)) for doubt in dataset.doubts]
+    if crowded := sum(int((~record.crowd).sum()) > most for record in val.records):
+        lines.append(
+            f"! val: {crowded} pictures have more than {most} objects, but an evaluation counts {most} detections a "
+            "picture: raise config.evaluation.postprocess.max_detections"
+        )
+    return lines
 
 
 def fingerprint(records: Sequence[Record]) -> str:

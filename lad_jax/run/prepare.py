@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 from lad_jax import hosts
 from lad_jax.assign.outside import is_outside
 from lad_jax.data import DataSet, Plan, fingerprint, make_plan, open_datasets
-from lad_jax.data.records import doubt_crowded
+from lad_jax.data.records import doubt_lines
 from lad_jax.errors import InputError
 from lad_jax.evaluation.evaluator import Evaluator
 from lad_jax.files import write_whole
@@ -73,10 +73,8 @@ def prepare(options: RunOptions, workdir: Path, manager: ocp.CheckpointManager, 
       InputError: anything that the user can put right and that can be known without decoding.
     """
     train_set, val_set = open_datasets(options.data)
-    crowded = doubt_crowded(val_set.records, options.evaluation.postprocess.counted)
-    for split, doubts in {"train": train_set.doubts, "val": (*val_set.doubts, *crowded)}.items():
-        for doubt in doubts:
-            _log.warning("! %s: %s", split, doubt)
+    for line in doubt_lines(train_set, val_set, options.evaluation.postprocess.counted):
+        _log.warning("%s", line)
     plan = make_plan(train_set, options.data, batch_size=options.train.batch_size, seed=options.seed)
     networks = make_networks(options, train_set, resuming=manager.latest_step() is not None)
     train_step = make_train_step(options, networks.models, steps_per_epoch=plan.steps_per_epoch, mesh=mesh)

@@ -103,8 +103,8 @@ def mutated_bytes(data: bytes, rng: random.Random) -> bytes:
     return bytes(mutant)
 
 
-def run(name: str, attempt: Callable[[random.Random], str]) -> None:
-    """Try mutants; an attempt returns what became of one, and may raise an InputError."""
+def run(name: str, attempt: Callable[[random.Random], str], *kinds: str) -> None:
+    """Try mutants; an attempt returns what became of one, or raises an InputError. All `kinds` must be among these."""
     outcomes: Counter[str] = Counter()
     for seed in range(TRIES):
         since = time.monotonic()
@@ -117,7 +117,7 @@ def run(name: str, attempt: Callable[[random.Random], str]) -> None:
             raise AssertionError(f"{name}, seed {seed}: {type(error).__name__}: {error}") from error
         assert time.monotonic() - since < LONGEST_S, f"{name}, seed {seed}: it hangs"
     print(f"{name}: {TRIES} tries, seeds 0 to {TRIES - 1}: {dict(outcomes)}")
-    assert outcomes["refused"] and len(outcomes) > 1, "the mutants are all alike"
+    assert set(kinds) <= set(outcomes) and len(outcomes) > 1, "the mutants are all alike"
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_annotations(content: dict[str, Any], tmp_path: Path, as_bytes: bool) ->
         assert (ap is None) == (not summary.per_class.sum()) and (ap is None or ap > 0.99)
         return "read" if len(read["annotations"]) == trained else "some left out"
 
-    run(f"annotations by {'bytes' if as_bytes else 'values'}", attempt)
+    run(f"annotations by {'bytes' if as_bytes else 'values'}", attempt, "read", "refused")
 
 
 @pytest.mark.parametrize("kind", ["voc", "yolo"])
@@ -179,7 +179,7 @@ def test_importers(kind: str, tmp_path: Path) -> None:
             CocoFolder(str(tmp_path), str(tmp_path / f"{split}.json"))
         return "read"
 
-    run(kind, attempt)
+    run(kind, attempt, "read", "refused")
 
 
 def test_logs_of_a_run(tmp_path: Path) -> None:
@@ -198,11 +198,9 @@ def test_logs_of_a_run(tmp_path: Path) -> None:
         kept, still_damaged = read_lines(file)
         assert not still_damaged and all(line["step"] <= 4 for line in kept)
         totals[len(kept)] += 1
-        if not damaged and len(found) < 4:
-            raise InputError("cut off")  # lines are gone, and no trace of them
         return "damaged" if damaged else "read"
 
-    run("metrics.jsonl", attempt)
+    run("metrics.jsonl", attempt, "read", "damaged")
     assert totals[4] > TRIES / 3
 
 
@@ -219,7 +217,7 @@ def test_overrides_of_a_config(monkeypatch: pytest.MonkeyPatch) -> None:
         load_options("configs/demo.py:paa", [f"--config.{word}" for word in words])
         return "read"
 
-    run("overrides", attempt)
+    run("overrides", attempt, "read", "refused")
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tiff", ".bmp"])
@@ -233,4 +231,4 @@ def test_pictures(suffix: str) -> None:
         assert decoded.ndim == 3 and decoded.shape[2] == 3 and decoded.dtype == np.uint8
         return "decoded"
 
-    run(f"pictures {suffix}", attempt)
+    run(f"pictures {suffix}", attempt, "decoded", "refused")

@@ -16,7 +16,7 @@ from lad_jax.commands.checking.summary import (
 )
 from lad_jax.commands.checking.suspects import find_suspects, find_turned, pictures_in_both, unreadable
 from lad_jax.data.options import DataOptions
-from lad_jax.data.records import DataSet, doubt_crowded, training_positions
+from lad_jax.data.records import DataSet, doubt_lines, training_positions
 from lad_jax.data.sources import open_datasets
 from lad_jax.errors import InputError, first_few
 from lad_jax.paths import make_folder
@@ -53,9 +53,8 @@ def check(
     train, val = datasets.values()
     summaries = {split: summarise(dataset.records, len(dataset.class_names)) for split, dataset in datasets.items()}
     print(report.format_counts(summaries, train.class_names))
-    for split, dataset in datasets.items():
-        for doubt in (*dataset.doubts, *(doubt_crowded(dataset.records, most) if split == "val" else ())):
-            print(f"! {split}: {doubt}")
+    for line in doubt_lines(train, val, most):
+        print(line)
 
     trained = [train.records[i] for i in training_positions(train, filter_empty=options.filter_empty)]
     if not trained:
@@ -69,24 +68,40 @@ def check(
     problems: list[str] = []
     with _printing_on_exit(problems):
         for split, dataset in datasets.items():
-            n = len(dataset.records)
-            sample, bad = evenly(n, n if decode is None else decode), set[int]()
-            _find_unreadable(dataset, sample, bad, problems)
-            suspects = find_suspects(dataset.records, resize_all(dataset.records, options), dataset.class_names)
-            suspects += find_turned(dataset, [position for position in sample if position not in bad])
-            print(report.format_suspects(split, suspects))
-            print(f"{split}: {len(sample) - len(bad)} of {len(sample)} decoded pictures are sound")
-            chosen = choose_pictures(n, suspects, pictures)
-            _find_unreadable(dataset, [position for position in chosen if position not in sample], bad, problems)
-            drawn = [position for position in chosen if position not in bad]
-            if drawn:
-                write_png(sheet / f"{split}.png", draw_sheet(dataset, drawn))
-                print(f"{split}: drawn pictures in {sheet / split}.png")
+            _check_pictures(split, dataset, options, decode, sheet / f"{split}.png", pictures, problems)
     both = pictures_in_both(train.records, val.records)
     if both:
         print(f"! {len(both)} pictures are in train and val: {first_few(both)}")
     if problems:
         raise InputError(_listed(problems))
+
+
+def _check_pictures(
+    split: str,
+    dataset: DataSet,
+    options: DataOptions,
+    decode: int | None,
+    sheet: Path,
+    pictures: int,
+    problems: list[str],
+) -> None:
+    """Print what is suspicious in a split, decode some of its pictures, and draw some; see `check`.
+
+    Messages about pictures that cannot be read are added to `problems`.
+    """
+    n = len(dataset.records)
+    sample, bad = evenly(n, n if decode is None else decode), set[int]()
+    _find_unreadable(dataset, sample, bad, problems)
+    suspects = find_suspects(dataset.records, resize_all(dataset.records, options), dataset.class_names)
+    suspects += find_turned(dataset, [position for position in sample if position not in bad])
+    print(report.format_suspects(split, suspects))
+    print(f"{split}: {len(sample) - len(bad)} of {len(sample)} decoded pictures are sound")
+    chosen = choose_pictures(n, suspects, pictures)
+    _find_unreadable(dataset, [position for position in chosen if position not in sample], bad, problems)
+    drawn = [position for position in chosen if position not in bad]
+    if drawn:
+        write_png(sheet, draw_sheet(dataset, drawn))
+        print(f"{split}: drawn pictures in {sheet}")
 
 
 def _find_unreadable(dataset: DataSet, positions: Sequence[int], bad: set[int], problems: list[str]) -> None:
