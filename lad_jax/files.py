@@ -2,20 +2,22 @@
 
 import json
 import os
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, content: str | bytes) -> None:
     """Write a file under another name and rename it: readers find the old content or the new, and nothing between.
 
-    The text is written as UTF-8, on any machine; bytes of file names that are not UTF-8 are kept.
+    Text is written as UTF-8, on any machine; bytes of file names that are not UTF-8 are kept.
     """
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    data = content.encode(errors="surrogateescape") if isinstance(content, str) else content
+    unfinished = path.with_name(f".{os.getpid()}.{threading.get_ident()}.tmp")  # short: the name may be of full length
     try:
         with unfinished.open("wb") as file:
-            file.write(text.encode(errors="surrogateescape"))
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())  # a power cut could otherwise leave the new name with nothing in it
     except BaseException:  # a full disk

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from lad_jax.errors import InputError
+from lad_jax.files import write_whole
 from lad_jax.types import Assignment, GroundTruth, Priors
 
 Image = UInt8[np.ndarray, "_ _ 3"]
@@ -143,7 +144,7 @@ def write_png(path: Path, image: Image) -> None:
     _, png = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(png.tobytes())
+        write_whole(path, png.tobytes())
     except OSError as error:
         raise InputError(f"cannot write the picture {path}: {error.strerror}.") from None
 

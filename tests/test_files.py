@@ -74,3 +74,8 @@ def test_text_is_the_same_on_every_machine(tmp_path: Path) -> None:
     """UTF-8, whatever the locale; bytes of a file name that are not UTF-8 come back as they were."""
     write_whole(tmp_path / "a", "±" + os.fsdecode(b"\xff.png"))
     assert (tmp_path / "a").read_bytes() == "±".encode() + b"\xff.png"
+
+
+def test_a_name_of_full_length(tmp_path: Path) -> None:
+    write_whole(tmp_path / ("a" * 255), b"\xff")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"\xff"]

@@ -1,5 +1,7 @@
 """Pictures: where what is drawn, in which colour."""
 
+import os
+
 import cv2
 import numpy as np
 import pytest
@@ -130,3 +132,13 @@ def test_unwritable_png_is_an_input_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"file/a\.png"):
         write_png(tmp_path / "file" / "a.png", GREY)
+
+
+def test_a_drawing_on_a_full_disk_is_whole_or_absent(tmp_path, monkeypatch):
+    def refuse(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(InputError, match=r"cannot write the picture .*a\.png: No space left"):
+        write_png(tmp_path / "a.png", GREY)
+    assert not list(tmp_path.iterdir())

@@ -1,37 +1,23 @@
 """Decoding of JPEG files. libjpeg fills what damage destroyed with gray or shifted blocks, and only prints a line."""
 
 import logging
-import os
 import re
-import sys
-import tempfile
-import threading
-from collections.abc import Callable
-from typing import IO, TypeVar
 
-import cv2
-import numpy as np
-from jaxtyping import UInt8
-
+from lad_jax.data.opencv import Picture, decode
 from lad_jax.errors import InputError
-
-T = TypeVar("T")
 
 _END = b"\xff\xd9"
 _HARMLESS = re.compile(
     # A few bytes of padding, between segments of the header or before the end marker, as some cameras write them.
-    r"(?:Corrupt JPEG data: (?:\d|1\d) extraneous bytes before marker 0x(?:d9|db|e.|fe)"
-    r"|Invalid SOS parameters|Unknown Adobe color transform|Warning: unknown JFIF).*\n?"
+    r"Corrupt JPEG data: (?:\d|1\d) extraneous bytes before marker 0x(?:d9|db|e.|fe)"
+    r"|Invalid SOS parameters|Unknown Adobe color transform|Warning: unknown JFIF"
 )
 """libjpeg's messages about pictures that are whole."""
-_DAMAGE = re.compile(r"(?:Corrupt JPEG data: |Premature end of JPEG file|Inconsistent progression sequence).*\n?")
-"""Its other messages."""
 
 _log = logging.getLogger(__name__)
-_one_at_a_time = threading.Lock()
 
 
-def decode_jpeg(data: bytes, name: str) -> UInt8[np.ndarray, "h w 3"] | None:
+def decode_jpeg(data: bytes, name: str) -> Picture | None:
     """Decode a JPEG file to BGR, turned upright; None where no picture can be made of it.
 
     A file that lacks nothing but its end marker is read.
@@ -47,12 +33,9 @@ def decode_jpeg(data: bytes, name: str) -> UInt8[np.ndarray, "h w 3"] | None:
     ends = data.find(_END, scan) >= 0
     if not ends and not only_scan:  # whole scans may be missing, and libjpeg would say nothing
         raise InputError(cut_off(data, name))
-    picture, written = with_stderr(lambda: imdecode(data if ends else data + _END))
-    harmless, others = _HARMLESS.search(written), _HARMLESS.sub("", written)
-    damage, others = _DAMAGE.search(others), _DAMAGE.sub("", others)
-    if others:  # of other threads
-        print(others, end="", file=sys.stderr, flush=True)
-    if harmless:
+    picture, messages = decode(data if ends else data + _END)
+    damage = [message for message in messages if not _HARMLESS.match(message)]
+    if harmless := [message for message in messages if _HARMLESS.match(message)]:
         _log.warning("picture %s: %s", name, _reworded(harmless[0]))
     if damage and not ends:
         raise InputError(cut_off(data, name))
@@ -61,43 +44,10 @@ def decode_jpeg(data: bytes, name: str) -> UInt8[np.ndarray, "h w 3"] | None:
     return picture
 
 
-def with_stderr(function: Callable[[], T]) -> tuple[T, str]:
-    """The result of a function, and what is written to the process's stderr meanwhile, by C code too.
-
-    One call at a time: what two write could not be told apart.
-    """
-    with _one_at_a_time, _scratch() as kept:
-        stderr = os.dup(2)
-        try:
-            os.dup2(kept.fileno(), 2)
-            result = function()
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
-        size = kept.tell()
-        kept.seek(0)
-        return result, kept.read(size).decode(errors="replace")
-
-
-def _scratch() -> IO[bytes]:
-    """A file without a name; in memory where the system has such files, since a disk may be full."""
-    if sys.platform == "linux":
-        return open(os.memfd_create("stderr"), "w+b", buffering=0)
-    return tempfile.TemporaryFile(buffering=0)
-
-
 def _reworded(message: str) -> str:
     """libjpeg's message, so that it is not taken for libjpeg's when it is logged while another thread decodes."""
-    words = message.strip().removeprefix("Corrupt JPEG data: ")
+    words = message.removeprefix("Corrupt JPEG data: ")
     return words[0].lower() + words[1:]
-
-
-def imdecode(data: bytes) -> UInt8[np.ndarray, "h w 3"] | None:
-    """Decode a picture file by OpenCV to BGR, turned upright; None where it cannot."""
-    try:
-        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:
-        return None
 
 
 def cut_off(data: bytes, name: str) -> str:

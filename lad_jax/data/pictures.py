@@ -1,15 +1,17 @@
 """Reading picture files."""
 
 import io
+import logging
+import re
 from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
 from PIL import ExifTags, Image, ImageOps
 from PIL.TiffImagePlugin import BITSPERSAMPLE
 
-from lad_jax.data.jpeg import cut_off, decode_jpeg, imdecode
+from lad_jax.data.jpeg import cut_off, decode_jpeg
+from lad_jax.data.opencv import Picture, decode
 from lad_jax.errors import InputError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
@@ -20,15 +22,19 @@ _JPEG, _PNG, _TIFF = b"\xff\xd8", b"\x89PNG", (b"II*\0", b"MM\0*")
 """First bytes of files; those of a TIFF are either of two."""
 _MAX_OF_12_BITS = 16
 """Largest value that 12 bits have after 16 were reduced to 8, as a TIFF's are, by rounding."""
+_PREFIX = re.compile(r"libpng \w+: |\[.*?\] global \S+ \S+ ")
+"""Where a decoder's message begins: without it, none is taken for a message when it is logged."""
 _ORIENTATION = ExifTags.Base.Orientation
 """EXIF tag of the orientation; values from 5 on exchange height and width."""
+
+_log = logging.getLogger(__name__)
 
 
 class Unreachable(InputError):
     """A picture's file could not be had. It may be there again later: a file system can be gone for a while."""
 
 
-def read_picture(path: Path) -> UInt8[np.ndarray, "h w 3"]:
+def read_picture(path: Path) -> Picture:
     """Read and decode a picture file; see `decode_picture`.
 
     Raises:
@@ -42,7 +48,7 @@ def read_picture(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     return decode_picture(data, str(path))
 
 
-def decode_picture(data: bytes, name: str) -> UInt8[np.ndarray, "h w 3"]:
+def decode_picture(data: bytes, name: str) -> Picture:
     """Decode a picture to RGB, 8 bits a channel, turned upright as its EXIF orientation says.
 
     Gray, palette, CMYK and 16-bit pictures are converted as `cv2.imread` does; alpha is dropped, and of an animated
@@ -67,7 +73,7 @@ def decode_picture(data: bytes, name: str) -> UInt8[np.ndarray, "h w 3"]:
     return picture
 
 
-def _decode(data: bytes, name: str) -> UInt8[np.ndarray, "h w 3"] | None:
+def _decode(data: bytes, name: str) -> Picture | None:
     """The picture in RGB, or None where it cannot be decoded."""
     if data.startswith(_JPEG):
         return _to_rgb(decode_jpeg(data, name))
@@ -79,10 +85,16 @@ def _decode(data: bytes, name: str) -> UInt8[np.ndarray, "h w 3"] | None:
         picture = _drop_alpha_of_tiff(data)
         if picture is not None:
             return picture
-    return _to_rgb(imdecode(data))
+    picture, messages = decode(data)
+    said = "; ".join(_PREFIX.sub("", message) for message in messages)
+    if picture is not None and "TIFF_Error" in "".join(messages):  # what it could not read would be black
+        raise InputError(f"picture {name} is damaged ({said}): fetch it again or leave it out.")
+    if picture is not None and said:
+        _log.warning("picture %s: %s", name, said)
+    return _to_rgb(picture)
 
 
-def _to_rgb(picture: UInt8[np.ndarray, "h w 3"] | None) -> UInt8[np.ndarray, "h w 3"] | None:
+def _to_rgb(picture: Picture | None) -> Picture | None:
     return None if picture is None else cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
 
 
@@ -92,7 +104,7 @@ def _without_animation(png: bytes) -> bytes:
     return png if at < 0 else png[: at - 4] + png[at + 16 :]
 
 
-def _drop_alpha_of_tiff(data: bytes) -> UInt8[np.ndarray, "h w 3"] | None:
+def _drop_alpha_of_tiff(data: bytes) -> Picture | None:
     """A TIFF's colours by Pillow if it has alpha, by which OpenCV multiplies them; else, or if it is damaged, None."""
     try:
         with Image.open(io.BytesIO(data)) as picture:

@@ -1,6 +1,7 @@
 """COCO metrics of detections, computed by pycocotools, and the files that hold them."""
 
 import dataclasses
+import io
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -88,11 +89,13 @@ def write_submission(workdir: Path, results: list[dict[str, Any]]) -> Path:
       The zip, `detections_test-dev2017_NAME_results.zip`, NAME being that of the workdir; the JSON lies beside it.
     """
     file = workdir / f"detections_test-dev2017_{workdir.resolve().name}_results.json"
-    file.write_text(json.dumps(results, allow_nan=False))
-    archive = file.with_suffix(".zip")
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as content:
-        content.write(file, file.name)
-    return archive
+    text = json.dumps(results, allow_nan=False)
+    write_whole(file, text)
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(file.name, text)
+    write_whole(file.with_suffix(".zip"), content.getvalue())
+    return file.with_suffix(".zip")
 
 
 def _columns(values: dict[str, float | None], per_line: int) -> list[str]:

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lad_jax.data.jpeg import with_stderr
+from lad_jax.data.opencv import with_stderr
 from lad_jax.data.pictures import decode_picture
 from lad_jax.errors import InputError
 

@@ -159,6 +159,24 @@ def test_damaged_webp_is_an_error_where_it_shows(tmp_path, damage):
         read_picture(path)
 
 
+def test_what_tiff_could_not_read_is_an_error(tmp_path):
+    noise, path = np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8), tmp_path / "p.tif"
+    Image.fromarray(noise).save(path, compression="tiff_lzw")
+    path.write_bytes(path.read_bytes()[:2000] + b"\xff" * 100 + path.read_bytes()[2100:])
+    with pytest.raises(InputError, match=r"p\.tif is damaged \(Using code not yet in table\): fetch it again"):
+        read_picture(path)
+
+
+def test_a_decoders_warning_bears_the_pictures_name(tmp_path, pixels, caplog, capfd):
+    path = save(tmp_path / "p.png", pixels)
+    colours = b"iCCPbad\0\0xx"
+    chunk = struct.pack(">I", len(colours) - 4) + colours + struct.pack(">I", zlib.crc32(colours))
+    path.write_bytes(path.read_bytes()[:33] + chunk + path.read_bytes()[33:])
+    np.testing.assert_array_equal(read_picture(path), pixels)
+    assert caplog.messages == [f"picture {path}: iCCP: too short"]
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize("name", ["p.jpg", "p.png"])
 @pytest.mark.parametrize("share", [0.3, 0.7, 0.97])
 def test_cut_off_file_is_an_error(tmp_path, pixels, name, share):
