@@ -14,9 +14,9 @@
     python main.py --config=configs/demo.py:lad_ota     --workdir=runs/lad_ota --config.teacher.path=runs/teacher_ota
 """
 
+from lad_jax.configs import base
 from ml_collections import ConfigDict
 
-from configs import base
 from lad_jax.assign import ASSIGNERS
 
 METHODS = ("teacher", "lad", "solad", "dynamic_lad", "colad")

@@ -6,9 +6,9 @@
 Method, heads, families of backbones, optimiser and augmentation are the row's; its numbers mean nothing.
 """
 
+from lad_jax.configs import assigners, paper
 from ml_collections import ConfigDict
 
-from configs import assigners, paper
 from lad_jax.options import run_name
 
 SIZE = 96

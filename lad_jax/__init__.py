@@ -1,7 +1,11 @@
 """Dense object detection in JAX/Flax: label assignment, and its distillation from one network to another."""
 
 import importlib
+from pathlib import Path
 from typing import Any
+
+if not Path(__file__).with_name("configs").is_dir():  # a clone, which has the configs beside the package
+    __path__.append(str(Path(__file__).parents[1]))
 
 _HOMES = {
     "InputError": "lad_jax.errors",

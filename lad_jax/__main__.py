@@ -1,4 +1,4 @@
-"""Commands: `python -m lad_jax COMMAND`.
+"""Commands: `lad-jax COMMAND`, or `python -m lad_jax COMMAND`.
 
     train        train a detector, or go on with a run
     eval         evaluate what a run has trained
@@ -11,11 +11,12 @@
     study        train conditions with several seeds, and compare them
     options      list what a config can say
 
-`python -m lad_jax COMMAND --help` lists a command's flags.
+`lad-jax COMMAND --help` lists a command's flags.
 """
 
 import importlib
 import sys
+from pathlib import Path
 from types import ModuleType
 
 from absl import flags
@@ -46,10 +47,16 @@ def main(arguments: list[str]) -> None:
         print(__doc__ if asked else f"error: there is no command {name!r}.\n\n{__doc__}", file=sys.stderr)
         sys.exit(0 if asked else 2)
     command = importlib.import_module(f"lad_jax.commands.{name.replace('-', '_')}")
-    sys.argv = [f"python -m lad_jax {name}", *arguments[1:]]
+    program = "lad-jax" if Path(sys.argv[0]).stem == "lad-jax" else "python -m lad_jax"
+    sys.argv = [f"{program} {name}", *arguments[1:]]
     command.define_flags()
     _set_help(command)
     cli.start(command.main, COMMANDS[name])
+
+
+def console() -> None:
+    """The program `lad-jax`."""
+    main(sys.argv[1:])
 
 
 def _set_help(command: ModuleType) -> None:

@@ -15,9 +15,9 @@ from absl import app, flags
 from ml_collections import ConfigDict, config_flags
 
 from lad_jax.config import check_key
+from lad_jax.config_files import find_config
 from lad_jax.ending import EXIT_CODES, interrupt
 from lad_jax.errors import InputError, place_of, reason_of
-from lad_jax.paths import local_path
 from lad_jax.streams import LenientStream
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -55,7 +55,7 @@ def define_config(values: flags.FlagValues = flags.FLAGS, words: Sequence[str] |
       values: the flags to add it to.
       words: the command line with the program's name; None: that of this process.
     """
-    meaning = "Config file, with a variant after a colon where it has some."
+    meaning = "Config file, or the name of one of the package's; with a variant after a colon where it has some."
     config_flags.DEFINE_config_file("config", None, meaning, flag_values=values, sys_argv=words)
     values["config"].parser = _ConfigParser(values["config"].parser, words)
 
@@ -121,15 +121,15 @@ def _run(program: Callable[[list[str]], None], arguments: list[str]) -> None:
 
 
 class _ConfigParser(flags.ArgumentParser):  # type: ignore[misc]
-    """Parser of `--config` that expands the path, and knows the keys that there are, which ml_collections' does not."""
+    """Parser of `--config` that finds the file, and knows the keys that there are, which ml_collections' does not."""
 
     def __init__(self, parser: flags.ArgumentParser, words: Sequence[str] | None) -> None:
         self._parser, self._words = parser, words
 
     def parse(self, argument: str) -> Any:
         """The config, which has all keys that the command line sets; else raise InputError."""
-        config = self._parser.parse(local_path(argument, "--config"))
-        if isinstance(config, ConfigDict):  # else there is no such file, which ml_collections says later
+        config = self._parser.parse(find_config(argument, "--config"))
+        if isinstance(config, ConfigDict):  # else there was an error in it, which ml_collections raises later
             for word in sys.argv if self._words is None else self._words:
                 if match := _OVERRIDE.match(word):
                     check_key(config, match[1])

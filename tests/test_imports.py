@@ -8,7 +8,20 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "lad_jax"
 ROOMS = [
     *("errors", "paths", "ending", "streams", "fields", "files", "rounding", "masked", "mixture", "types", "boxes"),
-    *("priors", "progress", "config", "cli", "mesh", "hosts", "visualize", "data", "programs", "models", "losses"),
+    *(
+        "priors",
+        "progress",
+        "config",
+        "config_files",
+        "cli",
+        "mesh",
+        "hosts",
+        "visualize",
+        "data",
+        "programs",
+        "models",
+        "losses",
+    ),
     *("assign", "distill", "testing", "weights", "train", "evaluation", "options", "run", "study", "commands"),
     *("__init__", "__main__"),
 ]

@@ -42,8 +42,8 @@ def test_a_bug_stays_one() -> None:
 @pytest.mark.parametrize(
     ("source", "flags", "message"),
     [
-        (None, [], r"the config file cannot be read: .*No such file or directory: '.*/config\.py'"),
-        (None, ["--config.method=lad"], r"the config file cannot be read: .*No such file.*"),
+        (None, [], r"--config: there is no file .*/config\.py, and no config '.*' in the package\. .*"),
+        (None, ["--config.method=lad"], r"--config: there is no file .*"),
         ("import absent_library", [], r"cannot be imported\. ModuleNotFoundError: .*config\.py, line 1\)"),
         ("def get_config(:", [], r"cannot be imported\. SyntaxError: .*config\.py, line 1\)"),
         ("def get_config():\n    raise ValueError('variant 1; allowed: 2')", [], r"variant 1; allowed: 2"),

@@ -4,7 +4,7 @@
     python -m lad_jax recipe configs/paper.py:solad_r50_r101_1x --run
     python -m lad_jax recipe configs/paper.py:solad_r50_r101_1x --run -- --config.data.workers=16
 
-Call it in the repository's root. The run of `configs/NAME.py` lies in `runs/NAME`, that of `configs/NAME.py:VARIANT` in
+The run of `configs/NAME.py` lies in `runs/NAME`, that of `configs/NAME.py:VARIANT` in
 `runs/NAME_VARIANT`; what is done there is not repeated, and what only a finished training needed is not run. A workdir
 where another run is at work, such as that of a teacher which another recipe trains, is waited for, and gone on with if
 that run ends early. Options after `--` are added to every command as they are, so they hold for the teachers too; only
@@ -32,6 +32,8 @@ from lad_jax.run.states import training_state
 FLAGS = flags.FLAGS
 
 TEACHER_PATH = "--config.teacher.path"
+_TRAIN, _EVAL = ("-m", "lad_jax", "train"), ("-m", "lad_jax", "eval")
+"""Arguments of Python."""
 
 POLL_S = 10.0
 """Time between two checks whether another run has ended [seconds]."""
@@ -49,8 +51,8 @@ class _Training:
 
     options: RunOptions
     workdir: Path
-    program: tuple[str, ...]
-    """Arguments of Python, without those that all commands share."""
+    flags: tuple[str, ...]
+    """Flags of its commands, without those that all commands share."""
     state: State
 
 
@@ -69,7 +71,9 @@ def make_stages(config: str, workdirs: Path, extra: Sequence[str] = ()) -> list[
     common = _without_teacher_path(extra)
     chain = _chain(config, workdirs, extra)
     trainings = [
-        Stage((*training.program, *common), training.state, None, training.workdir, training.options.train.epochs)
+        Stage(
+            (*_TRAIN, *training.flags, *common), training.state, None, training.workdir, training.options.train.epochs
+        )
         for training in chain
     ]
     return [*trainings, *_evaluations(chain[-1], common)]
@@ -157,7 +161,7 @@ def _chain(config: str, workdirs: Path, extra: Sequence[str], students: tuple[st
 
     workdir = workdirs / run_name(config)
     state = training_state(workdir, options.train.epochs)
-    training = _Training(options, workdir, ("main.py", f"--config={config}", f"--workdir={workdir}", *moved), state)
+    training = _Training(options, workdir, (f"--config={config}", f"--workdir={workdir}", *moved), state)
     # A resumed run has its trained networks, in CoLAD the teacher too, from its checkpoint.
     needed = state == "to be run" or (state == "to be resumed" and "teacher" in roles.frozen)
     if needed and ours:
@@ -189,11 +193,11 @@ def _without_teacher_path(arguments: Sequence[str]) -> tuple[str, ...]:
 def _evaluations(training: _Training, extra: tuple[str, ...]) -> Iterator[Stage]:
     """Evaluations of a training: on val, and on test-dev where the config has that."""
     options, workdir = training.options, training.workdir
-    program, trained = (*training.program, "--mode=eval"), training.state == "done"
-    yield evaluation_stage((*program, *extra), workdir / "evaluated.txt", trained)
+    flags, trained = (*_EVAL, *training.flags), training.state == "done"
+    yield evaluation_stage((*flags, *extra), workdir / "evaluated.txt", trained)
     annotations = options.data.test.annotations
     if options.data.source == "coco" and annotations and options.evaluation.split == "val":
-        arguments = (*program, "--config.evaluation.split=test-dev", *extra)
+        arguments = (*flags, "--config.evaluation.split=test-dev", *extra)
         if Path(annotations).exists():
             yield evaluation_stage(arguments, workdir / "evaluated_test-dev.txt", trained)
         else:

@@ -39,17 +39,22 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 def test_a_chain_runs_from_the_teacher_on(finished: tuple[Path, str]) -> None:
     workdirs, output = finished
     teacher, student = workdirs / "narrow_paa_r50_1x", workdirs / "narrow_lad_r18_r50_1x"
-    taught = f"python main.py --config={ROW} --workdir={student} --config.teacher.path={teacher}"
+    taught = f"python -m lad_jax train --config={ROW} --workdir={student} --config.teacher.path={teacher}"
     commands = [
-        f"python main.py --config=configs/narrow.py:paa_r50_1x --workdir={teacher} {ONE_DEVICE}",
+        f"python -m lad_jax train --config=configs/narrow.py:paa_r50_1x --workdir={teacher} {ONE_DEVICE}",
         f"{taught} {ONE_DEVICE}",
-        f"{taught} --mode=eval {ONE_DEVICE}",
+        f"{evaluated(taught)} {ONE_DEVICE}",
     ]
     assert output.splitlines()[:3] == [f"{command}  # to be run" for command in commands]
     assert [line for line in output.splitlines() if line.startswith("$")] == [f"$ {command}" for command in commands]
     assert "AP per class" in output
     taught_by = json.loads((student / "config.json").read_text())["teacher"]["path"]
     assert taught_by == str(teacher)
+
+
+def evaluated(training: str) -> str:
+    """The command that evaluates what another one trains."""
+    return training.replace("lad_jax train", "lad_jax eval")
 
 
 def states(workdirs: Path, *extra: str, config: str = ROW) -> list[str]:
@@ -135,12 +140,12 @@ def test_a_teacher_from_elsewhere(copy: Path, tmp_path: Path) -> None:
     """It is the config's own, not its teacher's; what leads to it is not needed."""
     teacher = (copy / "narrow_paa_r50_1x").rename(tmp_path / "elsewhere")
     chain = "configs/narrow.py:solad_r50_swinb_1x"
-    plain = f"python main.py --config={chain} --workdir={tmp_path / 'new' / 'narrow_solad_r50_swinb_1x'}"
+    plain = f"python -m lad_jax train --config={chain} --workdir={tmp_path / 'new' / 'narrow_solad_r50_swinb_1x'}"
     for given in ([f"--config.teacher.path={teacher}"], ["--config.teacher.path", str(teacher)]):
         stages = recipe.make_stages(chain, tmp_path / "new", [ONE_DEVICE, *given])
         assert [stage.command for stage in stages] == [
             f"{plain} --config.teacher.path={teacher} {ONE_DEVICE}",
-            f"{plain} --config.teacher.path={teacher} --mode=eval {ONE_DEVICE}",
+            f"{evaluated(plain)} --config.teacher.path={teacher} {ONE_DEVICE}",
         ]
     # The place where the chain trains it: nothing else than without.
     new = tmp_path / "new"
@@ -165,14 +170,14 @@ def lad_config(file: Path, *, path: str, config: str) -> str:
 def test_a_config_whose_teacher_is_elsewhere(copy: Path, tmp_path: Path) -> None:
     there, row = copy / "narrow_paa_r50_1x", "configs/paper.py:paa_r50_1x"
     config = lad_config(tmp_path / "here.py", path=str(there), config=row)
-    plain = f"python main.py --config={config} --workdir={tmp_path / 'here'}"
+    plain = f"python -m lad_jax train --config={config} --workdir={tmp_path / 'here'}"
     stages = recipe.make_stages(config, tmp_path)
-    assert [stage.command for stage in stages] == [plain, f"{plain} --mode=eval"]
+    assert [stage.command for stage in stages] == [plain, evaluated(plain)]
     config = lad_config(tmp_path / "gone.py", path="weights/gone", config=row)
     with pytest.raises(InputError, match=r"no checkpoint in weights/gone: .*config\.teacher\.path of .*gone\.py"):
         recipe.make_stages(config, tmp_path)
     config = lad_config(tmp_path / "lost.py", path="runs/lost", config="configs/lost.py")
-    with pytest.raises(InputError, match=r"no config configs/lost\.py: teacher\.config of .*/lost\.py names it"):
+    with pytest.raises(InputError, match=r"teacher\.config of .*/lost\.py: there is no file configs/lost\.py"):
         recipe.make_stages(config, tmp_path)
 
 
@@ -181,7 +186,7 @@ def test_test_dev_is_evaluated_where_it_is_there(tmp_path: Path) -> None:
     extra = [f"--config.data.test.annotations={annotations}"]
     row = "configs/paper.py:paa_r101_ms_2x"
     *_, val, last = recipe.make_stages(row, tmp_path, extra)
-    assert last.command == val.command.replace("eval ", "eval --config.evaluation.split=test-dev ")
+    assert last.command == val.command.replace(str(extra[0]), f"--config.evaluation.split=test-dev {extra[0]}")
     assert (last.state, last.note) == ("needs data.test.annotations", None)
     recipe.run([last])
     annotations.touch()
@@ -204,13 +209,15 @@ def test_a_long_chain(monkeypatch: pytest.MonkeyPatch) -> None:
         "dynamic_lad_swinb_x101dcn_ms_3x",
         "solad_r101cop_swinb_ms_2x",
     ]
-    plain = [f"python main.py --config=configs/paper.py:{name} --workdir=runs/paper_{name}" for name in chain]
+    plain = [f"python -m lad_jax train --config=configs/paper.py:{name} --workdir=runs/paper_{name}" for name in chain]
     stages = recipe.make_stages("configs/paper.py:solad_r101cop_swinb_ms_2x", Path("runs"))
-    evaluations = [f"{plain[-1]} --mode=eval", f"{plain[-1]} --mode=eval --config.evaluation.split=test-dev"]
+    evaluations = [evaluated(plain[-1]), f"{evaluated(plain[-1])} --config.evaluation.split=test-dev"]
     assert [stage.command for stage in stages] == [*plain, *evaluations]
-    narrow = [f"python main.py --config=configs/narrow.py:{name} --workdir=runs/narrow_{name}" for name in chain]
+    narrow = [
+        f"python -m lad_jax train --config=configs/narrow.py:{name} --workdir=runs/narrow_{name}" for name in chain
+    ]
     stages = recipe.make_stages("configs/narrow.py:solad_r101cop_swinb_ms_2x", Path("runs"))
-    assert [stage.command for stage in stages] == [*narrow, f"{narrow[-1]} --mode=eval"]
+    assert [stage.command for stage in stages] == [*narrow, evaluated(narrow[-1])]
 
 
 def test_a_teacher_that_learns_from_its_pupil(tmp_path: Path) -> None:
@@ -223,7 +230,7 @@ def test_a_teacher_that_learns_from_its_pupil(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ("configs/nothing.py", "there is no config configs/nothing.py"),
+        ("configs/nothing.py", "the config: there is no file configs/nothing.py, and no config 'nothing'"),
         ("configs/narrow.py:paa_r7", "configs/narrow.py:paa_r7: 'paa_r7' is no row of the paper: .* such as paa_r"),
         ("configs/paper.py", "configs/paper.py: '' is no row of the paper: docs/paper.md lists"),
     ],

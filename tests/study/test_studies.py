@@ -232,7 +232,7 @@ def test_a_study_that_says_nothing(changes: dict[str, Any], message: str) -> Non
     [
         (Condition("L", f"{DEMO}lad"), "condition 'lad' has no teacher, but method 'lad' needs one"),
         (Condition("L", f"{DEMO}paa", "teacher"), "condition 'lad' has the teacher 'teacher', but method 'plain'"),
-        (Condition("L", "configs/no.py", "teacher"), "there is no config configs/no.py: condition 'lad' names it"),
+        (Condition("L", "configs/no.py", "teacher"), "condition 'lad': there is no file configs/no.py"),
         (Condition("L", f"{DEMO}lad", "teacher", {"train.epchs": 1}), "unknown config key .*epchs"),
     ],
 )
