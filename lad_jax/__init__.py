@@ -11,7 +11,7 @@ _HOMES = {
     "InputError": "lad_jax.errors",
     "RunOptions": "lad_jax.options",
     "from_config": "lad_jax.config",
-    "Result": "lad_jax.run.trained",
+    "Result": "lad_jax.run.result",
     "Trained": "lad_jax.run.trained",
     "load": "lad_jax.run.trained",
 }

@@ -8,7 +8,6 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from absl import app, flags
@@ -18,6 +17,7 @@ from lad_jax.config import check_key
 from lad_jax.config_files import find_config
 from lad_jax.ending import EXIT_CODES, interrupt
 from lad_jax.errors import InputError, place_of, reason_of
+from lad_jax.paths import cache_folder
 from lad_jax.streams import LenientStream
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -43,8 +43,7 @@ def start(program: Callable[[list[str]], None], takes: Takes) -> None:
     """
     sys.stdout, sys.stderr = LenientStream(sys.stdout), LenientStream(sys.stderr)
     signal.signal(signal.SIGTERM, interrupt)
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lad_jax" / "jax"
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))  # compiled programs, for the next run
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache_folder("jax")))  # compiled programs, for the next run
     app.run(partial(_run, program), flags_parser=partial(_parse_flags, takes))
 
 

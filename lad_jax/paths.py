@@ -39,6 +39,11 @@ def local_path(text: str, name: str) -> str:
     return path
 
 
+def cache_folder(name: str) -> Path:
+    """Folder of this program for what can be had again, in `$XDG_CACHE_HOME`, else in `~/.cache`."""
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lad_jax" / name
+
+
 def make_folder(path: Path, name: str) -> None:
     """Make a folder with those above it, where it is not there yet, and check that files can be written to it.
 

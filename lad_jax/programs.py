@@ -13,6 +13,7 @@ from jax.sharding import Sharding
 
 from lad_jax.data import Plan, blank_batches
 from lad_jax.data.canvases import Canvas
+from lad_jax.paths import cache_folder
 from lad_jax.types import Batch, Pictures
 
 AT_ONCE = min(4, os.cpu_count() or 1)
@@ -62,6 +63,12 @@ class Programs:
         if canvas not in self._compiled:
             raise RuntimeError(f"{self._what}: canvas {canvas} is none of those compiled: {list(self._compiled)}")
         return self._compiled[canvas](*arguments)
+
+
+def keep_programs() -> None:
+    """Keep compiled programs on the disk for other processes, unless JAX was given a folder for them."""
+    if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
+        jax.config.update("jax_compilation_cache_dir", str(cache_folder("jax")))
 
 
 def shapes_of(tree: Any, layout: Sharding | None = None) -> Any:

@@ -19,7 +19,6 @@ import hashlib
 import io
 import json
 import logging
-import os
 import tempfile
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
@@ -34,6 +33,7 @@ from lad_jax.data.categories import COCO
 from lad_jax.data.coco import labels_of, make_records
 from lad_jax.data.pictures import Unreachable, decode_picture, orientation, picture_size
 from lad_jax.errors import InputError, first_few
+from lad_jax.paths import cache_folder
 
 NAME = "coco/2017/1.1.0"
 """Name of the one prepared data set whose layout this module knows."""
@@ -179,7 +179,7 @@ def _index_file(directory: Path, split: str, shards: list[Path]) -> Path:
         raise InputError(f"files of split {split!r} are not in {directory}: {first_few(missing)}. Prepare it again.")
     stats = [(shard.name, shard.stat().st_size, shard.stat().st_mtime_ns) for shard in shards]
     identity = json.dumps([_LAYOUT, str(directory.resolve()), split, stats])
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lad_jax" / "tfds"
+    cache = cache_folder("tfds")
     return cache / f"{split}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.json"
 
 

@@ -5,7 +5,6 @@ import json
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +17,8 @@ from lad_jax.files import write_whole
 from lad_jax.options import RunOptions
 from lad_jax.paths import NAME_BYTES, make_folder
 from lad_jax.run.interrupt import Interruptions, saving_on_exit
-from lad_jax.run.trained import Result, Trained, load
+from lad_jax.run.result import Result
+from lad_jax.run.trained import Trained, load, widened
 from lad_jax.visualize import Image, draw_boxes, write_png
 
 T = TypeVar("T")
@@ -86,9 +86,7 @@ def predict_files(
     pictures = _read(paths, unreadable, stop=options.data.on_bad_picture == "stop")
     size = min(options.evaluation.batch_size, len(paths))
     written_from, drawn_from = (0.0, 0.3) if threshold is None else (threshold, threshold)
-    postprocess = options.evaluation.postprocess
-    if threshold is not None and threshold < postprocess.score_threshold:
-        postprocess = replace(postprocess, score_threshold=threshold)
+    postprocess = widened(options.evaluation.postprocess, threshold, None)
 
     def save() -> Path:
         return _write(out_dir, [predictions[number] for number in sorted(predictions)])
@@ -99,10 +97,10 @@ def predict_files(
 
     with Interruptions() as stop, saving_on_exit(save_early):
         for number, picture, found in _awaited(trained.detect(pictures, size, postprocess), stop):
-            path, result = paths[number], found.at_least(written_from)
+            path, result = paths[number], found.best(written_from)
             predictions[number] = _entry(path, result)
             drawing = out_dir / absolute[path].relative_to(common)
-            write_png(drawing.with_name(_drawing_of(path.name)), _draw(picture, result.at_least(drawn_from), trained))
+            write_png(drawing.with_name(_drawing_of(path.name)), _draw(picture, result.best(drawn_from), trained))
             _log.info("%d/%d %s: %d detections", len(predictions), len(paths), path, len(result))
         if unreadable:
             raise unreadable[0]

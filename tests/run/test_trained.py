@@ -2,7 +2,9 @@
 
 import json
 import shutil
+import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -10,13 +12,14 @@ import pytest
 from PIL import Image
 
 import lad_jax
-from lad_jax.data import DataOptions, open_dataset
+from lad_jax.data import open_dataset
 from lad_jax.errors import InputError
 from lad_jax.evaluation.evaluator import EvaluationOptions
 from lad_jax.evaluation.postprocess import PostprocessOptions
 from lad_jax.run.evaluate import evaluate
+from lad_jax.run.pictures import pictures_of
 from lad_jax.run.predict import predict
-from lad_jax.run.trained import Result, pictures_of
+from lad_jax.run.result import Result
 from tests.run.tiny import tiny
 
 
@@ -95,7 +98,7 @@ def test_result(trained, files):
     assert result.names.tolist() == [trained.class_names[label] for label in result.labels]
     assert result.category_ids.tolist() == [trained.category_ids[label] for label in result.labels]
     middle = float(result.scores[len(result) // 2])
-    best = result.at_least(middle)
+    best = result.best(middle)
     assert 0 < len(best) < len(result) and best.scores.min() >= middle
     for entry, box, score in zip(best.to_coco(), best.boxes, best.scores, strict=True):
         assert entry["bbox"] == pytest.approx([*box[:2], *(box[2:] - box[:2])], abs=1e-3)
@@ -112,9 +115,46 @@ def test_postprocessing_can_be_others(trained, files):
     assert len(none) == 0 and none.to_coco() == [] and none.boxes.shape == (0, 4)
 
 
+def test_what_is_asked_for_is_chosen_from_the_same_detections(trained, files):
+    whole = trained(files[0])
+    middle = float(whole.scores[len(whole) // 2])
+    assert_close(trained(files[0], threshold=middle), whole.best(middle))
+    assert_close(trained(files[:1], max_detections=2)[0], whole.best(at_most=2))
+    assert_close(trained(files[0], threshold=middle, max_detections=1), whole.best(middle, 1))
+    lower = trained(files[0], threshold=0.0, max_detections=len(whole) + 200)
+    assert len(whole) < len(lower) and lower.scores.min() < whole.scores.min(), (
+        "more than the run's options let through"
+    )
+
+
+def test_pillows_pictures(trained, files):
+    """Upright, and without alpha; of other than 8 bits a channel none."""
+    picture = Image.open(files[0])
+    expected = trained(files[0])
+    assert_close(trained(picture), expected)
+    assert_close(trained([picture])[0], expected)
+    see_through = picture.convert("RGBA")
+    see_through.putalpha(9)
+    assert_close(trained(see_through), expected)
+    turned = picture.transpose(Image.Transpose.ROTATE_90)
+    turned.getexif()[0x0112] = 6  # to be turned by 270 degrees to the left
+    assert_close(trained(turned), expected)
+
+
+def test_as_supervision_takes_them(trained, files, monkeypatch):
+    monkeypatch.setitem(sys.modules, "supervision", None)
+    result = trained(files[0])
+    with pytest.raises(InputError, match="pip install supervision"):
+        result.to_supervision()
+    monkeypatch.setitem(sys.modules, "supervision", SimpleNamespace(Detections=lambda *xyxy, **rest: (xyxy, rest)))
+    (boxes,), rest = result.to_supervision()
+    assert boxes is result.boxes and rest["class_id"] is result.labels and rest["confidence"] is result.scores
+    assert rest["data"]["class_name"] is result.names
+
+
 def test_pictures_on_a_canvas():
     images = [np.full((40, 100, 3), 10, np.uint8), np.full((30, 30, 3), 20, np.uint8)]
-    images, hw, scale = pictures_of(images, DataOptions(short_side=60, long_side=120), 3, (64, 128))
+    images, hw, scale = pictures_of(images, 3, (64, 128), short_side=60, long_side=120)
     np.testing.assert_array_equal(hw, [[48, 120], [60, 60], [1, 1]])
     np.testing.assert_allclose(scale, [[1.2, 1.2], [2, 2], [1, 1]])
     assert images.shape == (3, 64, 128, 3) and images.dtype == np.uint8
@@ -131,7 +171,8 @@ def test_pictures_on_a_canvas():
         (np.zeros((8, 8, 4), np.uint8), r"has \[8, 8, 4\].*drop alpha"),
         (np.zeros((3, 8, 8), np.uint8), r"has \[3, 8, 8\].*channels last"),
         (np.zeros((0, 8, 3), np.uint8), r"has \[0, 8, 3\]"),
-        (Image.new("RGB", (8, 8)), r"this is a PIL\.Image\.Image: try numpy\.asarray"),
+        (Image.new("I;16", (8, 8)), r"8 bits a channel, but .* has the mode 'I;16'"),
+        (None, r"this is a builtins\.NoneType: try numpy\.asarray"),
         ("gone.png", r"cannot read picture gone\.png"),
     ],
 )
@@ -139,3 +180,5 @@ def test_what_is_no_picture_is_an_error_with_a_remedy(trained, picture, message)
     for given in (picture, [picture]):
         with pytest.raises(InputError, match=message):
             trained(given)
+    with pytest.raises(InputError, match=rf"^pictures\[1\]: .*{message}"):
+        trained([np.zeros((48, 64, 3), np.uint8), picture])
