@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> None:
 
 if __name__ == "__main__":
     predict.define_flags()
-    flags.DEFINE_enum("mode", "train", ["train", "eval", "predict"], "What to do.")
+    flags.DEFINE_enum("mode", "train", ["train", "eval", "predict", "plan"], "What to do.")
     flags.register_multi_flags_validator(
         ["mode", "config"],
         lambda values: values["mode"] == "predict" or values["config"] is not None,

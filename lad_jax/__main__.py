@@ -3,6 +3,7 @@
     train        train a detector, or go on with a run
     eval         evaluate what a run has trained
     predict      detect objects in pictures
+    plan         what a run would train on, take and write; nothing is trained
     check        inspect a data set before training
     import-voc   write COCO's JSON for a folder in Pascal VOC's format
     import-yolo  write COCO's JSON for a folder in YOLO's format
@@ -28,6 +29,7 @@ COMMANDS = {
     "train": Takes(),
     "eval": Takes(),
     "predict": Takes(words=None),
+    "plan": Takes(),
     "check": Takes(),
     "import-voc": Takes(words=1),
     "import-yolo": Takes(words=1),

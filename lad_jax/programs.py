@@ -58,6 +58,14 @@ class Programs:
 
         return [job(canvas) for canvas in self._batches if canvas not in self._compiled]
 
+    def memory(self) -> list[int]:
+        """What each compiled program takes of a device, by the compiler [bytes]."""
+        found = [program.memory_analysis() for program in self._compiled.values()]
+        return [
+            m.argument_size_in_bytes + m.output_size_in_bytes - m.alias_size_in_bytes + m.temp_size_in_bytes
+            for m in found
+        ]
+
     def __call__(self, *arguments: Any) -> Any:
         canvas = arguments[-1].canvas
         if canvas not in self._compiled:

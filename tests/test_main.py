@@ -68,7 +68,7 @@ import importlib, os, sys, traceback
 from lad_jax import __main__ as program
 
 run = ["--config=configs/base.py", "--workdir=unused"]
-flags = {"train": run, "eval": run, "check": run[:1]}
+flags = {"train": run, "eval": run, "plan": run, "check": run[:1]}
 for name, takes in program.COMMANDS.items():
     importlib.import_module(f"lad_jax.commands.{name.replace('-', '_')}")
     for words in ([] if takes.words is None else [["w"] * takes.words + ["mode=eval", "b.png"]]):

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
@@ -82,6 +83,16 @@ class Evaluator:
         """Number of programs that are compiled."""
         return sum(map(len, self._detectors.values()))
 
+    @property
+    def n_pictures(self) -> int:
+        """Number of pictures."""
+        return len(self._dataset.records)
+
+    @property
+    def n_batches(self) -> int:
+        """Number of batches of each network."""
+        return self._plan.steps_per_epoch
+
     def jobs(self, variables: Mapping[Network, Any]) -> list[Job]:
         """Compilations that have not been done. `variables`: those of the networks, or their shapes."""
         return [job for name, detector in self._detectors.items() for job in detector.jobs(variables[name])]
@@ -97,8 +108,8 @@ class Evaluator:
         metrics = evaluate(dataset.ground_truth(), detections, names, ids, most=most)
         return Evaluated(metrics, detections)
 
-    def detect(self, network: Network, variables: Any) -> list[dict[str, Any]]:
-        """Detections of one network in COCO's results format."""
+    def detect(self, network: Network, variables: Any, *, at_most: int | None = None) -> list[dict[str, Any]]:
+        """Detections of one network in COCO's results format, on the first batches only if their number is given."""
         detector, mesh = self._detectors[network], self._mesh
         with compiling(detector.jobs(variables)):
             read = started(
@@ -106,7 +117,7 @@ class Evaluator:
             )
         with contextlib.closing(read):
             batches = activities(read, f"the {network}'s evaluation, batch")
-            return detect(detector, variables, self._dataset, batches, mesh)
+            return detect(detector, variables, self._dataset, itertools.islice(batches, at_most), mesh)
 
     def pictures(self, detections: list[dict[str, Any]]) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
         """Drawings of the data set's first pictures, detections beside ground truth."""

@@ -1,8 +1,8 @@
-"""Starting a run with a command line's values, for `main.py` and the commands train, eval and predict."""
+"""Starting a run with a command line's values, for `main.py` and the commands train, eval, plan and predict."""
 
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -12,23 +12,24 @@ from lad_jax import hosts
 from lad_jax.options import RunOptions
 from lad_jax.run.evaluate import evaluate
 from lad_jax.run.predict import predict
+from lad_jax.run.preview import preview
 from lad_jax.run.train import train
 
+Mode = Literal["train", "eval", "plan"]
+MODES: dict[Mode, Callable[[RunOptions, Path], None]] = {"train": train, "eval": evaluate, "plan": preview}
 
-def start(mode: Literal["train", "eval"], options: RunOptions, workdir: Path) -> None:
-    """Train or evaluate, as one process of the run or its only one.
+
+def start(mode: Mode, options: RunOptions, workdir: Path) -> None:
+    """Train, evaluate or make a plan, as one process of the run or its only one.
 
     Raises:
-      InputError: see `train` and `evaluate`.
+      InputError: see `train`, `evaluate` and `preview`.
     """
     _set_determinism(options)
     with hosts.joined():
         if mode != "train" and jax.distributed.is_initialized():  # JAX keeps the signal for runs that save
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        if mode == "train":
-            train(options, workdir)
-        else:
-            evaluate(options, workdir)
+        MODES[mode](options, workdir)
 
 
 def start_prediction(
