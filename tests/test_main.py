@@ -144,7 +144,7 @@ def train(options, workdir):
     assert not backends_are_initialized()
     print(os.environ["XLA_FLAGS"], jax.devices()[0].platform)  # XLA ends the program at a flag that it does not know
 
-start.train = train
+start.MODES["train"] = train
 runpy.run_path("main.py", run_name="__main__")
 """
 
