@@ -10,9 +10,10 @@ Schedules, pictures and backbones are those of `configs/paper.py`.
 from dataclasses import dataclass
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from lad_jax.configs import paper
 from lad_jax.configs.paper import PLAIN
-from ml_collections import ConfigDict
 
 NO_QUALITY = {"model.iou_branch": False}
 RETINANET = NO_QUALITY | {

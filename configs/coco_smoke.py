@@ -8,8 +8,9 @@ Expects the pictures in `../shared/data/coco`, or below where the environment va
 import os
 from pathlib import Path
 
-from lad_jax.configs import demo
 from ml_collections import ConfigDict
+
+from lad_jax.configs import demo
 
 SHARED = Path(os.environ.get("LAD_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 

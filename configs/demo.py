@@ -14,10 +14,10 @@
     python main.py --config=configs/demo.py:lad_ota     --workdir=runs/lad_ota --config.teacher.path=runs/teacher_ota
 """
 
-from lad_jax.configs import base
 from ml_collections import ConfigDict
 
 from lad_jax.assign import ASSIGNERS
+from lad_jax.configs import base
 
 METHODS = ("teacher", "lad", "solad", "dynamic_lad", "colad")
 """Methods that an assigner serves, by their names in a variant: `teacher` is the plain training of a teacher, and that

@@ -6,14 +6,15 @@
 Method, heads, families of backbones, optimiser and augmentation are the row's; its numbers mean nothing.
 """
 
-from lad_jax.configs import assigners, paper
 from ml_collections import ConfigDict
 
+from lad_jax.configs import assigners, paper
 from lad_jax.options import run_name
 
 SIZE = 96
 """Height and width of the pictures [pixels]."""
 SHRINK = SIZE / 800
+ROWS = assigners.ROWS | paper.ROWS
 
 
 def get_config(row: str = "paa_r50_1x") -> ConfigDict:

@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lad_jax.configs import base
 from ml_collections import ConfigDict
 
 from lad_jax.config import to_config
+from lad_jax.configs import base
 from lad_jax.models import SWIN, ModelOptions, ResNetOptions
 from lad_jax.options import run_name
 

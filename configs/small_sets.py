@@ -14,8 +14,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from lad_jax.configs import base
 from ml_collections import ConfigDict
+
+from lad_jax.configs import base
 
 SHARED = Path(os.environ.get("LAD_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 Sides = tuple[int, int]

@@ -6,8 +6,9 @@ After the colon: the folder, with the `train.json` and `val.json` that an import
 more than a command line should hold.
 """
 
-from lad_jax.configs import base
 from ml_collections import ConfigDict
+
+from lad_jax.configs import base
 
 
 def get_config(folder: str = "data/mine") -> ConfigDict:

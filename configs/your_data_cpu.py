@@ -5,8 +5,9 @@
 After the colon: the folder, with the `train.json` and `val.json` that an importer has written.
 """
 
-from lad_jax.configs import your_data
 from ml_collections import ConfigDict
+
+from lad_jax.configs import your_data
 
 
 def get_config(folder: str = "data/mine") -> ConfigDict:

@@ -3,6 +3,8 @@
     python -m lad_jax recipe configs/paper.py:solad_r50_r101_1x
     python -m lad_jax recipe configs/paper.py:solad_r50_r101_1x --run
     python -m lad_jax recipe configs/paper.py:solad_r50_r101_1x --run -- --config.data.workers=16
+    python -m lad_jax recipe configs/paper.py --table=2 --run
+    python -m lad_jax recipe configs/paper.py --table=2 --collect
 
 The run of `configs/NAME.py` lies in `runs/NAME`, that of `configs/NAME.py:VARIANT` in
 `runs/NAME_VARIANT`; what is done there is not repeated, and what only a finished training needed is not run. A workdir
@@ -21,6 +23,7 @@ from pathlib import Path
 from absl import flags
 
 from lad_jax.commands.flags import define_path
+from lad_jax.commands.rows import collect, rows_of
 from lad_jax.commands.stages import Stage, State, evaluated_by, evaluation_stage
 from lad_jax.errors import InputError
 from lad_jax.files import write_whole
@@ -43,6 +46,8 @@ def define_flags() -> None:
     """Define the flags of this command."""
     define_path("workdirs", "runs", "Folder of the runs.")
     flags.DEFINE_bool("run", False, "Run what is not done yet; otherwise the commands are only printed.")
+    flags.DEFINE_string("table", "", "All rows of a published table: `configs/paper.py --table=2`.")
+    flags.DEFINE_bool("collect", False, "Print what the runs of rows have reached, beside what was published.")
 
 
 @dataclass(frozen=True)
@@ -132,10 +137,16 @@ def _other_run(stage: Stage) -> lock.Holder | None:
 
 
 def main(arguments: list[str]) -> None:
+    """Run the command."""
     if len(arguments) < 2:
         raise InputError("give a config, such as configs/paper.py:solad_r50_r101_1x; see --help.")
     _, config, *extra = arguments
-    stages = make_stages(config, FLAGS.workdirs, extra)
+    whole = FLAGS.collect or bool(FLAGS.table)
+    configs = rows_of(config, FLAGS.table) if whole else [config]
+    if FLAGS.collect:
+        return print(collect(configs, FLAGS.workdirs))
+    stages = [stage for one in configs for stage in make_stages(one, FLAGS.workdirs, extra)]
+    stages = list({stage.command: stage for stage in stages}.values())  # rows share their teachers
     show(stages)
     if FLAGS.run:
         run(stages)
