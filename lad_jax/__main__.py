@@ -8,6 +8,7 @@
     import-voc   write COCO's JSON for a folder in Pascal VOC's format
     import-yolo  write COCO's JSON for a folder in YOLO's format
     convert      weights of other programs in and out
+    push         write a trained network to the Hugging Face hub
     recipe       train a config with its teachers, from the first on
     study        train conditions with several seeds, and compare them
     options      list what a config can say
@@ -34,6 +35,7 @@ COMMANDS = {
     "import-voc": Takes(words=1),
     "import-yolo": Takes(words=1),
     "convert": Takes(words=1),
+    "push": Takes(words=2),
     "recipe": Takes(words=1, more=True),
     "study": Takes(words=1, more=True),
     "options": Takes(words=1),

@@ -1,6 +1,8 @@
-"""A Hugging Face hub on this machine: as much of its protocol as a download needs."""
+"""A Hugging Face hub on this machine: as much of its protocol as downloads and small uploads need."""
 
+import base64
 import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,7 +25,7 @@ def serve(files: dict[str, bytes], *, damaged: bool = False) -> Iterator[Hub]:
     """A hub with these files, by `OWNER/REPO/FILE`.
 
     Args:
-      files: content by name.
+      files: content by name; what is uploaded is added.
       damaged: what arrives has its last byte changed, under the checksum of the true content.
     """
     repositories = {name.rsplit("/", 1)[0] for name in files}
@@ -34,6 +36,36 @@ def serve(files: dict[str, bytes], *, damaged: bool = False) -> Iterator[Hub]:
 
         def do_GET(self) -> None:
             self.answer()
+
+        def do_POST(self) -> None:
+            hub.requests.append(f"{self.command} {self.path}")
+            data = self.rfile.read(int(self.headers["Content-Length"]))
+            if not self.headers.get("Authorization"):
+                return self.refuse(401, "Unauthorized")
+            if self.path == "/api/repos/create":
+                wanted = json.loads(data)
+                name = "/".join(filter(None, (wanted.get("organization"), wanted["name"])))
+                repositories.add(name)
+                return self.tell({"url": f"{hub.url}/{name}"})
+            if self.path == "/api/validate-yaml":  # of a card
+                return self.tell({"errors": [], "warnings": []})
+            repository = self.path.removeprefix("/api/models/").rsplit("/", 2)[0]
+            if "/preupload/" in self.path:
+                asked = json.loads(data)["files"]
+                modes = [{"path": file["path"], "uploadMode": "regular", "shouldIgnore": False} for file in asked]
+                return self.tell({"files": modes})
+            for line in map(json.loads, data.splitlines()):
+                if line["key"] == "file":
+                    files[f"{repository}/{line['value']['path']}"] = base64.b64decode(line["value"]["content"])
+            self.tell({"commitUrl": f"{hub.url}/{repository}/commit/{COMMIT}", "commitOid": COMMIT})
+
+        def tell(self, answer: dict[str, object]) -> None:
+            content = json.dumps(answer).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
 
         def answer(self) -> None:
             hub.requests.append(f"{self.command} {self.path}")
