@@ -143,17 +143,31 @@ def load_network(
     """
     folder = find(path)
     meta = read_meta(folder)
-    if meta.class_names != tuple(class_names):
-        raise InputError(
-            f"checkpoint {folder} knows {len(meta.class_names)} classes ({first_few(meta.class_names)}), "
-            f"the data {len(class_names)} ({first_few(class_names)}): they must be the same, in the same order."
-        )
+    _check_classes(folder, meta, class_names)
     variables = read_variables(folder, network)
     theirs = from_config(RunOptions, meta.config).model_of(network)
     if changes := list(differences(theirs, model.options, is_architecture)):
         lines = "\n  ".join(f"{key}.{name}: checkpoint {old!r}, config {new!r}" for name, old, new in changes)
         raise InputError(f"the network in {folder} is another than the config's; set these keys:\n  {lines}")
     return variables
+
+
+def _check_classes(folder: Path, meta: Meta, class_names: tuple[str, ...]) -> None:
+    """Check that the data have the checkpoint's classes, by the same labels: outputs of a network bear no names."""
+    known = meta.class_names
+    if set(known) != set(class_names):
+        raise InputError(
+            f"checkpoint {folder} knows {len(known)} classes ({first_few(known)}), the data {len(class_names)} "
+            f"({first_few(class_names)}): they must be the same. Not in both: "
+            f"{first_few(sorted(set(known) ^ set(class_names)))}."
+        )
+    for label, (theirs, ours) in enumerate(zip(known, class_names, strict=True)):
+        if theirs != ours:
+            raise InputError(
+                f"checkpoint {folder} has the data's classes in another order: class {label} is {theirs!r} there and "
+                f"{ours!r} in the data, whose classes are in the order of their ids. Give the categories of all "
+                f"annotation files the checkpoint's ids: {', '.join(map('{!r} {}'.format, known, meta.category_ids))}."
+            )
 
 
 def digest(variables: Variables) -> str:
