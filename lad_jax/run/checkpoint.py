@@ -7,7 +7,8 @@ The items of a checkpoint, each readable with plain orbax:
     optimizer   the state of the optax transformation; not where the weights were converted
     meta        JSON: `config`, `class_names`, `category_ids`, a fingerprint of the training `data`, of a frozen
                 `teacher` its `path` and `digest`, and by network the `source` and `sha256` of `pretrained` weights
-    metrics     JSON: `AP` of `config.evaluation.network`; only where the checkpoint was evaluated
+    metrics     JSON: `AP` of `config.evaluation.network`, null where there was no object; only where the checkpoint was
+                evaluated
 """
 
 import hashlib
@@ -70,9 +71,9 @@ def find(path: str | Path) -> Path:
         folders = [
             path / "checkpoints" / str(step) for step in sorted(ocp.utils.checkpoint_steps(path / "checkpoints"))
         ]
-        evaluated = [folder for folder in folders if (folder / "metrics" / "metrics").is_file()]
-        if evaluated:
-            return max(reversed(evaluated), key=_ap)  # the later of equals is the one that orbax keeps
+        aps = {folder: ap for folder in folders if (ap := _ap(folder)) is not None}
+        if aps:
+            return max(reversed(aps), key=aps.__getitem__)  # the later of equals is the one that orbax keeps
         if folders:
             return folders[-1]
     raise InputError(
@@ -85,10 +86,13 @@ def newest(workdir: Path) -> Path:
     return max((workdir / "checkpoints").glob("[0-9]*"), key=lambda folder: int(folder.name))
 
 
-def _ap(folder: Path) -> float:
-    """AP that orbax's manager noted with a checkpoint."""
+def _ap(folder: Path) -> float | None:
+    """AP that was noted with a checkpoint; None where it was not evaluated, or there was no object."""
+    noted = folder / "metrics" / "metrics"
+    if not noted.is_file():
+        return None
     try:
-        return json.loads((folder / "metrics" / "metrics").read_text())["AP"]
+        return json.loads(noted.read_text())["AP"]
     except (OSError, ValueError, KeyError) as error:
         raise _damaged(folder, error) from error
 
