@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from lad_jax.data.class_names import CONTROL
+from lad_jax.data.text import read_text
 from lad_jax.data.values import FIELDS, OPTIONAL, Reader
 from lad_jax.errors import InputError, first_few
 
@@ -145,8 +146,8 @@ def _load_json(path: Path, key: str) -> Any:
         )
     try:
         # Python refuses to read integers of thousands of digits: such a one is a number that is not finite.
-        return json.loads(path.read_bytes(), parse_int=lambda text: int(text) if len(text) < _LONGEST else math.inf)
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        return json.loads(read_text(path), parse_int=lambda text: int(text) if len(text) < _LONGEST else math.inf)
+    except (json.JSONDecodeError, RecursionError) as error:
         raise InputError(f"annotations file {path} is not JSON ({error}): check {key}.") from None
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
+from lad_jax.errors import first_few
 from lad_jax.rounding import round_up
 
 MIN_SIDE = 32
@@ -93,12 +94,27 @@ def doubt_lines(train: DataSet, val: DataSet, most: int) -> list[str]:
       most: number of detections of a picture that an evaluation counts.
     """
     lines = [f"! {split}: {doubt}" for split, dataset in (("train", train), ("val", val)) for doubt in dataset.doubts]
+    if absent := _absent_classes(train):
+        lines.append(f"! train: no object of these classes: {first_few(absent)}. They will not be detected")
+    absent = _absent_classes(val)
+    if len(absent) == len(val.class_names):
+        lines.append("! val: no object at all, so there is no AP: the newest checkpoint is kept, and none as the best")
+    elif absent:
+        lines.append(
+            f"! val: no object of these classes: {first_few(absent)}. They have no AP; the mean leaves them out"
+        )
     if crowded := sum(int((~record.crowd).sum()) > most for record in val.records):
         lines.append(
             f"! val: {crowded} pictures have more than {most} objects, but an evaluation counts {most} detections a "
             "picture: raise config.evaluation.postprocess.max_detections"
         )
     return lines
+
+
+def _absent_classes(dataset: DataSet) -> list[str]:
+    """Names of the classes without an object (a crowd region is none), quoted."""
+    present = set(np.concatenate([record.labels[~record.crowd] for record in dataset.records]).tolist())
+    return [repr(name) for label, name in enumerate(dataset.class_names) if label not in present]
 
 
 def fingerprint(records: Sequence[Record]) -> str:

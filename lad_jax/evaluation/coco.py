@@ -11,6 +11,9 @@ from typing import Any
 from lad_jax.evaluation.matched import MOST, SIZES, Matched, mean
 from lad_jax.files import write_whole
 
+NO_AP = "no AP: the validation pictures have no object"
+"""Text in place of an AP that there is not."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Metrics:
@@ -67,8 +70,9 @@ def evaluate(
 
 def format_table(metrics: Metrics) -> str:
     """The metrics in percent as text: the twelve numbers, then AP per class; "-" where there is nothing to measure."""
-    counted = [] if names_of()[8] in metrics.overall else [f"{list(metrics.overall)[8][3:]} detections a picture count"]
-    return "\n".join([*_columns(metrics.overall, 6), *counted, "", "AP per class", *_columns(metrics.per_class, 4)])
+    notes = [] if names_of()[8] in metrics.overall else [f"{list(metrics.overall)[8][3:]} detections a picture count"]
+    notes += [NO_AP] if metrics.overall["AP"] is None else []
+    return "\n".join([*_columns(metrics.overall, 6), *notes, "", "AP per class", *_columns(metrics.per_class, 4)])
 
 
 def write_metrics(workdir: Path, metrics: Mapping[str, Metrics]) -> None:

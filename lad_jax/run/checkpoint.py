@@ -7,7 +7,8 @@ The items of a checkpoint, each readable with plain orbax:
     optimizer   the state of the optax transformation; not where the weights were converted
     meta        JSON: `config`, `class_names`, `category_ids`, a fingerprint of the training `data`, of a frozen
                 `teacher` its `path` and `digest`, and by network the `source` and `sha256` of `pretrained` weights
-    metrics     JSON: `AP` of `config.evaluation.network`; only where the checkpoint was evaluated
+    metrics     JSON: `AP` of `config.evaluation.network`, null where there was no object; only where the checkpoint was
+                evaluated
 """
 
 import hashlib
@@ -70,9 +71,9 @@ def find(path: str | Path) -> Path:
         folders = [
             path / "checkpoints" / str(step) for step in sorted(ocp.utils.checkpoint_steps(path / "checkpoints"))
         ]
-        evaluated = [folder for folder in folders if (folder / "metrics" / "metrics").is_file()]
-        if evaluated:
-            return max(reversed(evaluated), key=_ap)  # the later of equals is the one that orbax keeps
+        aps = {folder: ap for folder in folders if (ap := _ap(folder)) is not None}
+        if aps:
+            return max(reversed(aps), key=aps.__getitem__)  # the later of equals is the one that orbax keeps
         if folders:
             return folders[-1]
     raise InputError(
@@ -85,10 +86,13 @@ def newest(workdir: Path) -> Path:
     return max((workdir / "checkpoints").glob("[0-9]*"), key=lambda folder: int(folder.name))
 
 
-def _ap(folder: Path) -> float:
-    """AP that orbax's manager noted with a checkpoint."""
+def _ap(folder: Path) -> float | None:
+    """AP that was noted with a checkpoint; None where it was not evaluated, or there was no object."""
+    noted = folder / "metrics" / "metrics"
+    if not noted.is_file():
+        return None
     try:
-        return json.loads((folder / "metrics" / "metrics").read_text())["AP"]
+        return json.loads(noted.read_text())["AP"]
     except (OSError, ValueError, KeyError) as error:
         raise _damaged(folder, error) from error
 
@@ -143,17 +147,31 @@ def load_network(
     """
     folder = find(path)
     meta = read_meta(folder)
-    if meta.class_names != tuple(class_names):
-        raise InputError(
-            f"checkpoint {folder} knows {len(meta.class_names)} classes ({first_few(meta.class_names)}), "
-            f"the data {len(class_names)} ({first_few(class_names)}): they must be the same, in the same order."
-        )
+    _check_classes(folder, meta, class_names)
     variables = read_variables(folder, network)
     theirs = from_config(RunOptions, meta.config).model_of(network)
     if changes := list(differences(theirs, model.options, is_architecture)):
         lines = "\n  ".join(f"{key}.{name}: checkpoint {old!r}, config {new!r}" for name, old, new in changes)
         raise InputError(f"the network in {folder} is another than the config's; set these keys:\n  {lines}")
     return variables
+
+
+def _check_classes(folder: Path, meta: Meta, class_names: tuple[str, ...]) -> None:
+    """Check that the data have the checkpoint's classes, by the same labels: outputs of a network bear no names."""
+    known = meta.class_names
+    if set(known) != set(class_names):
+        raise InputError(
+            f"checkpoint {folder} knows {len(known)} classes ({first_few(known)}), the data {len(class_names)} "
+            f"({first_few(class_names)}): they must be the same. Not in both: "
+            f"{first_few(sorted(set(known) ^ set(class_names)))}."
+        )
+    for label, (theirs, ours) in enumerate(zip(known, class_names, strict=True)):
+        if theirs != ours:
+            raise InputError(
+                f"checkpoint {folder} has the data's classes in another order: class {label} is {theirs!r} there and "
+                f"{ours!r} in the data, whose classes are in the order of their ids. Give the categories of all "
+                f"annotation files the checkpoint's ids: {', '.join(map('{!r} {}'.format, known, meta.category_ids))}."
+            )
 
 
 def digest(variables: Variables) -> str:

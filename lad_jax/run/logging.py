@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 from tqdm import tqdm
 
+from lad_jax.evaluation.coco import NO_AP
 from lad_jax.evaluation.evaluator import Evaluated
 from lad_jax.files import append_line, read_lines, write_whole
 from lad_jax.types import Network
@@ -89,8 +90,9 @@ class RunLog:
         self._append(self._metrics, {"step": step, "evaluation": numbers, "seconds": round(seconds, 1)})
         for network, values in numbers.items():
             self.scalars(step, {f"{network}/{name}": value for name, value in values.items() if value is not None})
-            shown = "  ".join(f"{name} {100 * (values[name] or 0):.1f}" for name in ("AP", "AP50", "AP75"))
-            _log.info("step %d, %s: %s", step, network, shown)
+            known = ((name, values[name]) for name in ("AP", "AP50", "AP75"))
+            shown = "  ".join(f"{name} {100 * value:.1f}" for name, value in known if value is not None)
+            _log.info("step %d, %s: %s", step, network, shown or NO_AP)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         if self._board:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import jax
 
-from lad_jax.data import DataSet
+from lad_jax.config import from_config
+from lad_jax.data import DataOptions, DataSet
 from lad_jax.errors import InputError
 from lad_jax.models import Detector
 from lad_jax.options import RunOptions, TeacherOptions, run_name
@@ -18,6 +19,8 @@ from lad_jax.weights import load_arrays, with_backbone
 from lad_jax.weights.pretrained import resolve
 
 _log = logging.getLogger(__name__)
+_NORMALISATION = ("channel_order", "pixel_mean", "pixel_std")
+"""Options of a network that say how it normalises pictures."""
 
 
 @dataclass(frozen=True)
@@ -56,13 +59,13 @@ def make_networks(options: RunOptions, dataset: DataSet, *, resuming: bool) -> N
         frozen = name in options.roles.frozen
         origin = options.others.get(name, TeacherOptions())
         if frozen or (origin.path and not resuming):
+            folder = _starting_checkpoint(origin, options.key_of(name).removesuffix("model") + "path")
             start[name] = checkpoint.load_network(
-                _starting_checkpoint(origin, options.key_of(name).removesuffix("model") + "path"),
-                origin.network,
-                models[name],
-                dataset.class_names,
-                options.key_of(name),
+                folder, origin.network, models[name], dataset.class_names, options.key_of(name)
             )
+            theirs = from_config(RunOptions, checkpoint.read_meta(folder).config)
+            for line in preparation_lines(name, theirs.data, options):
+                _log.warning("%s", line)
             if frozen:
                 teacher = {"path": options.teacher.path, "digest": checkpoint.digest(start[name])}
         else:
@@ -81,6 +84,41 @@ def make_networks(options: RunOptions, dataset: DataSet, *, resuming: bool) -> N
         teacher=teacher,
         pretrained=pretrained,
     )
+
+
+def preparation_lines(name: Network, theirs: DataOptions, options: RunOptions) -> list[str]:
+    """Lines about pictures that are prepared otherwise than a network from a checkpoint, or the student, takes them.
+
+    Args:
+      name: name of the network in this run.
+      theirs: data options of the run that trained it.
+      options: options of this run.
+    """
+    lines, ours = [], options.data
+    (low, high), (least, most) = _short_sides(theirs), _short_sides(ours)
+    if theirs.long_side != ours.long_side or not low <= least <= most <= high:
+        lines.append(
+            f"! {name}: was trained on pictures resized to {_sizes(theirs)}, but here they are resized to "
+            f"{_sizes(ours)}: it meets objects of other sizes than it knows, and may predict worse. Set config.data "
+            "to its sizes, or train it at these"
+        )
+    network, student = options.model_of(name), options.model
+    if differing := [key for key in _NORMALISATION if getattr(network, key) != getattr(student, key)]:
+        its, students = (", ".join(f"{key} {getattr(m, key)}" for key in differing) for m in (network, student))
+        lines.append(f"{name} takes {its}; the student {students}: each normalises its pictures as it was trained to")
+    return lines
+
+
+def _short_sides(data: DataOptions) -> tuple[int, int]:
+    """Smallest and largest short side of training pictures."""
+    sides = data.short_sides or (data.short_side,)
+    return min(sides), max(sides)
+
+
+def _sizes(data: DataOptions) -> str:
+    low, high = _short_sides(data)
+    key, sides = ("short_side", low) if low == high else ("short_sides", f"{low} to {high}")
+    return f"{key} {sides}, long_side {data.long_side}"
 
 
 def _starting_checkpoint(origin: TeacherOptions, key: str) -> Path:

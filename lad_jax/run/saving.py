@@ -24,8 +24,9 @@ def make_manager(workdir: Path) -> ocp.CheckpointManager:
     is whole.
     """
 
-    def ap(metrics: Mapping[str, float]) -> float:
-        return metrics["AP"]
+    def ap(metrics: Mapping[str, float | None]) -> float:
+        known = metrics["AP"]
+        return -1.0 if known is None else known  # below every AP
 
     keep = AnyPreservationPolicy([LatestN(n=2), BestN(get_metric_fn=ap, n=1, keep_checkpoints_without_metrics=False)])
     options = ocp.CheckpointManagerOptions(best_fn=ap, preservation_policy=keep)
@@ -70,8 +71,8 @@ def raise_failure(manager: ocp.CheckpointManager) -> None:
         finish(manager)
 
 
-def note_ap(manager: ocp.CheckpointManager, step: int, ap: float) -> None:
-    """Add the AP to a checkpoint, which lets it be the best.
+def note_ap(manager: ocp.CheckpointManager, step: int, ap: float | None) -> None:
+    """Note with a checkpoint that it was evaluated, and its AP, which lets it be the best; None: there was no object.
 
     Raises:
       InputError: the checkpoint or this could not be written.

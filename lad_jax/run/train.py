@@ -187,7 +187,7 @@ class _Loop:
                 write_detections(run.workdir, main.detections)
             self.run_log.evaluation(step, results, time.monotonic() - since)
             self.run_log.pictures(step, run.evaluator.pictures(main.detections))
-            saving.note_ap(run.manager, step, main.metrics.overall["AP"] or 0.0)
+            saving.note_ap(run.manager, step, main.metrics.overall["AP"])
             self.run_log.restart_clock()
 
     @property

@@ -157,8 +157,8 @@ def _curves(lines: list[dict[str, Any]]) -> dict[Network, list[list[float]]]:
     curves: dict[Network, list[list[float]]] = {}
     for line in lines:
         for network, values in line.get("evaluation", {}).items():
-            if line["step"] in epochs:  # whose line was not damaged
-                curves.setdefault(network, []).append([epochs[line["step"]], round(values["AP"] or 0.0, 5)])
+            if line["step"] in epochs and values["AP"] is not None:  # whose line was not damaged
+                curves.setdefault(network, []).append([epochs[line["step"]], round(values["AP"], 5)])
     return curves
 
 

@@ -121,11 +121,6 @@ def test_counts_side_by_side():
     text = report.format_counts({"train": summarise(RECORDS, 3), "val": summarise(RECORDS[:1], 3)}, NAMES)
     lines = {line[:30].strip(): line.split()[-2:] for line in text.splitlines()}
     assert lines["pictures"] == ["3", "1"] and lines["ant"] == ["3", "1"] and lines["bee"] == ["0", "0"]
-    assert text.splitlines()[-3:] == [
-        "! class 'bee' has no object in train",
-        "! class 'bee' has no object in val",
-        "! class 'cow' has no object in val",
-    ]
 
 
 def test_advice():
@@ -290,7 +285,7 @@ def test_a_set_without_objects_is_refused_after_its_counts(folder, capsys):
     (folder / "train.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match="no training picture has an object"):
         run(folder)
-    assert "! class 'red' has no object in train" in capsys.readouterr().out
+    assert "! train: no object of these classes: 'red', 'green'. " in capsys.readouterr().out
 
 
 def test_other_sources_can_be_looked_at(tmp_path, capsys):

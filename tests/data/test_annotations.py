@@ -245,3 +245,20 @@ def test_an_absent_area_is_the_boxs(tmp_path: Path) -> None:
 def test_doubts(tmp_path, content: Any, message: str | None) -> None:
     doubts = find_doubts(load(tmp_path, content))
     assert [message in doubt for doubt in doubts] == ([True] if message else [])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_a_marked_encoding_is_read(encoding: str, tmp_path: Path) -> None:
+    content = changed("categories", 0, name="Füchsin 狐")
+    (tmp_path / "a.json").write_bytes(json.dumps(content, ensure_ascii=False).encode(encoding))
+    assert load_annotations(tmp_path / "a.json", "key")["categories"][0]["name"] == "Füchsin 狐"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name"), [("gb2312", "狐"), ("shift_jis", "狐"), ("cp1252", "Füchsin"), ("utf-16-le", "狐")]
+)
+def test_another_encoding_is_refused_with_the_remedy(encoding: str, name: str, tmp_path: Path) -> None:
+    content = changed("categories", 0, name=name)
+    (tmp_path / "a.json").write_bytes(json.dumps(content, ensure_ascii=False).encode(encoding))
+    with pytest.raises(InputError, match=r"a\.json is not UTF-8 text\. Save it as UTF-8: .*iconv"):
+        load_annotations(tmp_path / "a.json", "key")

@@ -148,3 +148,15 @@ def test_files_and_table(tmp_path):
     first, *_, last = format_table(metrics).splitlines()
     assert first.split()[:4] == ["AP", "50.0", "AP50", "50.0"]
     assert last.split() == ["cat", "100.0", "dog", "0.0", "cow", "-"]
+    assert "no AP" not in format_table(metrics)
+
+
+@pytest.mark.parametrize("boxes", [[], [{**CAT, "iscrowd": 1}], [{**CAT, "ignore": 1}, {**DOG, "iscrowd": 1}]])
+def test_no_ap_is_said_and_is_no_number(boxes, tmp_path):
+    metrics = score(truth(*boxes), detected([CAT]))
+    write_metrics(tmp_path, {"student": metrics})
+    stored = json.loads((tmp_path / "metrics.json").read_text(), parse_constant=pytest.fail)["student"]
+    assert set(stored["overall"].values()) == set(stored["per_class"].values()) == {None}
+    table = format_table(metrics)
+    assert "no AP: the validation pictures have no object" in table.splitlines()
+    assert not {"0.0", "-100.0", "-1", "nan"} & set(table.split())

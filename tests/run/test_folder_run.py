@@ -1,5 +1,6 @@
 """Runs on pictures of two shapes: canvases, devices, and pictures that cannot be read."""
 
+import json
 import logging
 import shutil
 from pathlib import Path
@@ -11,7 +12,9 @@ import pytest
 
 from lad_jax.data import fingerprint, make_plan, open_dataset, train_batches
 from lad_jax.errors import InputError
+from lad_jax.evaluation.coco import NO_AP
 from lad_jax.run import checkpoint
+from lad_jax.run.evaluate import evaluate
 from lad_jax.run.logging import RunLog
 from lad_jax.run.train import train
 from tests.folder import flags_of, write_coco_folder
@@ -112,6 +115,21 @@ def test_unreadable_pictures_are_left_out_and_named_once(folder, tmp_path, caplo
     named = [r.message for r in caplog.records if "left out unreadable picture 1.png (1 so far)" in r.message]
     assert len(named) == 1, "two epochs, one line"
     assert "image id 1 could not be read" in caplog.text
+
+
+@pytest.mark.slow
+def test_a_run_that_nothing_can_measure(folder, tmp_path, caplog, capsys) -> None:
+    """It trains on, and its newest checkpoint is taken; a run and the command `eval` say that there is no AP."""
+    content = json.loads((folder / "val.json").read_text())
+    (folder / "val.json").write_text(json.dumps(content | {"annotations": []}))
+    run = options(folder, train__epochs=2)
+    caplog.set_level(logging.INFO)
+    train(run, tmp_path / "run")
+    said = [message for message in caplog.messages if "no AP" in message]
+    assert [message.split(":")[0] for message in said] == ["! val", "step 3, student", "step 6, student"]
+    assert checkpoint.find(tmp_path / "run").name == "6"
+    evaluate(run, tmp_path / "run")
+    assert NO_AP in capsys.readouterr().out
 
 
 def test_other_boxes_are_another_run(folder, tmp_path) -> None:

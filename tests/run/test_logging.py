@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from lad_jax.evaluation.coco import Metrics, names_of
+from lad_jax.evaluation.evaluator import Evaluated
 from lad_jax.run import environment
 from lad_jax.run.logging import RunLog
 from lad_jax.run.states import training_state
@@ -44,6 +46,16 @@ def test_only_one_process_and_no_terminal_shows_lines(log, caplog, monkeypatch) 
     monkeypatch.setattr(sys, "stderr", terminal)
     log().window(50, SCALARS, [[1, 2]] * 10)
     assert not caplog.messages and "epoch 2.5" in terminal.getvalue()
+
+
+def test_an_ap_that_there_is_not_is_no_number(log, caplog, tmp_path: Path) -> None:
+    measured = dict.fromkeys(names_of(), 0.25)
+    for overall in (measured, measured | {"AP_small": None}, dict.fromkeys(names_of())):
+        log().evaluation(60, {"student": Evaluated(Metrics(overall, {}), [])}, 1.0)
+    known = "step 60, student: AP 25.0  AP50 25.0  AP75 25.0"
+    assert caplog.messages == [known, known, "step 60, student: no AP: the validation pictures have no object"]
+    last = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1], parse_constant=pytest.fail)
+    assert set(last["evaluation"]["student"].values()) == {None}
 
 
 def test_lines_that_a_power_cut_has_damaged_are_dropped_and_counted(log, caplog, tmp_path: Path) -> None:

@@ -238,15 +238,38 @@ class TestBadInput:
         with pytest.raises(InputError, match=r"needs a trained teacher: set config\.teacher\.path"):
             train(tiny(method="lad"), tmp_path)
 
-    def test_teacher_of_another_architecture(self, paa_workdir: Path, tmp_path: Path) -> None:
-        options = tiny(method="lad", teacher__path=str(paa_workdir), teacher__model__backbone__width=16)
-        with pytest.raises(InputError, match=r"config\.teacher\.model\.backbone\.width: checkpoint 8, config 16"):
+    @pytest.mark.parametrize(
+        ("key", "value", "message"),
+        [
+            ("backbone__width", 16, r"config\.teacher\.model\.backbone\.width: checkpoint 8, config 16"),
+            ("channel_order", "bgr", r"config\.teacher\.model\.channel_order: checkpoint 'rgb', config 'bgr'"),
+            (
+                "pixel_std",
+                (1.0, 1.0, 1.0),
+                r"model\.pixel_std: checkpoint \(58.*, config \(1\.0, 1\.0, 1\.0\)",
+            ),
+        ],
+    )
+    def test_teacher_of_another_architecture(
+        self, key: str, value: Any, message: str, paa_workdir: Path, tmp_path: Path
+    ) -> None:
+        options = tiny(method="lad", teacher__path=str(paa_workdir), **{f"teacher__model__{key}": value})
+        with pytest.raises(InputError, match=message):
             train(options, tmp_path)
 
     def test_teacher_of_other_classes(self, paa_workdir: Path) -> None:
         model = lad_jax.load(paa_workdir).model
         with pytest.raises(InputError, match=r"classes .*the data 2 \(cat, dog\)"):
             checkpoint.load_network(str(paa_workdir), "student", model, ("cat", "dog"), "config.teacher.model")
+
+    def test_teacher_of_the_classes_in_another_order(self, paa_workdir: Path) -> None:
+        """Labels are numbers: the network would be taken for one that calls each object by another's name."""
+        trained = lad_jax.load(paa_workdir)
+        first, second, *rest = trained.class_names
+        ids = ", ".join(f"{name!r} {i}" for name, i in zip(trained.class_names, trained.category_ids, strict=True))
+        message = rf"another order: class 0 is '{first}' there and '{second}' in the data, .* ids: {ids}\.$"
+        with pytest.raises(InputError, match=message):
+            checkpoint.load_network(paa_workdir, "student", trained.model, (second, first, *rest), "config.model")
 
     @pytest.mark.slow
     def test_loss_that_is_not_finite(self, tmp_path: Path) -> None:

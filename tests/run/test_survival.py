@@ -136,6 +136,25 @@ def test_the_best_and_a_whole_one_are_there_at_every_moment(tmp_path: Path) -> N
     assert checkpoint.find(tmp_path).name == "10"
 
 
+@pytest.mark.parametrize(
+    ("aps", "kept", "found"),
+    [
+        ([None, None, None, None], {"3", "4"}, "4"),  # the newest
+        ([0.2, 0.1, None, None], {"1", "3", "4"}, "1"),  # the validation set lost its objects
+        ([None, None, 0.0, None], {"3", "4"}, "3"),  # 0 is an AP
+        ([None, 0.0, None, None, None], {"2", "4", "5"}, "2"),
+    ],
+)
+def test_the_newest_is_kept_where_there_is_no_ap(aps: list, kept: set[str], found: str, tmp_path: Path) -> None:
+    with recover.open_manager(tmp_path) as manager:
+        for step, ap in enumerate(aps, start=1):
+            saving.save(manager, state_of(step), META)
+            saving.note_ap(manager, step, ap)
+    assert steps(tmp_path) == kept and checkpoint.find(tmp_path).name == found
+    with recover.open_manager(tmp_path) as manager:
+        assert manager.metrics(len(aps)) == {"AP": None}, "evaluated, and not to be evaluated again"
+
+
 def test_the_best_outlives_damage(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with recover.open_manager(tmp_path) as manager:
         for step, ap in enumerate([0.5, 0.1, 0.2, 0.3], start=1):

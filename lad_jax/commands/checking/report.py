@@ -32,12 +32,6 @@ def format_counts(summaries: Mapping[str, Summary], class_names: Sequence[str]) 
         "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
         for row in rows
     ]
-    for split, summary in summaries.items():
-        lines += [
-            f"! class {name!r} has no object in {split}"
-            for name, count in zip(class_names, summary.per_class, strict=True)
-            if not count
-        ]
     return "\n".join(line.rstrip() for line in lines)
 
 
