@@ -39,6 +39,22 @@ def test_what_has_no_meaning_is_refused(arguments: list[str], message: str) -> N
         load_options(BASE, arguments)
 
 
+@pytest.mark.parametrize("key", ["train.epchs", "optimizer.decay_epoch", "model.backbone.depht", "evalution"])
+def test_an_unknown_key_of_the_command_line_is_explained_as_one_of_a_file(key: str, tmp_path: Path) -> None:
+    *groups, name = key.split(".")
+    change = "".join(f".{group}" for group in groups)
+    source = "from configs import base\n\ndef get_config():\n    config = base.get_config()\n"
+    (tmp_path / "mine.py").write_text(f"{source}    config{change}.{name} = 3\n    return config\n")
+    said = []
+    for config, arguments in ((str(tmp_path / "mine.py"), []), (BASE, [f"--config.{key}=3"])):
+        with pytest.raises(InputError) as caught:
+            load_options(config, arguments)
+        said.append(str(caught.value).removeprefix(f"{config}: ").partition(" Known keys: "))
+    (message, _, known), (other, _, known_there) = said
+    assert message == other and "Did you mean" in message
+    assert sorted(known[:-1].split(", ")) == sorted(known_there[:-1].split(", "))
+
+
 def test_a_value_may_follow_its_flag() -> None:
     assert load_options(BASE, ["--config.train.epochs", "13", "--logtostderr"]).train.epochs == 13
 
