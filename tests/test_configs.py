@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from configs import demo, your_data, your_data_cpu
+from configs import demo, small_sets, your_data, your_data_cpu
 from lad_jax.assign import AssignerOptions, make_assigner
 from lad_jax.config import from_config
 from lad_jax.data import make_plan, open_dataset
@@ -48,6 +48,15 @@ def test_config_builds(name: str, variant: tuple[str, ...]) -> None:
         model = Detector(options.model_of(network), 80)
         images, hw = jnp.zeros((1, 64, 64, 3), jnp.uint8), jnp.full((1, 2), 64)
         assert jax.eval_shape(model.init, jax.random.key(0), images, hw)["params"]
+
+
+@pytest.mark.parametrize("name", small_sets.SETS)
+def test_an_evaluation_of_a_small_set_counts_all_of_a_pictures_objects(name: str, shared: Path) -> None:
+    for kind in ("", "_cpu"):
+        options = from_config(RunOptions, small_sets.get_config(name + kind))
+        most = max(len(record.boxes) for record in open_dataset(options.data, "val").records)
+        postprocess = options.evaluation.postprocess
+        assert most <= postprocess.max_detections <= postprocess.pre_nms, most
 
 
 @pytest.mark.parametrize("config", [your_data, your_data_cpu], ids=["gpu", "cpu"])
