@@ -23,7 +23,6 @@ def get_config(folder: str = "data/mine") -> ConfigDict:
         model.channels = 128
         model.tower_convs = 2
     config.optimizer.learning_rate = 0.02
-    config.optimizer.decay_epochs = (9, 11)
     config.train.epochs = 12
     config.train.batch_size = 4
     config.train.log_every = 20

@@ -104,6 +104,8 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
         members = [member for member in get_args(hint) if member is not types.NoneType]
         if value is None and len(members) < len(get_args(hint)):
             return None
+        if members == [int, float]:
+            return _number(value, key)
         hint = members[0] if len(members) == 1 else _member(hint, value, key)
     if dataclasses.is_dataclass(hint) or hint is FreeGroup:
         if not isinstance(value, Mapping | ml_collections.ConfigDict):
@@ -127,6 +129,13 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
         return float(value)
     if type(value) is not hint:
         raise InputError(f"{key} must be of type {hint.__name__}, got {value!r}.")
+    return value
+
+
+def _number(value: Any, key: str) -> int | float:
+    """A number that stays what it is: an integer and a float of the same value mean different things."""
+    if type(value) not in (int, float):
+        raise InputError(f"{key} must be a number, got {value!r}.")
     return value
 
 

@@ -5,7 +5,7 @@ No larger pretrained backbone is at hand: the teacher is a twin of its student, 
 
 from lad_jax.study import Comparison, Condition, Study
 
-SETS = ("aquarium", "vehicles_openimages", "bccd")
+SETS = ("aquarium", "vehicles_openimages", "dsb2018", "bccd")
 
 
 def get_study(kind: str = "_cpu") -> Study:

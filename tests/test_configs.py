@@ -2,15 +2,18 @@
 
 import ast
 import importlib
+import json
 from pathlib import Path
+from types import ModuleType
 
 import jax
 import jax.numpy as jnp
 import pytest
 
-from configs import demo
+from configs import demo, small_sets, your_data, your_data_cpu
 from lad_jax.assign import AssignerOptions, make_assigner
 from lad_jax.config import from_config
+from lad_jax.data import make_plan, open_dataset
 from lad_jax.errors import InputError
 from lad_jax.models import Detector
 from lad_jax.options import RunOptions
@@ -45,6 +48,28 @@ def test_config_builds(name: str, variant: tuple[str, ...]) -> None:
         model = Detector(options.model_of(network), 80)
         images, hw = jnp.zeros((1, 64, 64, 3), jnp.uint8), jnp.full((1, 2), 64)
         assert jax.eval_shape(model.init, jax.random.key(0), images, hw)["params"]
+
+
+@pytest.mark.parametrize("name", small_sets.SETS)
+def test_an_evaluation_of_a_small_set_counts_all_of_a_pictures_objects(name: str, shared: Path) -> None:
+    for kind in ("", "_cpu"):
+        options = from_config(RunOptions, small_sets.get_config(name + kind))
+        most = max(len(record.boxes) for record in open_dataset(options.data, "val").records)
+        postprocess = options.evaluation.postprocess
+        assert most <= postprocess.max_detections <= postprocess.pre_nms, most
+
+
+@pytest.mark.parametrize("config", [your_data, your_data_cpu], ids=["gpu", "cpu"])
+def test_your_pictures_without_objects_are_trained_on(config: ModuleType, tmp_path: Path) -> None:
+    images = [{"id": i, "file_name": f"{i}.png", "width": 40, "height": 40} for i in range(3)]
+    annotations = [{"id": 7, "image_id": 1, "category_id": 2, "bbox": [1, 1, 9, 9], "area": 81}]
+    content = {"images": images, "annotations": annotations, "categories": [{"id": 2, "name": "seal"}]}
+    (tmp_path / "train.json").write_text(json.dumps(content))
+    for image in images:
+        (tmp_path / image["file_name"]).touch()
+    options = from_config(RunOptions, config.get_config(str(tmp_path))).data
+    plan = make_plan(open_dataset(options, "train"), options, batch_size=1, seed=0)
+    assert plan.steps_per_epoch == 3
 
 
 @pytest.mark.parametrize("variant", demo.VARIANTS)

@@ -111,9 +111,11 @@ def meanings_of(options: type) -> dict[str, str]:
 
 
 def type_text(hint: Any) -> str:
-    """A type as it is written in a config: `int`, `'sgd' | 'adamw'`, `(float, float)`, `(int, ...)`."""
+    """A type as it is written in a config: `int`, `'sgd' | 'adamw'`, `(float, float)`, `(int | float, ...)`."""
     if get_origin(hint) is Literal:
         return " | ".join(map(repr, get_args(hint)))
+    if isinstance(hint, types.UnionType):
+        return " | ".join(map(type_text, get_args(hint)))
     if get_origin(hint) is tuple:
         return f"({', '.join('...' if entry is ... else type_text(entry) for entry in get_args(hint))})"
     return hint.__name__

@@ -84,7 +84,7 @@ def make_plan(dataset: DataSet, options: DataOptions, *, batch_size: int, seed: 
     if not len(positions):
         raise InputError(
             f"none of the {len(dataset.records)} training pictures has an object and sides of at least 32 pixels: "
-            f"check config.data.train.annotations, or set config.data.filter_empty=False to train on empty pictures."
+            f"check config.data.train.annotations."
         )
     buckets = bucket_short_sides(
         options.short_sides or (options.short_side,), at_most=options.scale_buckets, pad_multiple=options.pad_multiple

@@ -74,16 +74,14 @@ def training_positions(dataset: DataSet, *, filter_empty: bool) -> Int[np.ndarra
     """Positions of the pictures to train on.
 
     Left out are pictures with a side below 32 pixels and, if `filter_empty`, pictures without objects (a crowd
-    region is none).
+    region is none); all of them where no other picture has an object, which leaves nothing to train on.
 
     Source: spec 9.1, dataset filter.
     """
-    kept = [
-        position
-        for position, record in enumerate(dataset.records)
-        if min(record.width, record.height) >= MIN_SIDE and not (filter_empty and record.crowd.all())
-    ]
-    return np.array(kept, np.int64)
+    records = dataset.records
+    large = [i for i, record in enumerate(records) if min(record.width, record.height) >= MIN_SIDE]
+    with_object = [i for i in large if not records[i].crowd.all()]
+    return np.array(with_object if filter_empty or not with_object else large, np.int64)
 
 
 def doubt_lines(train: DataSet, val: DataSet, most: int) -> list[str]:

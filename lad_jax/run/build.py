@@ -61,7 +61,9 @@ def make_train_step(
       mesh: devices of the run.
     """
     method, train, assigner = options.roles, options.train, make_assigner(options.assigner)
-    schedule = make_schedule(options.optimizer, batch_size=train.batch_size, steps_per_epoch=steps_per_epoch)
+    schedule = make_schedule(
+        options.optimizer, batch_size=train.batch_size, epochs=train.epochs, steps_per_epoch=steps_per_epoch
+    )
     settings = {name: loss_setting(options, assigner, models[name].options) for name in method.trained}
     return TrainStep(
         method=method,

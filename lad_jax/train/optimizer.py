@@ -1,6 +1,8 @@
 """SGD and AdamW as the references train with them, and their schedule (spec 9.1 and 9.3), from optax."""
 
 import itertools
+import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -41,8 +43,9 @@ class OptimizerOptions:
     """Steps in which the learning rate rises, linearly, to its full value; 0: none."""
     warmup_factor: float = 0.001
     """Share of the learning rate that the warm-up starts from."""
-    decay_epochs: tuple[int, ...] = (8, 11)
-    """Epochs after which the learning rate falls by `decay_factor`, all before the run's end; empty: never."""
+    decay_epochs: tuple[int | float, ...] = (2 / 3, 11 / 12)
+    """Epochs after which the learning rate falls by `decay_factor`, all before the run's end; or shares of the run,
+    between 0 and 1, each of which is rounded to the nearest step; empty: never."""
     decay_factor: float = 0.1
     """Factor of the learning rate at each of `decay_epochs`."""
     clip_norm: float = option(0.0, may_change=True)
@@ -53,9 +56,18 @@ class OptimizerOptions:
     def __post_init__(self) -> None:
         check_range(self, "momentum", "betas", "ema_decay", "warmup_factor", least=0, below=1)
         check_range(self, "learning_rate", "weight_decay", "warmup_steps", "clip_norm", least=0)
-        for before, epoch in itertools.pairwise((0, *self.decay_epochs)):
-            if epoch <= before:
-                raise ValueError(f"decay_epochs is {self.decay_epochs}; epochs must rise, and be at least 1")
+        self._check_decay()
+
+    def _check_decay(self) -> None:
+        decays = self.decay_epochs
+        epochs = all(isinstance(decay, int) and decay >= 1 for decay in decays)
+        shares = all(isinstance(decay, float) and 0 < decay < 1 for decay in decays)
+        rises = all(before < after for before, after in itertools.pairwise(decays))
+        if not (rises and (epochs or shares)):
+            raise ValueError(
+                f"decay_epochs is {decays}; it must rise, and list either epochs, which are integers of at least 1, or "
+                "shares of the run, between 0 and 1: (16, 22) and (0.67, 0.92) are almost the same for 24 epochs"
+            )
 
 
 def peak_learning_rate(options: OptimizerOptions, batch_size: int) -> float:
@@ -63,15 +75,30 @@ def peak_learning_rate(options: OptimizerOptions, batch_size: int) -> float:
     return options.learning_rate * (batch_size / REFERENCE_BATCH if options.scale_learning_rate else 1.0)
 
 
-def make_schedule(options: OptimizerOptions, *, batch_size: int, steps_per_epoch: int) -> optax.Schedule:
-    """Learning rate by step: linear warm-up from `warmup_factor`, then a factor at each decay epoch.
+def decay_steps(decay_epochs: tuple[int | float, ...], *, epochs: int, steps_per_epoch: int) -> list[int]:
+    """Steps from which on the learning rate is lower: the first after each epoch, or after each share of the run.
+
+    Args:
+      decay_epochs: integers, or floats between 0 and 1; see `OptimizerOptions`.
+      epochs: number of epochs of the run.
+      steps_per_epoch: number of batches of an epoch.
+    """
+    return [
+        decay * steps_per_epoch if isinstance(decay, int) else math.floor(decay * epochs * steps_per_epoch + 0.5)
+        for decay in decay_epochs
+    ]
+
+
+def make_schedule(options: OptimizerOptions, *, batch_size: int, epochs: int, steps_per_epoch: int) -> optax.Schedule:
+    """Learning rate by step: linear warm-up from `warmup_factor`, then a factor at each of `decay_steps`.
 
     As in the references the decay counts from the run's start, and multiplies the warm-up should they overlap.
     """
     peak = peak_learning_rate(options, batch_size)
-    steps = optax.piecewise_constant_schedule(
-        peak, {epoch * steps_per_epoch: options.decay_factor for epoch in options.decay_epochs}
-    )
+    decays = Counter(decay_steps(options.decay_epochs, epochs=epochs, steps_per_epoch=steps_per_epoch))
+    # Shares of a run of few steps can fall on the same one.
+    factors = {step: options.decay_factor**times for step, times in decays.items()}
+    steps = optax.piecewise_constant_schedule(peak, factors)
     warmup = optax.linear_schedule(options.warmup_factor, 1.0, options.warmup_steps)
     return lambda step: steps(step) * (warmup(step) if options.warmup_steps else 1.0)
 

@@ -8,7 +8,15 @@ import cv2
 import numpy as np
 import pytest
 
-from lad_jax.data import DataOptions, FolderOptions, open_dataset, open_datasets, open_test, training_positions
+from lad_jax.data import (
+    DataOptions,
+    FolderOptions,
+    make_plan,
+    open_dataset,
+    open_datasets,
+    open_test,
+    training_positions,
+)
 from lad_jax.data.coco import CocoFolder
 from lad_jax.errors import InputError
 
@@ -79,6 +87,14 @@ def test_training_positions(tmp_path, content):
     dataset = CocoFolder(*write(tmp_path, content))
     np.testing.assert_array_equal(training_positions(dataset, filter_empty=True), [0])
     np.testing.assert_array_equal(training_positions(dataset, filter_empty=False), [0, 1])  # c.png is 20 wide
+
+
+@pytest.mark.parametrize("filter_empty", [True, False])
+def test_without_any_object_there_is_nothing_to_train_on(tmp_path, content, filter_empty):
+    content["annotations"] = content["annotations"][2:3]  # a crowd
+    dataset = CocoFolder(*write(tmp_path, content))
+    with pytest.raises(InputError, match=r"none of the 3 training pictures has an object .*: check config"):
+        make_plan(dataset, DataOptions(filter_empty=filter_empty), batch_size=1, seed=0)
 
 
 def test_no_annotations_is_a_data_set(tmp_path, content):

@@ -76,6 +76,8 @@ def test_a_run_that_is_ended_and_damaged_is_the_run_that_never_was(
     assert ended.value.code == 75 and len(done) == 5
     assert f"no checkpoint in {tmp_path}: starting from step 0" in caplog.text
     assert "SIGTERM: exit code 75; the same command goes on from step 5" in caplog.text
+    shown = [message.split(",")[0] for message in caplog.messages if " of 6, epoch " in message]
+    assert shown == [f"step {step} of 6" for step in range(1, 6)], "there is no terminal, so each is a line"
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == handlers
     assert steps(tmp_path) == {"3", "4", "5"}
     assert [line["step"] for line in lines(tmp_path / "metrics.jsonl")] == [1, 2, 3, 3, 4, 5]

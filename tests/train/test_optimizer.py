@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from lad_jax.models import ModelOptions, ResNetOptions, SwinOptions
-from lad_jax.train.optimizer import OptimizerOptions, make_optimizer, make_schedule
+from lad_jax.train.optimizer import OptimizerOptions, decay_steps, make_optimizer, make_schedule
 
 
 @pytest.mark.parametrize("batch_size", [16, 4])
 def test_schedule_equals_mmcvs(batch_size):
     """mmcv 1.x: lr·(1 - (1 - t/500)·0.999) while t < 500, and ×0.1 from the first step after epochs 8 and 11."""
     steps = 90
-    schedule = make_schedule(OptimizerOptions(), batch_size=batch_size, steps_per_epoch=steps)
+    schedule = make_schedule(OptimizerOptions(), batch_size=batch_size, epochs=12, steps_per_epoch=steps)
     peak = 0.01 * batch_size / 16
     for t in [0, 1, 250, 499, 500, 719, 720, 989, 990, 1079]:
         epoch = t // steps
@@ -25,8 +25,39 @@ def test_schedule_equals_mmcvs(batch_size):
 
 def test_schedule_without_warm_up_or_scaling():
     options = OptimizerOptions(warmup_steps=0, scale_learning_rate=False, decay_epochs=(1,))
-    schedule = make_schedule(options, batch_size=4, steps_per_epoch=10)
+    schedule = make_schedule(options, batch_size=4, epochs=12, steps_per_epoch=10)
     np.testing.assert_allclose([schedule(0), schedule(9), schedule(10)], [0.01, 0.01, 0.001], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("decay_epochs", "epochs", "steps_per_epoch", "expected"),
+    [
+        ((8, 11), 12, 7, [56, 77]),
+        ((8, 11), 24, 7, [56, 77]),
+        ((0.25, 0.5, 0.75), 8, 3, [6, 12, 18]),
+        ((0.5,), 1, 5, [3]),  # half a step is rounded up
+        ((0.3, 0.31), 1, 10, [3, 3]),
+        ((), 12, 7, []),
+    ],
+)
+def test_steps_of_epochs_and_of_shares(decay_epochs, epochs, steps_per_epoch, expected):
+    assert decay_steps(decay_epochs, epochs=epochs, steps_per_epoch=steps_per_epoch) == expected
+
+
+@pytest.mark.parametrize("steps_per_epoch", [1, 7, 133, 7330])
+def test_the_default_scales_the_papers_schedule(steps_per_epoch):
+    """8 and 11 of 12 epochs, 16 and 22 of 24, 32 and 44 of 48, to the step."""
+    shares = OptimizerOptions().decay_epochs
+    for times in (1, 2, 4):
+        epochs = (8 * times, 11 * times)
+        size = {"epochs": 12 * times, "steps_per_epoch": steps_per_epoch}
+        assert decay_steps(shares, **size) == decay_steps(epochs, **size)
+
+
+def test_shares_that_fall_on_one_step_all_count():
+    options = OptimizerOptions(warmup_steps=0, decay_epochs=(0.3, 0.31, 0.6))
+    schedule = make_schedule(options, batch_size=16, epochs=1, steps_per_epoch=10)
+    np.testing.assert_allclose([schedule(t) for t in (2, 3, 5, 6)], [1e-2, 1e-4, 1e-4, 1e-5], rtol=1e-6)
 
 
 FROZEN = ("conv1", "bn1", "layer1_0")
