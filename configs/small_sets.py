@@ -32,15 +32,20 @@ class Set:
     cpu_epochs: int
     cpu_frozen: int = 3
     """Stages of the pretrained backbone that are not trained on a CPU, where their backward pass takes most time."""
+    anchor_scale: float = 8.0
+    """Side of the anchors [strides]; half of it on a CPU, as the pictures. By 8 every sixth nucleus and every eighth
+    fish would be unlike any anchor."""
+    crowded: bool = False
+    """Whether there are more than 100 objects in some pictures, so that more detections count."""
 
 
 SETS = {
     "bccd": Set((480, 640), (240, 320), 8, cpu_frozen=2),
-    "aquarium": Set((480, 640), (240, 320), 6),
+    "aquarium": Set((480, 640), (240, 320), 6, anchor_scale=4.0),
     "vehicles_openimages": Set((416, 416), (256, 256), 8),
     # Nuclei of 19 pixels, 44 a picture and up to 375. Pictures, most of 256 pixels, are enlarged for the strides; on a
-    # CPU by 1.25 only: a plain run then takes 19 minutes on a core, 2.5 s a step. See also _set_crowded.
-    "dsb2018": Set((640, 1280), (320, 448), 3),
+    # CPU by 1.25 only: a plain run then takes 19 minutes on a core, 2.5 s a step.
+    "dsb2018": Set((640, 1280), (320, 448), 3, anchor_scale=4.0, crowded=True),
 }
 KINDS = ("", "cpu", "narrow", "narrow_cpu")
 
@@ -76,16 +81,11 @@ def _set_data(config: ConfigDict, name: str) -> None:
         config.data[split].images = str(SHARED / "data" / name / split)
         config.data[split].annotations = str(SHARED / f"data/{name}/{split}.json")
     config.data.short_side, config.data.long_side = SETS[name].full
-    if name == "dsb2018":
-        _set_crowded(config)
-
-
-def _set_crowded(config: ConfigDict) -> None:
-    """Detect more objects than 100 a picture, and smaller ones."""
-    config.evaluation.postprocess.max_detections = 500
-    config.evaluation.postprocess.pre_nms = 3000  # of a level, where several find each object
     for model in (config.model, config.teacher.model):
-        model.anchor_scale = 4.0  # by 8, every sixth nucleus would be unlike any anchor
+        model.anchor_scale = SETS[name].anchor_scale
+    if SETS[name].crowded:
+        config.evaluation.postprocess.max_detections = 500
+        config.evaluation.postprocess.pre_nms = 3000  # of a level, where several find each object
 
 
 def _set_pretrained(model: ConfigDict) -> None:

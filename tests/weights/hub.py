@@ -28,7 +28,7 @@ def serve(files: dict[str, bytes], *, damaged: bool = False) -> Iterator[Hub]:
       files: content by name; what is uploaded is added.
       damaged: what arrives has its last byte changed, under the checksum of the true content.
     """
-    repositories = {name.rsplit("/", 1)[0] for name in files}
+    made: set[str] = set()
 
     class Handler(BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:
@@ -45,7 +45,7 @@ def serve(files: dict[str, bytes], *, damaged: bool = False) -> Iterator[Hub]:
             if self.path == "/api/repos/create":
                 wanted = json.loads(data)
                 name = "/".join(filter(None, (wanted.get("organization"), wanted["name"])))
-                repositories.add(name)
+                made.add(name)
                 return self.tell({"url": f"{hub.url}/{name}"})
             if self.path == "/api/validate-yaml":  # of a card
                 return self.tell({"errors": [], "warnings": []})
@@ -72,7 +72,7 @@ def serve(files: dict[str, bytes], *, damaged: bool = False) -> Iterator[Hub]:
             repository, _, place = self.path.removeprefix("/").partition("/resolve/")
             revision, _, file = place.partition("/")
             content = files.get(f"{repository}/{file}")
-            if repository not in repositories:
+            if repository not in made | {name.rsplit("/", 1)[0] for name in files}:
                 self.refuse(401, "RepoNotFound")
             elif revision not in ("main", COMMIT):
                 self.refuse(404, "RevisionNotFound")
