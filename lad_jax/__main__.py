@@ -7,6 +7,7 @@
     import-voc   write COCO's JSON for a folder in Pascal VOC's format
     import-yolo  write COCO's JSON for a folder in YOLO's format
     convert      weights of other programs in and out
+    zoo          list published detectors, or fetch one
     recipe       train a config with its teachers, from the first on
     study        train conditions with several seeds, and compare them
     options      list what a config can say
@@ -32,6 +33,7 @@ COMMANDS = {
     "import-voc": Takes(words=1),
     "import-yolo": Takes(words=1),
     "convert": Takes(words=1),
+    "zoo": Takes(words=1),
     "recipe": Takes(words=1, more=True),
     "study": Takes(words=1, more=True),
     "options": Takes(words=1),
