@@ -20,16 +20,18 @@ from lad_jax.errors import InputError
 from lad_jax.run.configs import load_options
 from lad_jax.run.evaluate import evaluate
 from lad_jax.run.sources import local_checkpoint
-from lad_jax.weights.zoo import ZOO
+from lad_jax.weights.zoo import ZOO, find
 
 FLAGS = flags.FLAGS
 _log = logging.getLogger(__name__)
 
 
 def main(arguments: list[str]) -> None:
-    words = arguments[1:]
-    split = words.index("--") if "--" in words else len(words)
-    print(verify(words[:split] or list(ZOO), FLAGS.output, words[split + 1 :]))
+    names = [word for word in arguments[1:] if not word.startswith("-")]
+    for name in names:
+        find(name, "the name")
+    changes = [word for word in arguments[1:] if word.startswith("-")]  # those after --
+    print(verify(names or list(ZOO), FLAGS.output, changes))
 
 
 def verify(names: Sequence[str], output: Path, changes: Sequence[str]) -> str:
