@@ -7,12 +7,15 @@
 Any option can be given on the command line: `--config.train.epochs=24`; `python -m lad_jax options` lists them.
 """
 
+from pathlib import Path
+
 from absl import flags
 
 from lad_jax import cli
 from lad_jax.commands import predict
 from lad_jax.config import from_config
 from lad_jax.errors import InputError
+from lad_jax.paths import local_path
 
 FLAGS = flags.FLAGS
 
@@ -26,7 +29,7 @@ def main(arguments: list[str]) -> None:
     cli.refuse_words(arguments[1:])
     if FLAGS.images or FLAGS.threshold is not None:
         raise InputError("--images and --threshold are for --mode=predict.")
-    start(FLAGS.mode, from_config(RunOptions, FLAGS.config), FLAGS.workdir)
+    start(FLAGS.mode, from_config(RunOptions, FLAGS.config), Path(local_path(FLAGS.workdir, "--workdir")))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@
     import-yolo  write COCO's JSON for a folder in YOLO's format
     convert      weights of other programs in and out
     push         write a trained network to the Hugging Face hub
+    zoo          list published detectors, or fetch one
     recipe       train a config with its teachers, from the first on
     study        train conditions with several seeds, and compare them
     options      list what a config can say
@@ -36,6 +37,7 @@ COMMANDS = {
     "import-yolo": Takes(words=1),
     "convert": Takes(words=1),
     "push": Takes(words=2),
+    "zoo": Takes(words=1),
     "recipe": Takes(words=1, more=True),
     "study": Takes(words=1, more=True),
     "options": Takes(words=1),

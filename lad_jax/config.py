@@ -11,8 +11,8 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 import ml_collections
 
 from lad_jax.errors import InputError
-from lad_jax.fields import is_path
-from lad_jax.paths import local_path
+from lad_jax.fields import is_path, is_source
+from lad_jax.paths import local_path, source_path
 
 T = TypeVar("T")
 
@@ -45,6 +45,8 @@ def from_config(options: type[T], config: Mapping[str, Any] | ml_collections.Con
     for name, value in values.items():
         if is_path(fields[name]) and value:
             values[name] = local_path(value, f"{key}.{name}")
+        if is_source(fields[name]) and value:
+            values[name] = source_path(value, f"{key}.{name}")
     try:
         return options(**values)
     except ValueError as error:

@@ -7,7 +7,9 @@ T = TypeVar("T")
 Number = int | float
 
 
-def option(default: T, *, may_change: bool = False, architecture: bool = True, path: bool = False) -> T:
+def option(
+    default: T, *, may_change: bool = False, architecture: bool = True, path: bool = False, source: bool = False
+) -> T:
     """A dataclass field with a default and marks; a field without marks needs only its default.
 
     Args:
@@ -16,8 +18,9 @@ def option(default: T, *, may_change: bool = False, architecture: bool = True, p
         computed or what is done about faults, and has no influence on the result. Of a group: whatever is in it.
       architecture: whether weights that were trained with another value do not fit; for options of networks only.
       path: whether the value is a path, which is expanded and checked where the options are made.
+      source: whether the value is a source of a network: a path, or `zoo:NAME`.
     """
-    marks = {"may_change": may_change, "architecture": architecture, "path": path}
+    marks = {"may_change": may_change, "architecture": architecture, "path": path, "source": source}
     return dataclasses.field(default=default, metadata=marks)
 
 
@@ -34,6 +37,11 @@ def is_architecture(field: "dataclasses.Field[Any]") -> bool:
 def is_path(field: "dataclasses.Field[Any]") -> bool:
     """Whether the field's value is a path."""
     return bool(field.metadata.get("path", False))
+
+
+def is_source(field: "dataclasses.Field[Any]") -> bool:
+    """Whether the field's value is a source of a network."""
+    return bool(field.metadata.get("source", False))
 
 
 def check_range(

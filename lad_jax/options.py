@@ -20,9 +20,9 @@ from lad_jax.types import Network
 class TeacherOptions:
     """Options of a second or further network, for methods that have one."""
 
-    path: str = option("", may_change=True, path=True)
-    """Workdir (its best checkpoint is taken) or folder of one checkpoint. Needed where the teacher is frozen; where it
-    is trained too (CoLAD) the starting weights, or empty for a teacher from scratch."""
+    path: str = option("", may_change=True, source=True)
+    """Workdir (its best checkpoint is taken), folder of one checkpoint, or `zoo:NAME` (docs/zoo.md). Needed where the
+    teacher is frozen; where it is trained too (CoLAD) the starting weights, or empty for a teacher from scratch."""
     network: Network = "student"
     """Name of the network in the checkpoint at `path`."""
     config: str = option("", may_change=True)

@@ -9,6 +9,8 @@ from lad_jax.errors import InputError
 
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 """Beginning of an address such as `gs://bucket`, which is no path of the file system."""
+ZOO_PREFIX = "zoo:"
+"""Beginning of the name of a published network, which is no path either."""
 NAME_BYTES = 255
 """Largest length of a file's or folder's name on usual file systems [bytes]."""
 
@@ -25,6 +27,10 @@ def local_path(text: str, name: str) -> str:
     """
     if not text:
         raise InputError(f"{name} is empty: give a path, or leave it out.")
+    if text.startswith(ZOO_PREFIX):
+        raise InputError(
+            f"{name} is {text!r}, a published network, but must be a path here. A folder of that name is ./{text}."
+        )
     if SCHEME.match(text):
         raise InputError(
             f"{name} is {text!r}, but only paths of the file system are read and written: fetch what is there, or "
@@ -37,6 +43,11 @@ def local_path(text: str, name: str) -> str:
     if "\0" in path or any(len(os.fsencode(part)) > NAME_BYTES for part in path.split(os.sep)):
         raise InputError(f"{name} is {path[:60]!r}…: a file's name has at most {NAME_BYTES} bytes, and no zero byte.")
     return path
+
+
+def source_path(text: str, name: str) -> str:
+    """A path, see `local_path`, where a network is read from; or `zoo:NAME`, a published network, as it is."""
+    return text if text.startswith(ZOO_PREFIX) else local_path(text, name)
 
 
 def cache_folder(name: str) -> Path:

@@ -2,6 +2,7 @@
 
     python -m lad_jax predict --workdir=runs/paa --images='photos/*.jpg'
     python -m lad_jax predict --workdir=runs/paa --images a.jpg b.jpg --threshold=0.5
+    python -m lad_jax predict --workdir=zoo:lad_r50_r101_1x --images=photos
 
 Writes the pictures with boxes, and `predictions.json`. How predictions become detections is as in the run; with
 `--config` it is as that says.
@@ -10,7 +11,7 @@ Writes the pictures with boxes, and `predictions.json`. How predictions become d
 from absl import flags
 
 from lad_jax.cli import define_config
-from lad_jax.commands.flags import define_predict, define_workdir
+from lad_jax.commands.flags import define_predict, define_source
 from lad_jax.config import from_config
 
 FLAGS = flags.FLAGS
@@ -19,7 +20,7 @@ FLAGS = flags.FLAGS
 def define_flags() -> None:
     """Define the flags of this command."""
     define_config()
-    define_workdir()
+    define_source()
     define_predict()
 
 

@@ -28,8 +28,9 @@ from lad_jax.commands.stages import Stage, State, evaluated_by, evaluation_stage
 from lad_jax.errors import InputError
 from lad_jax.files import write_whole
 from lad_jax.options import RunOptions, run_name
-from lad_jax.run import checkpoint, lock
+from lad_jax.run import lock
 from lad_jax.run.configs import load_options
+from lad_jax.run.sources import check_source
 from lad_jax.run.states import training_state
 
 FLAGS = flags.FLAGS
@@ -184,7 +185,7 @@ def _chain(config: str, workdirs: Path, extra: Sequence[str], students: tuple[st
 
 def _check_teacher(config: str, path: str) -> None:
     try:
-        checkpoint.find(path)
+        check_source(path, "config.teacher.path")
     except InputError as error:
         raise InputError(f"{error} It is config.teacher.path of {config}.") from None
 

@@ -11,8 +11,10 @@ from lad_jax.data import DataOptions, DataSet
 from lad_jax.errors import InputError
 from lad_jax.models import Detector
 from lad_jax.options import RunOptions, TeacherOptions, run_name
+from lad_jax.paths import ZOO_PREFIX
 from lad_jax.run import checkpoint
 from lad_jax.run.build import make_models
+from lad_jax.run.sources import local_checkpoint
 from lad_jax.train.state import Variables, init_variables
 from lad_jax.types import Network
 from lad_jax.weights import load_arrays, with_backbone
@@ -127,9 +129,9 @@ def _starting_checkpoint(origin: TeacherOptions, key: str) -> Path:
     `key` is the config key of its path.
     """
     try:
-        return checkpoint.find(origin.path)
+        return local_checkpoint(origin.path, key)
     except InputError as error:
-        if not origin.config:
+        if not origin.config or origin.path.startswith(ZOO_PREFIX):
             raise
         workdir = f"runs/{run_name(origin.config)}"
         elsewhere = "" if Path(origin.path) == Path(workdir) else f" That is then in {workdir}: set {key} to it."

@@ -26,14 +26,18 @@ _log = logging.getLogger(__name__)
 
 
 def predict(
-    options: RunOptions | None, workdir: Path, images: Sequence[str], output: Path, threshold: float | None = None
+    options: RunOptions | None,
+    source: str | Path,
+    images: Sequence[str],
+    output: Path,
+    threshold: float | None = None,
 ) -> None:
     """Detect objects in pictures; writes them with boxes, and `predictions.json`, into a folder.
 
     Args:
       options: how predictions become detections, and of which network; None: those of the run. How pictures are resized
         is always the run's.
-      workdir: the run's folder.
+      source: the run's folder, or what else `load` takes.
       images: pictures, folders of pictures and glob patterns.
       output: folder for the results.
       threshold: see `predict_files`.
@@ -45,7 +49,7 @@ def predict(
     if jax.process_count() > 1:
         raise InputError(f"--mode=predict is for one process, but there are {jax.process_count()}: start it alone.")
     paths = find_pictures(images)
-    trained = load(workdir, options.evaluation.network if options else None)
+    trained = load(source, options.evaluation.network if options else None)
     make_folder(output, "the folder of --output,")
     written = predict_files(paths, trained, options or trained.options, output, threshold=threshold)
     print(f"{len(paths)} picture(s); results in {written}")

@@ -10,6 +10,7 @@ import jax
 
 from lad_jax import hosts
 from lad_jax.options import RunOptions
+from lad_jax.paths import ZOO_PREFIX
 from lad_jax.run.evaluate import evaluate
 from lad_jax.run.predict import predict
 from lad_jax.run.preview import preview
@@ -33,9 +34,15 @@ def start(mode: Mode, options: RunOptions, workdir: Path) -> None:
 
 
 def start_prediction(
-    options: RunOptions | None, workdir: Path, images: Sequence[str], output: Path | None, threshold: float | None
+    options: RunOptions | None,
+    source: str,
+    images: Sequence[str],
+    output: Path | None,
+    threshold: float | None,
 ) -> None:
-    """Predict, as the only process; see `predict`. Without a folder for the results it is `predictions` in the workdir.
+    """Predict, as the only process; see `predict`.
+
+    Without a folder for the results it is `predictions` in the workdir, or, of a published network, in this folder.
 
     Raises:
       InputError: see `predict`.
@@ -43,7 +50,8 @@ def start_prediction(
     if options:
         _set_determinism(options)
     with hosts.joined():
-        predict(options, workdir, images, output or workdir / "predictions", threshold)
+        home = Path() if source.startswith(ZOO_PREFIX) else Path(source)
+        predict(options, source, images, output or home / "predictions", threshold)
 
 
 def _set_determinism(options: RunOptions) -> None:

@@ -20,6 +20,7 @@ from lad_jax.programs import keep_programs
 from lad_jax.run import checkpoint
 from lad_jax.run.pictures import Picture, batches, is_sequence, numbered, pictures_of
 from lad_jax.run.result import Result, make_results
+from lad_jax.run.sources import local_checkpoint
 from lad_jax.train.state import Variables
 from lad_jax.types import Network
 from lad_jax.visualize import Image
@@ -136,19 +137,20 @@ class Trained:
         return jax.device_put(self.variables)
 
 
-def load(workdir: str | Path, network: Network | None = None) -> Trained:
+def load(source: str | Path, network: Network | None = None) -> Trained:
     """A trained network, for use from Python: `load("runs/demo/lad")("photo.jpg").boxes`.
 
     Programs that it compiles are kept on the disk for other processes, unless JAX was given a folder for them.
 
     Args:
-      workdir: a run's workdir (the best checkpoint by AP is taken, else the newest) or a checkpoint's folder.
+      source: a run's workdir (the best checkpoint by AP is taken, else the newest), a checkpoint's folder, or
+        `zoo:NAME`, a published network (docs/zoo.md).
       network: `student`, `teacher` or a peer; default: `evaluation.network` of the run.
 
     Raises:
-      InputError: no checkpoint there, or one that cannot be read.
+      InputError: no checkpoint there, or one that cannot be read; or see `local_checkpoint`.
     """
-    folder = checkpoint.find(workdir)
+    folder = local_checkpoint(source, "the source")
     meta = checkpoint.read_meta(folder)
     options = from_config(RunOptions, meta.config)
     name: Network = network or options.evaluation.network

@@ -12,7 +12,7 @@ import safetensors.numpy
 from safetensors import SafetensorError
 
 from lad_jax.errors import InputError, first_few
-from lad_jax.weights.torch_files import read_torch, write_torch
+from lad_jax.weights.torch_files import check_torch, read_torch, write_torch
 
 Arrays = dict[str, np.ndarray]
 
@@ -51,9 +51,10 @@ def save_arrays(path: str | Path, arrays: Mapping[str, np.ndarray], class_names:
     write(Path(path), arrays, class_names)
 
 
-def check_suffix(path: str | Path) -> None:
-    """Check that the suffix of a file is one of a format that can be read; else raise InputError."""
-    _format_of(path)
+def check_readable(path: str | Path) -> None:
+    """Check that files of this suffix can be read, torch's only where torch is installed; else raise InputError."""
+    if _format_of(path).read is read_torch:
+        check_torch()
 
 
 def _read_npz(path: Path) -> Arrays:

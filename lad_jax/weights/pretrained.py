@@ -1,6 +1,5 @@
 """Files of weights by name: fetched where they are not here yet, their content checked."""
 
-import hashlib
 import logging
 import re
 from pathlib import Path
@@ -22,15 +21,15 @@ from huggingface_hub.errors import (
 )
 
 from lad_jax.errors import InputError
-from lad_jax.paths import SCHEME, local_path
-from lad_jax.weights.files import check_suffix
+from lad_jax.paths import SCHEME, ZOO_PREFIX, local_path
+from lad_jax.weights import zoo
+from lad_jax.weights.checksums import promised_by, sha256_of
+from lad_jax.weights.files import check_readable
 
 _log = logging.getLogger(__name__)
 _DEFAULT_FILE = "model.safetensors"
 _BLOB = re.compile(r"[0-9a-f]{64}")
 """Name of a large file's content in the hub's cache: its SHA-256."""
-_TORCH_HUB = re.compile(r"-([0-9a-f]{8,64})\.pth?$")
-"""End of the name of a file of torch's with the first digits of its SHA-256: `resnet50-0676ba61.pth`."""
 
 
 class WeightsFile(NamedTuple):
@@ -44,19 +43,19 @@ def resolve(source: str, key: str) -> WeightsFile:
     """The file that `source` means, whose content is what its name promises.
 
     Args:
-      source: a path, or `hf://OWNER/REPO[@REVISION][/FILE]`: a file of the Hugging Face hub (FILE: `model.safetensors`,
-        REVISION: the branch `main`). It is fetched into the hub's cache; what lies there is taken unasked.
+      source: a path; `hf://OWNER/REPO[@REVISION][/FILE]`, a file of the Hugging Face hub (FILE: `model.safetensors`,
+        REVISION: the branch `main`); or `zoo:NAME`, that of a published detector. The latter two are fetched into a
+        cache; what lies there is taken unasked.
       key: config key of the source, for messages.
 
     Raises:
       InputError: no such file here or there, no way to get it, a name of another form, or a content with another
         checksum than its name has.
     """
-    path = _fetch(source, key) if SCHEME.match(source) else Path(local_path(source, key))
+    path = _local_file(source, key)
     if not path.is_file():
         raise InputError(f"weights not found: {path}. Check {key}.")
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    sha256 = sha256_of(path)
     promised = _promised(path)
     if not sha256.startswith(promised):
         raise InputError(
@@ -67,11 +66,18 @@ def resolve(source: str, key: str) -> WeightsFile:
     return WeightsFile(path, sha256)
 
 
+def _local_file(source: str, key: str) -> Path:
+    """Path of the file that `source` means, which is fetched if need be."""
+    if source.startswith(ZOO_PREFIX):
+        return zoo.fetch(source, key)
+    return _fetch(source, key) if SCHEME.match(source) else Path(local_path(source, key))
+
+
 def _fetch(source: str, key: str) -> Path:
     """Path of a file of the hub in the hub's cache, into which it is fetched if need be."""
     name = _parse(source, key)
     file = name.path_in_repo or _DEFAULT_FILE
-    check_suffix(file)  # what could not be read is not fetched
+    check_readable(file)  # what could not be read is not fetched
     cached = try_to_load_from_cache(name.id, file, revision=name.revision)
     if isinstance(cached, str):
         return Path(cached)
@@ -125,5 +131,4 @@ def _promised(path: Path) -> str:
         target = path.readlink()
         if target.parent.name == "blobs" and _BLOB.fullmatch(target.name):
             return target.name
-    match = _TORCH_HUB.search(path.name)
-    return match[1] if match else ""
+    return promised_by(path.name)

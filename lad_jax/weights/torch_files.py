@@ -1,6 +1,6 @@
 """State dicts in torch's files. Reading one never runs code that lies in it."""
 
-import importlib
+import importlib.util
 import re
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -52,15 +52,19 @@ def write_torch(path: Path, arrays: Mapping[str, np.ndarray], class_names: tuple
     torch.save({"state_dict": tensors, "meta": {"CLASSES": class_names}}, path)
 
 
-def _torch() -> Any:
-    """The module torch, which only these files need; an InputError where it is not installed."""
-    try:
-        return importlib.import_module("torch")
-    except ImportError:
+def check_torch() -> None:
+    """Check that torch, which only these files need, is installed; else raise InputError."""
+    if importlib.util.find_spec("torch") is None:
         raise InputError(
             "files of torch (.pth, .pt) need torch: pip install 'lad-jax[torch]'. Files with the suffix "
             ".safetensors or .npz do not."
-        ) from None
+        )
+
+
+def _torch() -> Any:
+    """The module torch; an InputError where it is not installed."""
+    check_torch()
+    return importlib.import_module("torch")
 
 
 def _why(path: Path, reason: str) -> str:
