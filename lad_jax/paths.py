@@ -9,8 +9,8 @@ from lad_jax.errors import InputError
 
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 """Beginning of an address such as `gs://bucket`, which is no path of the file system."""
-ZOO_PREFIX = "zoo:"
-"""Beginning of the name of a published network, which is no path either."""
+ZOO_PREFIX, HUB_PREFIX = "zoo:", "hf://"
+"""Beginnings of the names of networks in the zoo and on the Hugging Face hub, which are no paths either."""
 NAME_BYTES = 255
 """Largest length of a file's or folder's name on usual file systems [bytes]."""
 
@@ -46,8 +46,8 @@ def local_path(text: str, name: str) -> str:
 
 
 def source_path(text: str, name: str) -> str:
-    """A path, see `local_path`, where a network is read from; or `zoo:NAME`, a published network, as it is."""
-    return text if text.startswith(ZOO_PREFIX) else local_path(text, name)
+    """A path, see `local_path`, where a network is read from; or the name of one in the zoo or on a hub, as it is."""
+    return text if text.startswith((ZOO_PREFIX, HUB_PREFIX)) else local_path(text, name)
 
 
 def cache_folder(name: str) -> Path:

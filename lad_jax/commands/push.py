@@ -24,7 +24,7 @@ def define_flags() -> None:
 
 def main(arguments: list[str]) -> None:
     """Run the command."""
-    from lad_jax.run.hub import push
+    from lad_jax.run.push import push
 
     if len(arguments) != 3:
         raise InputError("give a workdir and OWNER/REPO; see --help.")

@@ -1,4 +1,4 @@
-"""Sources of trained networks: a workdir, a checkpoint's folder, or `zoo:NAME`."""
+"""Sources of trained networks: a workdir, a checkpoint's folder, `zoo:NAME`, or `hf://OWNER/REPO`."""
 
 import os
 import shutil
@@ -10,8 +10,8 @@ from huggingface_hub.utils import WeakFileLock
 
 from lad_jax.data.categories import COCO
 from lad_jax.errors import InputError
-from lad_jax.paths import ZOO_PREFIX, cache_folder, make_folder, source_path
-from lad_jax.run import checkpoint
+from lad_jax.paths import HUB_PREFIX, ZOO_PREFIX, cache_folder, make_folder, source_path
+from lad_jax.run import checkpoint, hub
 from lad_jax.run.configs import load_options
 from lad_jax.run.converted import save_converted
 from lad_jax.weights import zoo
@@ -21,26 +21,29 @@ def local_checkpoint(source: str | Path, key: str) -> Path:
     """Folder of the checkpoint that a source means, on this machine.
 
     Args:
-      source: a workdir (its best checkpoint by AP is taken, else the newest); a checkpoint's folder; or `zoo:NAME`, a
-        published network, which is fetched, converted and kept in a cache when it is first asked for.
+      source: a workdir (its best checkpoint by AP is taken, else the newest); a checkpoint's folder; `zoo:NAME`, a
+        published network; or `hf://OWNER/REPO[@REVISION]`, what `push` has written to the Hugging Face hub. These two
+        are fetched, converted and kept in a cache when they are first asked for.
       key: config key or flag that gave it, for messages.
 
     Raises:
       InputError: there is no checkpoint there; or no such network, or one that cannot be fetched or read.
     """
     place = source_path(str(source), key)
-    return _from_zoo(place, key) if place.startswith(ZOO_PREFIX) else checkpoint.find(place)
+    if place.startswith(ZOO_PREFIX):
+        return _from_zoo(place, key)
+    return hub.fetch(place, key) if place.startswith(HUB_PREFIX) else checkpoint.find(place)
 
 
 def check_source(source: str, key: str) -> None:
-    """Check that a source is there, or is a name that is known; fetch nothing. See `local_checkpoint`.
+    """Check that a source is there, or is a name that is known or may be; fetch nothing. See `local_checkpoint`.
 
     Raises:
       InputError: there is no checkpoint, or no network of that name.
     """
     if source.startswith(ZOO_PREFIX):
         zoo.find(source, key)
-    else:
+    elif not source.startswith(HUB_PREFIX):
         checkpoint.find(source)
 
 

@@ -14,7 +14,8 @@ import safetensors.numpy
 import lad_jax
 from lad_jax.errors import InputError
 from lad_jax.run import checkpoint
-from lad_jax.run.hub import CARD, DESCRIPTION, WEIGHTS, fetch, push
+from lad_jax.run.hub import CARD, DESCRIPTION, WEIGHTS, fetch
+from lad_jax.run.push import push
 from tests.weights.hub import Hub, serve
 
 NAME = "someone/a-detector"
@@ -44,7 +45,7 @@ def test_there_and_back(paa_workdir: Path, hub: Hub, files: dict[str, bytes]) ->
     address = push(paa_workdir, NAME)
     assert address == f"{hub.url}/{NAME}" and set(files) == {f"{NAME}/{name}" for name in (WEIGHTS, CARD)}
     folder = fetch(f"hf://{NAME}", "the source")
-    before, after = lad_jax.load(paa_workdir), lad_jax.load(folder)
+    before, after = lad_jax.load(paa_workdir), lad_jax.load(f"hf://{NAME}")
     jax.tree.map(np.testing.assert_array_equal, after.variables, before.variables)
     assert (after.class_names, after.category_ids) == (before.class_names, before.category_ids)
     assert after.options.evaluation == before.options.evaluation and after.model == before.model
@@ -102,7 +103,7 @@ def test_a_repository_of_something_else(
     files[f"timm/backbone/{WEIGHTS}"] = safetensors.numpy.save({"conv1": np.zeros(3)}, said)
     with pytest.raises(InputError, match=r"its model\.safetensors is no detector that lad_jax has written"):
         fetch("hf://timm/backbone", "the source")
-    assert not list(tmp_path.glob("ours/lad_jax/hub/*")), "nothing of it is kept"
+    assert not list(tmp_path.glob("ours/lad_jax/hub/*/checkpoints")), "nothing of it is kept"
 
 
 def test_one_of_another_version(hub: Hub, files: dict[str, bytes]) -> None:
