@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import jax
@@ -167,12 +168,13 @@ def test_it_runs_in_an_environment_of_its_own(file, files, expected, tmp_path):
     """Of which the docs say what is installed: this needs a network."""
     venv.create(tmp_path / "venv", with_pip=True)
     (tmp_path / "detect.py").write_text(DETECT)
-    python = tmp_path / "venv/bin/python"
     named = re.search(r"pip install ([a-z ]+)` alone", (ROOT / "docs/export.md").read_text())
-    subprocess.run([python, "-m", "pip", "install", "--quiet", *named[1].split()], check=True)
+    python = tmp_path / "venv/bin/python"
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "XLA_FLAGS")}
+    shared: Any = {"cwd": tmp_path, "env": environment}
+    subprocess.run([python, "-m", "pip", "install", "--quiet", *named[1].split()], check=True, **shared)
     command = [python, "detect.py", str(file), str(files[0])]
-    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    result = subprocess.run(command, capture_output=True, text=True, **shared)
     assert result.returncode == 0, result.stderr
     assert_printed(lines(result.stdout)[str(files[0])], expected[0])
 
