@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from lad_jax.errors import InputError
+from lad_jax.paths import source_path
 from lad_jax.run import trained
 from lad_jax.run.exported import Exported, open_exported
 from lad_jax.run.trained import Trained
@@ -21,11 +22,11 @@ def load(source: str | Path, network: Network | None = None) -> Trained | Export
       network: `student`, `teacher` or a peer; default: `evaluation.network` of the run. A file has one network.
 
     Raises:
-      InputError: no checkpoint there, or one that cannot be read (see `local_checkpoint`); no exported file, or one that
-        cannot be run.
+      InputError: see `local_checkpoint` and `open_exported`.
     """
-    if not Path(source).is_file():
+    path = Path(source_path(str(source), "the source"))
+    if not path.is_file():
         return trained.load(source, network)
     if network:
         raise InputError(f"network is {network!r}, but the exported file {source} has one network: leave it out.")
-    return open_exported(Path(source))
+    return open_exported(path)

@@ -17,7 +17,6 @@ import pytest
 import lad_jax
 from lad_jax.errors import InputError
 from lad_jax.run.archive import Content, Description, pack, unpack
-from lad_jax.run.exported import open_exported
 
 CANVASES = ((64, 96), (96, 96))
 DESCRIPTION = Description(("a", "ü"), (2**70, 3), CANVASES, 96, 96, 0.05, 100, 4, "0.1.0", jax.__version__)
@@ -39,12 +38,13 @@ def program(function: Callable[..., Any], *calls: str) -> bytes:
     return bytes(jax.export.export(jax.jit(function), disabled_checks=allowed)(*arguments).serialize())
 
 
-def test_what_is_written_is_read(file):
+def test_what_is_written_is_read(file, monkeypatch):
+    monkeypatch.setenv("HOME", str(file.parent))
     content = unpack(file)
     assert content.description == DESCRIPTION
     np.testing.assert_array_equal(content.weights["a"], np.arange(999))
     assert set(content.programs) == set(CANVASES)
-    assert open_exported(file).category_ids == DESCRIPTION.category_ids
+    assert lad_jax.load("~/detector.zip").category_ids == DESCRIPTION.category_ids
 
 
 def changed(file: Path, change: Any, *, sums: bool = True) -> bytes:
