@@ -8,15 +8,16 @@ if not Path(__file__).with_name("configs").is_dir():  # a clone, which has the c
     __path__.append(str(Path(__file__).parents[1]))
 
 _HOMES = {
+    "Exported": "lad_jax.run.exported",
     "InputError": "lad_jax.errors",
     "RunOptions": "lad_jax.options",
     "from_config": "lad_jax.config",
     "Result": "lad_jax.run.result",
     "Trained": "lad_jax.run.trained",
-    "load": "lad_jax.run.trained",
+    "load": "lad_jax.run.load",
 }
 
-__all__ = ["InputError", "Result", "RunOptions", "Trained", "from_config", "load"]
+__all__ = ["Exported", "InputError", "Result", "RunOptions", "Trained", "from_config", "load"]
 
 
 def __getattr__(name: str) -> Any:

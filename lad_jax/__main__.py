@@ -7,6 +7,7 @@
     check        inspect a data set before training
     import-voc   write COCO's JSON for a folder in Pascal VOC's format
     import-yolo  write COCO's JSON for a folder in YOLO's format
+    export       write a detector as one file that runs without this package
     convert      weights of other programs in and out
     push         write a trained network to the Hugging Face hub
     zoo          list published detectors, or fetch one
@@ -35,6 +36,7 @@ COMMANDS = {
     "check": Takes(),
     "import-voc": Takes(words=1),
     "import-yolo": Takes(words=1),
+    "export": Takes(words=1),
     "convert": Takes(words=1),
     "push": Takes(words=2),
     "zoo": Takes(words=1),

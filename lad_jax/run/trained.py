@@ -1,7 +1,7 @@
 """A trained network, called with pictures."""
 
 import functools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, overload
@@ -18,11 +18,12 @@ from lad_jax.models.backbones import check_canvases
 from lad_jax.options import RunOptions
 from lad_jax.programs import keep_programs
 from lad_jax.run import checkpoint
-from lad_jax.run.pictures import Picture, batches, is_sequence, numbered, pictures_of
-from lad_jax.run.result import Result, make_results
+from lad_jax.run.calls import Detected, call, detect
+from lad_jax.run.pictures import Picture, numbered
+from lad_jax.run.result import Result
 from lad_jax.run.sources import local_checkpoint
 from lad_jax.train.state import Variables
-from lad_jax.types import Network
+from lad_jax.types import Detections, Network, Pictures
 from lad_jax.visualize import Image
 
 
@@ -89,22 +90,15 @@ class Trained:
           InputError: something is no such picture, or a file that cannot be read; or pictures are too small for the
             network.
         """
-        if not is_sequence(pictures):
-            return self(
-                [pictures],
-                threshold=threshold,
-                max_detections=max_detections,
-                postprocess=postprocess,
-                batch_size=batch_size,
-            )[0]
-        size = batch_size or max(1, min(self.options.evaluation.batch_size, len(pictures)))
         options = widened(postprocess or self.options.evaluation.postprocess, threshold, max_detections)
-        found = {number: result for number, _, result in self.detect(numbered(pictures), size, options)}
-        return [found[number].best(threshold, max_detections) for number in range(len(found))]
 
-    def detect(
-        self, images: Iterable[tuple[int, Image]], batch_size: int, postprocess: PostprocessOptions
-    ) -> Iterator[tuple[int, Image, Result]]:
+        def run(given: Sequence[Picture]) -> Detected:
+            size = batch_size or max(1, min(self.options.evaluation.batch_size, len(given)))
+            return self.detect(numbered(given), size, options)
+
+        return call(run, pictures, threshold, max_detections)
+
+    def detect(self, images: Iterable[tuple[int, Image]], batch_size: int, postprocess: PostprocessOptions) -> Detected:
         """Numbered RGB pictures with their detections, as their batches are full: in another order than given.
 
         Args:
@@ -114,17 +108,15 @@ class Trained:
         Raises:
           InputError: pictures are too small for the network.
         """
-        data = self.options.data
-        detector = _detector(self.model, postprocess)
+        data, detector = self.options.data, _detector(self.model, postprocess)
         sides = {"short_side": data.short_side, "long_side": data.long_side}
         canvases = canvases_of_any(**sides, pad_multiple=data.pad_multiple)
-        for canvas, members in batches(images, canvases, batch_size, **sides):
-            check_canvases([canvas], self.model.options.backbone, "backbone")
-            batch = pictures_of([image for _, image in members], batch_size, canvas, **sides)
-            found = jax.device_get(detector(self._on_device, jax.device_put(batch)))
-            results = make_results(found, len(members), self.class_names, self.category_ids)
-            for (number, image), result in zip(members, results, strict=True):
-                yield number, image, result
+
+        def program(batch: Pictures) -> Detections:
+            check_canvases([batch.canvas], self.model.options.backbone, "backbone")
+            return detector(self._on_device, batch)
+
+        return detect(program, images, canvases, batch_size, self.class_names, self.category_ids, **sides)
 
     def __repr__(self) -> str:
         size = sum(x.size for x in jax.tree.leaves(self.variables["params"]))
@@ -138,13 +130,10 @@ class Trained:
 
 
 def load(source: str | Path, network: Network | None = None) -> Trained:
-    """A trained network, for use from Python: `load("runs/demo/lad")("photo.jpg").boxes`.
-
-    Programs that it compiles are kept on the disk for other processes, unless JAX was given a folder for them.
+    """A trained network.
 
     Args:
-      source: a run's workdir (the best checkpoint by AP is taken, else the newest), a checkpoint's folder, or
-        `zoo:NAME`, a published network (docs/zoo.md).
+      source: see `local_checkpoint`.
       network: `student`, `teacher` or a peer; default: `evaluation.network` of the run.
 
     Raises:
