@@ -3,12 +3,16 @@
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
+import lad_jax
 from tests.commands.other_formats import NAMES, make_content, write_voc, write_yolo
 from tests.run.tiny import TINY
 
@@ -23,32 +27,34 @@ YOURS = [
     "--config.data.canvases=1",
 ]
 
-CELLS = "--config=configs/your_data_cpu.py:data/cells --workdir=runs/cells"
+CELLS = "--config=your_data_cpu:data/cells --workdir=runs/cells"
 
 DEMO = "python -m scripts.demo --output=runs/demo"
 STAGE = "python main.py --config=configs/demo.py:paa --workdir=runs/demo/paa"
 """The stage of the demo that commands after it work with."""
 EXTRA = {
-    "python -m lad_jax study studies/methods.py": [],
+    "lad-jax import-voc data/cells --val_share=0.2 --coordinates=edges": [],
+    "lad-jax check --config=your_data_cpu:data/cells": ["--sheet=runs/check"],
+    f"lad-jax plan {CELLS}": YOURS,
+    f"lad-jax train {CELLS}": YOURS,
+    f"lad-jax eval {CELLS}": YOURS,
+    "lad-jax predict --workdir=runs/cells --images=data/cells": [],
+    "lad-jax export runs/cells --output=runs/cells.zip": [],
+    "lad-jax import-yolo data/signs": [],
+    f"lad-jax train {CELLS}-lad --config.method=lad --config.teacher.path=runs/cells": YOURS,
+    "lad-jax options train": [],
     DEMO: ["--", *SMALL],
-    "python -m lad_jax eval --config=configs/demo.py:paa --workdir=runs/demo/paa": SMALL,
-    "python -m lad_jax predict --workdir=runs/demo/paa --images=docs/sample.png": [],
-    "python -m lad_jax import-voc data/cells --val_share=0.2 --coordinates=edges": [],
-    "python -m lad_jax check --config=configs/your_data_cpu.py:data/cells": ["--sheet=runs/check"],
-    f"python -m lad_jax train {CELLS}": YOURS,
-    f"python -m lad_jax eval {CELLS}": YOURS,
-    "python -m lad_jax predict --workdir=runs/cells --images=data/cells": [],
-    "python -m lad_jax import-yolo data/signs": [],
-    f"python -m lad_jax train {CELLS}-lad --config.method=lad --config.teacher.path=runs/cells": YOURS,
-    "python -m lad_jax options train": [],
-    "python -m lad_jax recipe configs/paper.py:solad_r50_r101_1x": [],
+    "lad-jax eval --config=demo:paa --workdir=runs/demo/paa": SMALL,
+    "lad-jax predict --workdir=runs/demo/paa --images=docs/sample.png": [],
+    "lad-jax study studies/methods.py": [],
+    "lad-jax recipe paper:solad_r50_r101_1x": [],
 }
 """The README's commands in its order, and what makes each small."""
 
 
 def commands() -> list[str]:
     """The commands that the README gives, without alignment and comments."""
-    found = re.findall(r"(?:^|`)(python (?:main\.py|-m (?!venv)).*?)(?:`|$)", README, re.MULTILINE)
+    found = re.findall(r"(?:^|`)((?:python -m|lad-jax (?!COMMAND)).*?)(?:`|$)", README, re.MULTILINE)
     return [re.sub(r" +", " ", line.split("#")[0]).strip() for line in found]
 
 
@@ -86,7 +92,7 @@ def test_the_demo_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.first
-def test_commands_run(tmp_path: Path) -> None:
+def test_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All but the demo, of which only the stage is run that others need."""
     write_voc(tmp_path / "data/cells", tmp_path / "data/cells", make_content("train", 15))
     for split in ("train", "val"):
@@ -100,14 +106,30 @@ def test_commands_run(tmp_path: Path) -> None:
     assert len(json.loads((tmp_path / "runs/cells/predictions/predictions.json").read_text())) == 15
     assert json.loads((tmp_path / "runs/cells-lad/config.json").read_text())["method"] == "lad"
     assert set(json.loads((tmp_path / "runs/cells/metrics.json").read_text())["student"]["per_class"]) == set(NAMES)
+    _check_python(tmp_path, monkeypatch)
     for file in ("runs/check/train.png", "runs/check/val.png", "data/signs/train.json", "data/signs/val.json"):
         assert (tmp_path / file).stat().st_size > 100
+
+
+def _check_python(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program of the README runs, and what was exported detects the same."""
+    monkeypatch.chdir(folder)
+    pictures = [path for path in sorted(Path("data/cells").iterdir()) if path.suffix in (".png", ".jpg")]
+    shutil.copy(pictures[0], "photo.jpg")
+    [program] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(program, names)
+    ours, exported = names["detector"](pictures[:2]), lad_jax.load("runs/cells.zip")(pictures[:2])
+    for one, other in zip(ours, exported, strict=True):
+        np.testing.assert_array_equal(one.names, other.names)
+        np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-2)
 
 
 def _words(command: str, folder: Path) -> list[str]:
     """The command, its files in `folder`."""
     here = re.sub(r"\b(runs|weights|data)/", rf"{folder}/\1/", command)
-    return [sys.executable, *shlex.split(here)[1:]]
+    program, *words = shlex.split(here)
+    return [sys.executable, *(["-m", "lad_jax"] if program == "lad-jax" else []), *words]
 
 
 def _run(command: str, extra: list[str], folder: Path) -> None:
