@@ -17,6 +17,7 @@ _HOMES = {
     "load": "lad_jax.run.load",
 }
 
+__version__ = "0.1.0"
 __all__ = ["Exported", "InputError", "Result", "RunOptions", "Trained", "from_config", "load"]
 
 

@@ -11,10 +11,11 @@ from typing import Any
 
 import jax
 
+import lad_jax
 from lad_jax.files import append_line, read_lines
 
 FILE = "starts.jsonl"
-LIBRARIES = ("lad-jax", "jax", "jaxlib", "flax", "optax", "numpy")
+LIBRARIES = ("jax", "jaxlib", "flax", "optax", "numpy")
 
 
 def machine() -> str:
@@ -44,8 +45,8 @@ def read_starts(workdir: Path) -> list[dict[str, Any]]:
 
 @functools.cache
 def versions() -> dict[str, str]:
-    """Versions of the libraries that compute."""
-    return {name: version(name) for name in LIBRARIES}
+    """Versions of this package, which need not be installed, and of the libraries that compute."""
+    return {"lad-jax": lad_jax.__version__} | {name: version(name) for name in LIBRARIES}
 
 
 @functools.cache
