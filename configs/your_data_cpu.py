@@ -2,7 +2,7 @@
 
     python main.py --config=configs/your_data_cpu.py:data/cells --workdir=runs/cells
 
-After the colon: the folder, with the `train.json` and `val.json` that an importer has written.
+After the colon: the folder, as for your_data.py.
 """
 
 from ml_collections import ConfigDict

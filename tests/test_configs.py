@@ -72,6 +72,24 @@ def test_your_pictures_without_objects_are_trained_on(config: ModuleType, tmp_pa
     assert plan.steps_per_epoch == 3
 
 
+@pytest.mark.parametrize("third", ["valid", "val", "test"])
+def test_your_folder_may_be_as_roboflow_exports_it(third: str, tmp_path: Path) -> None:
+    """With a category that all others are of, and has no object."""
+    categories = [{"id": 0, "name": "animals", "supercategory": "none"}, {"id": 1, "name": "seal"}]
+    for number, name in enumerate(("train", third)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{number}.jpg").touch()
+        images = [{"id": 0, "file_name": f"{number}.jpg", "width": 40, "height": 40}]
+        annotations = [{"id": 0, "image_id": 0, "category_id": 1, "bbox": [1, 1, 9, 9], "area": 81, "iscrowd": 0}]
+        content = {"images": images, "annotations": annotations, "categories": categories}
+        (tmp_path / name / "_annotations.coco.json").write_text(json.dumps(content))
+    options = from_config(RunOptions, your_data.get_config(str(tmp_path))).data
+    for number, split in enumerate(("train", "val")):
+        dataset = open_dataset(options, split)
+        assert dataset.records[0].file_name == f"{number}.jpg" and dataset.class_names == ("animals", "seal")
+        assert dataset.records[0].labels.tolist() == [1]
+
+
 @pytest.mark.parametrize("variant", demo.VARIANTS)
 def test_variant_of_the_demo_builds(variant: str) -> None:
     """Or the options say why that method and that assigner do not go together."""
