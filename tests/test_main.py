@@ -9,9 +9,10 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import pytest
+from absl.flags import FlagValues, UnrecognizedFlagError
 
 from lad_jax.__main__ import COMMANDS
-from lad_jax.cli import message_of
+from lad_jax.cli import define_config, flag_message, message_of
 from lad_jax.errors import InputError
 from lad_jax.options import TrainOptions
 
@@ -32,6 +33,14 @@ def test_a_full_disk_is_explained() -> None:
         f"RESOURCE_EXHAUSTED: {'Error writing ' * 50}: No space left on device [os_error_code='28']"
     )
     assert message_of(tensorstores).startswith("nothing more can be written to the disk")
+
+
+def test_a_key_of_a_config_that_is_not_given() -> None:
+    words, values = ["train", "--config.method=lad"], FlagValues()
+    define_config(values, words)
+    with pytest.raises(UnrecognizedFlagError) as caught:
+        values(words)
+    assert flag_message(caught.value) == "--config.method changes a config, but none is given: add --config=FILE."
 
 
 def test_a_bug_stays_one() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from lad_jax.commands.importing.options import ImportOptions
 from lad_jax.commands.importing.voc import import_voc
+from lad_jax.commands.importing.write import stop_if
 from lad_jax.data.coco import CocoFolder
 from lad_jax.errors import InputError
 from tests.commands.other_formats import NAMES, make_content, write_pictures, write_voc
@@ -256,6 +257,13 @@ def test_many_problems_are_counted(one, tmp_path):
         path.write_text("<html></html>")
     with pytest.raises(InputError, match=r"3 problems, nothing was written:\n(.*train \d.*html.*\n?){3}"):
         run(tmp_path, val_share=0.4)
+
+
+def test_the_first_five_problems_are_shown():
+    with pytest.raises(InputError) as error:
+        stop_if([f"problem {number}" for number in range(7)])
+    shown = [f"  problem {number}" for number in range(5)]
+    assert str(error.value).splitlines() == ["7 problems, nothing was written:", *shown, "  … (7 in all)"]
 
 
 def test_bad_boxes_can_be_skipped(one, tmp_path, caplog):

@@ -276,6 +276,15 @@ def test_workers_end_with_the_iterator(shapes):
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.parametrize("size", [(33, 20_000), (20_000, 33)])
+def test_a_very_thin_picture_is_trained_on(size):
+    options = dataclasses.replace(FOLDER, pad_multiple=32)
+    [batch] = train(Sizes([size]), options, batch_size=1)
+    height, width = batch.pictures.image_hw[0]
+    assert batch.valid.all() and max(height, width) == 96 and min(height, width) >= 1
+    assert batch.pictures.images[0, :height, :width].any() and np.isfinite(batch.truth.boxes).all()
+
+
 def test_max_objects_rounds_up():
     record = Sizes().records[0]
 

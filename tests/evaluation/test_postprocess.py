@@ -135,6 +135,11 @@ def test_levels_that_do_not_fit_the_predictions():
         run(far_apart([0.9]), jnp.array([9, 9]), ONE, level_sizes=(1, 1), options=PostprocessOptions())
 
 
+@pytest.mark.parametrize(("kept", "counted"), [(20, 100), (100, 100), (300, 300)])
+def test_metrics_count_what_is_kept_and_at_least_cocos_hundred(kept, counted):
+    assert PostprocessOptions(max_detections=kept).counted == counted
+
+
 @pytest.mark.parametrize("key", ["pre_nms", "max_detections", "score_threshold", "nms_iou"])
 def test_bad_options_are_named(key):
     with pytest.raises(InputError, match=key):

@@ -138,7 +138,7 @@ def test_unreadable_picture_stops_by_name_and_keeps_what_was_done(tmp_path, batc
     ],
     ids=["SIGTERM", "Ctrl-C", "error", "full disk"],
 )
-def test_what_was_done_is_written_first(function, act, end, done, batch_size, tmp_path, monkeypatch):
+def test_what_was_done_is_written_first(function, act, end, done, batch_size, tmp_path, monkeypatch, caplog):
     original, calls = getattr(program, function), []
 
     def third_acts(*arguments):
@@ -157,6 +157,7 @@ def test_what_was_done_is_written_first(function, act, end, done, batch_size, tm
     file = tmp_path / "out" / "predictions.json"
     written = json.loads(file.read_text()) if file.exists() else []
     assert [p["file"] for p in written] == [str(path) for path in paths[: done[batch_size]]]
+    assert (f"{len(written)} of 5 pictures; results in {file}" in caplog.messages) == bool(written)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2])

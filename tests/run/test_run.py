@@ -213,6 +213,13 @@ class TestBadInput:
         with pytest.raises(InputError, match=r"optimizer\.momentum: there 0\.9, now 0\.8"):
             train(tiny(optimizer__momentum=0.8), paa_workdir)
 
+    def test_workdir_that_is_a_file(self, tmp_path: Path) -> None:
+        """Before any data is read."""
+        (tmp_path / "run").touch()
+        absent = {"data__source": "coco", "data__train__annotations": "absent.json"}
+        with pytest.raises(InputError, match=r"workdir .*run cannot be made: there is a file of that name"):
+            train(tiny(**absent), tmp_path / "run")
+
     def test_teacher_that_was_never_trained(self, tmp_path: Path) -> None:
         (tmp_path / "empty").mkdir()
         with pytest.raises(InputError, match=r"no checkpoint in .*empty"):

@@ -100,8 +100,10 @@ def test_a_run_that_is_ended_and_damaged_is_the_run_that_never_was(
     # A run that ended between the line of the log and the AP of the checkpoint: the line is written once.
     with (tmp_path / "metrics.jsonl").open("a") as log:
         log.write(json.dumps({"step": 6, "evaluation": {}, "seconds": 0}) + "\n" + '{"step": 7, "lo')
+    (tmp_path / "config.json").write_text('{"train": {"ep')
     train(tiny(), tmp_path)
     assert_same_checkpoint(tmp_path, paa_workdir)
+    assert (tmp_path / "config.json").read_bytes() == (paa_workdir / "config.json").read_bytes()
     assert deeds(tmp_path) == deeds(paa_workdir)
     ap = [json.loads((w / "checkpoints" / "6" / "metrics" / "metrics").read_text()) for w in (tmp_path, paa_workdir)]
     assert ap[0] == ap[1]

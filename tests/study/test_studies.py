@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -143,15 +144,18 @@ def test_a_result_that_is_damaged_is_named(
     content: bytes | None, runs: dict[Key, StudyRun], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoint, "newest", lambda workdir: workdir)
-    monkeypatch.setattr(checkpoint, "read_meta", lambda folder: None)
+    monkeypatch.setattr(checkpoint, "read_meta", lambda folder: SimpleNamespace(data="", teacher={}))
     run = next(iter(runs.values()))
     with pytest.raises(InputError, match=f"{tmp_path}/{environment.FILE} has no whole line"):
         make_record(run, tmp_path)
     environment.note_start(tmp_path, 0)
-    if content is not None:
-        (tmp_path / "metrics.json").write_bytes(content)
-    with pytest.raises(InputError, match=f"{tmp_path}/metrics.json is missing or damaged: the command eval"):
-        make_record(run, tmp_path)
+    monkeypatch.setattr("lad_jax.study.records.open_dataset", lambda *_: None)
+    for name in ("metrics.json", "detections.json"):
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match=f"{tmp_path}/{name} is missing or damaged: the command eval"):
+            make_record(run, tmp_path)
+        (tmp_path / name).write_text("{}")
 
 
 def records_of(runs: dict[Key, StudyRun]) -> Iterator[Record]:
