@@ -138,6 +138,11 @@ def test_the_log_says_what_was_taken(source: Path, caplog: pytest.LogCaptureFixt
     assert kept[1] == f"config.model: anew: classifier of 2 classes: bee, ant ({2 * a_class} parameters)"
 
 
+def test_a_run_that_goes_on_does_not_read_the_source(tmp_path: Path) -> None:
+    options = tiny(model__pretrained=str(tmp_path / "moved"))
+    assert make_networks(options, open_dataset(options.data, "train"), resuming=True).pretrained == {}
+
+
 def test_students_teachers_and_peers_alike(source: Path) -> None:
     options = tiny(method="colad", teacher__model__pretrained=str(source), model__pretrained=str(source))
     peer = replace(options.teacher, model=replace(options.model, pretrained=str(source)))
@@ -145,7 +150,6 @@ def test_students_teachers_and_peers_alike(source: Path) -> None:
     networks = make_networks(options, open_dataset(options.data, "train"), resuming=False)
     assert len({without_classifier(variables) for variables in networks.trained.values()}) == 1
     assert [set(origin) for origin in networks.pretrained.values()] == [{"source", "digest"}] * 3
-    assert make_networks(options, open_dataset(options.data, "train"), resuming=True).pretrained == {}
 
 
 BARE = {"conv1.weight": np.zeros((8, 3, 7, 7), np.float32)}
@@ -231,8 +235,8 @@ def test_options_that_contradict_each_other(changes: dict[str, Any], message: st
 def test_a_run_goes_on_to_other_classes_from_where_a_detector_has_ended(
     paa_workdir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each term of its first loss is lower than from scratch on the same pictures, a frozen backbone stays the detector's to
-    the last bit, and its checkpoints name the source."""
+    """Each term of its first loss is lower than from scratch on the same pictures, a frozen backbone stays the
+    detector's to the last bit, and its checkpoints name the source."""
     others = tuple(f"other {name}" for name in SyntheticShapes.class_names)
     monkeypatch.setattr(SyntheticShapes, "class_names", others)
     factors = {"optimizer__lr_factors__backbone": 0.0, "optimizer__lr_factors__neck": 0.5}
