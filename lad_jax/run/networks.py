@@ -54,15 +54,15 @@ def make_networks(options: RunOptions, dataset: DataSet, *, resuming: bool) -> N
     models = make_models(options, len(dataset.class_names))
     start: dict[Network, Variables] = {}
     teacher: dict[str, str] = {}
-    pretrained: dict[Network, Origin] = {}
+    origins: dict[Network, Origin] = {}
     # The student comes first and draws from the seed itself, whatever the method: its starting weights are the same.
     for number, name in enumerate(names):
         frozen = name in options.roles.frozen
-        origin = options.others.get(name, TeacherOptions())
-        if frozen or (origin.path and not resuming):
-            folder = _starting_checkpoint(origin, options.key_of(name).removesuffix("model") + "path")
+        other = options.others.get(name, TeacherOptions())
+        if frozen or (other.path and not resuming):
+            folder = _starting_checkpoint(other, options.key_of(name).removesuffix("model") + "path")
             start[name] = checkpoint.load_network(
-                folder, origin.network, models[name], dataset.class_names, options.key_of(name)
+                folder, other.network, models[name], dataset.class_names, options.key_of(name)
             )
             theirs = from_config(RunOptions, checkpoint.read_meta(folder).config)
             for line in preparation_lines(name, theirs.data, options):
@@ -72,10 +72,9 @@ def make_networks(options: RunOptions, dataset: DataSet, *, resuming: bool) -> N
         elif resuming:
             start[name] = init_variables(models[name], options.seed + number)
         else:
-            start[name], origin_of_weights = starting_weights(
+            start[name], origins[name] = starting_weights(
                 models[name], dataset.class_names, options.seed + number, options.key_of(name)
             )
-            pretrained |= {name: origin_of_weights} if origin_of_weights else {}
         count = sum(x.size for x in jax.tree.leaves(start[name]["params"]))
         _log.info("%s: %.2f M parameters%s", name, count / 1e6, " (frozen)" if frozen else "")
     return Networks(
@@ -83,7 +82,7 @@ def make_networks(options: RunOptions, dataset: DataSet, *, resuming: bool) -> N
         trained={name: start[name] for name in options.roles.trained},
         frozen={name: start[name] for name in options.roles.frozen},
         teacher=teacher,
-        pretrained=pretrained,
+        pretrained={name: origin for name, origin in origins.items() if origin},
     )
 
 
