@@ -28,8 +28,9 @@ class ModelOptions:
     backbone: ResNetOptions | SwinOptions = ResNetOptions()
     """Options of the backbone; `family` chooses its kind."""
     pretrained: str = option("", may_change=True, architecture=False)
-    """Detector that training starts from, with any classes: a workdir, a checkpoint's folder, or a file of weights as
-    `convert` reads them; `backbone.pretrained` is not read then. Empty: none."""
+    """Detector that training starts from, with any classes: a workdir, a checkpoint's folder, `zoo:NAME`,
+    `hf://OWNER/REPO`, or a file of weights as `convert` reads them; `backbone.pretrained` is not read then. Empty:
+    none."""
     keep_classes: bool = option(False, architecture=False)
     """Whether classes that the detector at `pretrained` has by the same names keep their weights of the classifier."""
     channel_order: Literal["rgb", "bgr"] = "rgb"
@@ -68,8 +69,6 @@ class ModelOptions:
     """Type in which the convolutions compute. Parameters, outputs, costs and losses are float32."""
 
     def __post_init__(self) -> None:
-        if self.keep_classes and not self.pretrained:
-            raise ValueError("keep_classes is True, but pretrained names no detector to keep classes of")
         check_range(self, "first_level", least=2, most=5)
         check_range(self, "channels", "norm_groups", least=1)
         check_range(self, "tower_convs", least=0)

@@ -58,15 +58,8 @@ def make_networks(options: RunOptions, dataset: DataSet, *, resuming: bool) -> N
     # The student comes first and draws from the seed itself, whatever the method: its starting weights are the same.
     for number, name in enumerate(names):
         frozen = name in options.roles.frozen
-        other = options.others.get(name, TeacherOptions())
-        if frozen or (other.path and not resuming):
-            folder = _starting_checkpoint(other, options.key_of(name).removesuffix("model") + "path")
-            start[name] = checkpoint.load_network(
-                folder, other.network, models[name], dataset.class_names, options.key_of(name)
-            )
-            theirs = from_config(RunOptions, checkpoint.read_meta(folder).config)
-            for line in preparation_lines(name, theirs.data, options):
-                _log.warning("%s", line)
+        if frozen or (not resuming and name in options.others and options.others[name].path):
+            start[name] = _load(name, models[name], dataset, options)
             if frozen:
                 teacher = {"path": options.teacher.path, "digest": checkpoint.digest(start[name])}
         elif resuming:
@@ -84,6 +77,17 @@ def make_networks(options: RunOptions, dataset: DataSet, *, resuming: bool) -> N
         teacher=teacher,
         pretrained={name: origin for name, origin in origins.items() if origin},
     )
+
+
+def _load(name: Network, model: Detector, dataset: DataSet, options: RunOptions) -> Variables:
+    """The variables of a network that `path` of its options names; the log says how its pictures are prepared."""
+    other, key = options.others[name], options.key_of(name)
+    folder = _starting_checkpoint(other, key.removesuffix("model") + "path")
+    variables = checkpoint.load_network(folder, other.network, model, dataset.class_names, key)
+    theirs = from_config(RunOptions, checkpoint.read_meta(folder).config)
+    for line in preparation_lines(name, theirs.data, options):
+        _log.warning("%s", line)
+    return variables
 
 
 def preparation_lines(name: Network, theirs: DataOptions, options: RunOptions) -> list[str]:

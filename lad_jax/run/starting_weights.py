@@ -13,8 +13,8 @@ from lad_jax.config import from_config
 from lad_jax.errors import InputError, first_few
 from lad_jax.models import Detector
 from lad_jax.options import RunOptions
-from lad_jax.paths import local_path
 from lad_jax.run import checkpoint
+from lad_jax.run.sources import local_checkpoint
 from lad_jax.train.optimizer import part_of
 from lad_jax.train.state import Variables, init_variables
 from lad_jax.weights import load_arrays, load_networks, with_backbone
@@ -53,13 +53,15 @@ def starting_weights(model: Detector, class_names: Sequence[str], seed: int, key
 
     Raises:
       InputError: weights that are missing, damaged, not finite or of another architecture; or `keep_classes` without
-        a class that both have.
+        a detector, or without a class that both have.
     """
     options = model.options
     if options.pretrained:
         source = _read_source(model, key)
         fresh = init_variables(model, seed)
         return _adapted(source, fresh, class_names, options.keep_classes, key), source.origin
+    if options.keep_classes:
+        raise InputError(f"{key}.keep_classes is True, but {key}.pretrained names no detector to keep classes of.")
     fresh, name = init_variables(model, seed), options.backbone.pretrained
     if not name:
         return fresh, {}
@@ -85,10 +87,10 @@ def check_starts_elsewhere(options: RunOptions, workdir: Path) -> None:
 
 def _read_source(model: Detector, key: str) -> Source:
     """The detector that a network starts from; `key` is that of its options."""
-    name, key_of_source = model.options.pretrained, f"{key}.pretrained"
+    name = model.options.pretrained
     if is_file_of_weights(name):
         return _read_file(model, key)
-    folder = checkpoint.find(local_path(name, key_of_source))
+    folder = local_checkpoint(name, f"{key}.pretrained")
     meta = checkpoint.read_meta(folder)
     network = from_config(RunOptions, meta.config).evaluation.network
     variables = checkpoint.read_fitting(folder, network, model.options, key)

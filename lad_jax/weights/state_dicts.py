@@ -10,6 +10,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from lad_jax.errors import InputError
+from lad_jax.models.heads import CLASSIFIER
 from lad_jax.types import Network
 from lad_jax.weights import swin
 from lad_jax.weights.advice import advise, advise_networks
@@ -28,7 +29,7 @@ _log = logging.getLogger(__name__)
 Arrays = Mapping[str, np.ndarray]
 _PART_OF_NETWORK = re.compile(r"(?:(?P<network>\w+)_)?(?P<name>(?:backbone|neck|bbox_head)\..+)")
 
-CLASSIFIER_WEIGHT = "bbox_head.atss_cls.weight"
+CLASSIFIER_WEIGHT = reference_name(("bbox_head", CLASSIFIER, "kernel"))
 """Kernel of a student's classifier: an entry a class."""
 
 
