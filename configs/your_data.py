@@ -26,6 +26,7 @@ def get_config(folder: str = "data/mine") -> ConfigDict:
         config.data[split].images, config.data[split].annotations = images, annotations
     config.data.short_side, config.data.long_side = 480, 640  # pictures are resized to fit both
     config.data.filter_empty = False  # pictures without objects say what is none
+    # Or from a detector of any classes (docs/checkpoints.md): config.model.pretrained = "runs/cells"
     config.model.backbone.pretrained = "hf://timm/resnet50.tv_in1k"
     config.optimizer.clip_norm = 10.0
     config.optimizer.warmup_steps = 100

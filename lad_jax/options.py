@@ -124,6 +124,13 @@ class RunOptions:
                 f"teacher.path is {self.teacher.path!r}, but method {self.method!r} has no teacher; methods with one: "
                 f"{', '.join(name for name, method in METHODS.items() if 'teacher' in method.networks)}"
             )
+        for name, other in self.others.items():
+            if other.path and other.model.pretrained:
+                key = self.key_of(name).removeprefix("config.")
+                raise ValueError(
+                    f"{key.removesuffix('model')}path is {other.path!r} and {key}.pretrained "
+                    f"{other.model.pretrained!r}, but the network can start from one of them only"
+                )
         if self.evaluation.network not in self.roles.trained:
             raise ValueError(
                 f"evaluation.network is {self.evaluation.network!r}, which method {self.method!r} does not train; "

@@ -27,6 +27,12 @@ class ModelOptions:
 
     backbone: ResNetOptions | SwinOptions = ResNetOptions()
     """Options of the backbone; `family` chooses its kind."""
+    pretrained: str = option("", may_change=True, architecture=False)
+    """Detector that training starts from, with any classes: a workdir, a checkpoint's folder, `zoo:NAME`,
+    `hf://OWNER/REPO`, or a file of weights as `convert` reads them; `backbone.pretrained` is not read then. Empty:
+    none."""
+    keep_classes: bool = option(False, architecture=False)
+    """Whether classes that the detector at `pretrained` has by the same names keep their weights of the classifier."""
     channel_order: Literal["rgb", "bgr"] = "rgb"
     """Order of the colours that the network takes, and of `pixel_mean` and `pixel_std`."""
     pixel_mean: tuple[float, float, float] = IMAGENET_MEAN

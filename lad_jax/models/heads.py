@@ -17,6 +17,8 @@ Objectness = Literal["none", "implicit", "conditional"]
 """Objectness, which multiplies a class's probability: none (PAA), IOP, or COP (spec 1.8)."""
 PRIOR_PROBABILITY, BACKGROUND_PROBABILITY = 0.01, 1e-4
 """Score of every class at the start; what implicit objectness subtracts from it at the start."""
+CLASSIFIER = "atss_cls"
+"""Name of the head's convolution to the classes, the one layer whose shape their number gives."""
 
 _KERNEL_INIT = nn.initializers.normal(0.01)
 
@@ -57,7 +59,7 @@ class PAAHead(nn.Module):
             return [(self._tower_conv(name, i), norm(name=f"{name}_{i}_gn")) for i in range(self.tower_convs)]
 
         class_tower, box_tower = tower("cls_convs"), tower("reg_convs")
-        to_class = self._conv(self.n_classes, "atss_cls", bias=_logit(PRIOR_PROBABILITY))
+        to_class = self._conv(self.n_classes, CLASSIFIER, bias=_logit(PRIOR_PROBABILITY))
         to_box = self._conv(4, "atss_reg")
         to_quality = self._conv(1, "atss_centerness") if self.iou_branch else None
         to_probability = self._to_probability()

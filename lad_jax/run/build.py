@@ -79,4 +79,5 @@ def make_train_step(
         normaliser_pictures=options.losses.normaliser_pictures,
         accumulate=train.accumulate,
         gradients_in=train.gradients,
+        frozen_parts=options.optimizer.lr_factors.frozen,
     )

@@ -6,7 +6,8 @@ The items of a checkpoint, each readable with plain orbax:
     ema         {network: params}, the moving average; only where there is one
     optimizer   the state of the optax transformation; not where the weights were converted
     meta        JSON: `config`, `class_names`, `category_ids`, a fingerprint of the training `data`, of a frozen
-                `teacher` its `path` and `digest`, and by network the `source` and `sha256` of `pretrained` weights
+                `teacher` its `path` and `digest`, and by network the `source` of `pretrained` weights with the `sha256`
+                of a file, or the `digest` of a network of a checkpoint
     metrics     JSON: `AP` of `config.evaluation.network`, null where there was no object; only where the checkpoint was
                 evaluated
 """
@@ -25,7 +26,7 @@ from flax.traverse_util import flatten_dict
 from lad_jax.config import from_config
 from lad_jax.errors import InputError, first_few, reason_of
 from lad_jax.fields import is_architecture
-from lad_jax.models import Detector
+from lad_jax.models import Detector, ModelOptions
 from lad_jax.options import RunOptions
 from lad_jax.run.meta import Meta, differences
 from lad_jax.train.state import TrainState, Variables
@@ -148,9 +149,24 @@ def load_network(
     folder = find(path)
     meta = read_meta(folder)
     _check_classes(folder, meta, class_names)
+    return read_fitting(folder, network, model.options, key)
+
+
+def read_fitting(folder: Path, network: Network, options: ModelOptions, key: str) -> Variables:
+    """The variables of a network that must have the architecture of `options`, with any classes.
+
+    Args:
+      folder: that of a checkpoint.
+      network: name of the network in it.
+      options: architecture that the network must have.
+      key: config key of these options, for messages.
+
+    Raises:
+      InputError: another architecture (the message lists the keys), or what `read_variables` raises.
+    """
     variables = read_variables(folder, network)
-    theirs = from_config(RunOptions, meta.config).model_of(network)
-    if changes := list(differences(theirs, model.options, is_architecture)):
+    theirs = from_config(RunOptions, read_meta(folder).config).model_of(network)
+    if changes := list(differences(theirs, options, is_architecture)):
         lines = "\n  ".join(f"{key}.{name}: checkpoint {old!r}, config {new!r}" for name, old, new in changes)
         raise InputError(f"the network in {folder} is another than the config's; set these keys:\n  {lines}")
     return variables

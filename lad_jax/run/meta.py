@@ -29,7 +29,8 @@ class Meta:
     teacher: dict[str, str]
     """The `path` and `digest` of a frozen teacher, else empty."""
     pretrained: dict[Network, dict[str, str]] = dataclasses.field(default_factory=dict)
-    """The `source` and `sha256` of the weights that a network's backbone started from."""
+    """The `source` of the weights that a network or its backbone started from, with the `sha256` of a file, or the
+    `digest` of a network of a checkpoint."""
 
     @staticmethod
     def from_json(values: Mapping[str, Any], folder: Path) -> "Meta":

@@ -15,10 +15,9 @@ from lad_jax.paths import ZOO_PREFIX
 from lad_jax.run import checkpoint
 from lad_jax.run.build import make_models
 from lad_jax.run.sources import local_checkpoint
+from lad_jax.run.starting_weights import Origin, starting_weights
 from lad_jax.train.state import Variables, init_variables
 from lad_jax.types import Network
-from lad_jax.weights import load_arrays, with_backbone
-from lad_jax.weights.pretrained import resolve
 
 _log = logging.getLogger(__name__)
 _NORMALISATION = ("channel_order", "pixel_mean", "pixel_std")
@@ -34,12 +33,12 @@ class Networks:
     frozen: dict[Network, Variables]
     teacher: dict[str, str]
     """Path and digest of a frozen teacher, else empty."""
-    pretrained: dict[Network, dict[str, str]]
-    """Source and SHA-256 of the weights that a network's backbone starts from, where it was loaded here."""
+    pretrained: dict[Network, Origin]
+    """Origins of the weights that networks or their backbones start from, where they were loaded here."""
 
 
 def make_networks(options: RunOptions, dataset: DataSet, *, resuming: bool) -> Networks:
-    """Build the method's networks; load pretrained backbones and the teacher.
+    """Build the method's networks; load the weights that they start from, and the teacher's.
 
     Args:
       options: options of the run.
@@ -55,28 +54,20 @@ def make_networks(options: RunOptions, dataset: DataSet, *, resuming: bool) -> N
     models = make_models(options, len(dataset.class_names))
     start: dict[Network, Variables] = {}
     teacher: dict[str, str] = {}
-    pretrained: dict[Network, dict[str, str]] = {}
+    origins: dict[Network, Origin] = {}
     # The student comes first and draws from the seed itself, whatever the method: its starting weights are the same.
     for number, name in enumerate(names):
         frozen = name in options.roles.frozen
-        origin = options.others.get(name, TeacherOptions())
-        if frozen or (origin.path and not resuming):
-            folder = _starting_checkpoint(origin, options.key_of(name).removesuffix("model") + "path")
-            start[name] = checkpoint.load_network(
-                folder, origin.network, models[name], dataset.class_names, options.key_of(name)
-            )
-            theirs = from_config(RunOptions, checkpoint.read_meta(folder).config)
-            for line in preparation_lines(name, theirs.data, options):
-                _log.warning("%s", line)
+        if frozen or (not resuming and name in options.others and options.others[name].path):
+            start[name] = _load(name, models[name], dataset, options)
             if frozen:
                 teacher = {"path": options.teacher.path, "digest": checkpoint.digest(start[name])}
-        else:
+        elif resuming:
             start[name] = init_variables(models[name], options.seed + number)
-            source = models[name].options.backbone.pretrained
-            if source and not resuming:
-                file = resolve(source, f"{options.key_of(name)}.backbone.pretrained")
-                start[name] = with_backbone(start[name], load_arrays(file.path), source)
-                pretrained[name] = {"source": source, "sha256": file.sha256}
+        else:
+            start[name], origins[name] = starting_weights(
+                models[name], dataset.class_names, options.seed + number, options.key_of(name)
+            )
         count = sum(x.size for x in jax.tree.leaves(start[name]["params"]))
         _log.info("%s: %.2f M parameters%s", name, count / 1e6, " (frozen)" if frozen else "")
     return Networks(
@@ -84,8 +75,19 @@ def make_networks(options: RunOptions, dataset: DataSet, *, resuming: bool) -> N
         trained={name: start[name] for name in options.roles.trained},
         frozen={name: start[name] for name in options.roles.frozen},
         teacher=teacher,
-        pretrained=pretrained,
+        pretrained={name: origin for name, origin in origins.items() if origin},
     )
+
+
+def _load(name: Network, model: Detector, dataset: DataSet, options: RunOptions) -> Variables:
+    """The variables of a network that `path` of its options names; the log says how its pictures are prepared."""
+    other, key = options.others[name], options.key_of(name)
+    folder = _starting_checkpoint(other, key.removesuffix("model") + "path")
+    variables = checkpoint.load_network(folder, other.network, model, dataset.class_names, key)
+    theirs = from_config(RunOptions, checkpoint.read_meta(folder).config)
+    for line in preparation_lines(name, theirs.data, options):
+        _log.warning("%s", line)
+    return variables
 
 
 def preparation_lines(name: Network, theirs: DataOptions, options: RunOptions) -> list[str]:

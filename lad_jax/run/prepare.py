@@ -1,5 +1,6 @@
 """Preparing a run: all that it needs is built and checked before its first step."""
 
+import dataclasses
 import hashlib
 import json
 import logging
@@ -176,6 +177,9 @@ def _announce(run: Run, start: int) -> None:
     _log.info("%.1f %% of the pixels of these canvases are padding", 100 * plan.padding)
     peak = peak_learning_rate(options.optimizer, options.train.batch_size)
     _log.info("learning rate %g for a batch of %d", peak, options.train.batch_size)
+    factors = dataclasses.asdict(options.optimizer.lr_factors)
+    if changed := [f"{part} {f:g}" if f else f"{part} 0 (frozen)" for part, f in factors.items() if f != 1]:
+        _log.info("of that for parts of the networks: %s", ", ".join(changed))
     if options.optimizer.warmup_steps >= run.total:
         # No error: a trial of a few steps is legitimate, and equals the first steps of a longer run.
         _log.warning(

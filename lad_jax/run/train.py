@@ -22,6 +22,7 @@ from lad_jax.run.interrupt import Interruptions, saving_on_exit
 from lad_jax.run.logging import RunLog
 from lad_jax.run.prepare import Run, check_schedule, mesh_of, prepare
 from lad_jax.run.recover import open_manager
+from lad_jax.run.starting_weights import check_starts_elsewhere
 from lad_jax.run.watchdog import watch
 from lad_jax.run.window import Window
 from lad_jax.train.state import TrainState, evaluated_variables
@@ -38,6 +39,7 @@ def train(options: RunOptions, workdir: Path) -> None:
       Interrupted: SIGTERM or Ctrl-C has come, after saving; only in the main thread.
     """
     check_schedule(options)
+    check_starts_elsewhere(options, workdir)
     _check_assigner(options)
     mesh = mesh_of(options)
     make_folder(workdir, "workdir")

@@ -20,7 +20,10 @@ DECIDING = (
     *("train.max_skipped", "data.on_bad_picture", "evaluation.postprocess", "evaluation.network"),
 )
 """Options that a resumed run may change, and that have an influence on its result."""
-FILES = ("data.train", "data.val", "data.tfds", "model.backbone.pretrained", "teacher.model.backbone.pretrained")
+FILES = (
+    *("data.train", "data.val", "data.tfds", "model.pretrained", "teacher.model.pretrained"),
+    *("model.backbone.pretrained", "teacher.model.backbone.pretrained"),
+)
 """Options that name files. They lie elsewhere on each machine: the last two names of their paths count."""
 GIVEN = ("config.seed", "config.teacher.path", "config.teacher.network", "workdir")
 """Flags that a study sets itself."""

@@ -3,8 +3,8 @@
 import itertools
 import math
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import jax
@@ -14,10 +14,35 @@ from jaxtyping import Array, Int
 from lad_jax.fields import check_range, option
 from lad_jax.models import ModelOptions
 from lad_jax.models.backbones import is_frozen
+from lad_jax.models.heads import CLASSIFIER
 from lad_jax.types import Network
 
 REFERENCE_BATCH = 16
 """Batch size that `OptimizerOptions.learning_rate` is meant for."""
+
+
+@dataclass(frozen=True)
+class PartOptions:
+    """Factor of the learning rate for each part of the trained networks; 0: the part is frozen."""
+
+    backbone: float = 1.0
+    """Factor for the backbone; `model.backbone.frozen_stages` freezes some of its stages alone."""
+    neck: float = 1.0
+    """Factor for the feature pyramid."""
+    head: float = 1.0
+    """Factor for the head, but for its classifier."""
+    classifier: float = 1.0
+    """Factor for the head's last convolution to the classes."""
+
+    def __post_init__(self) -> None:
+        check_range(self, *(field.name for field in fields(self)), least=0)
+        if len(self.frozen) == len(fields(self)):
+            raise ValueError("all parts have the factor 0, so nothing would be trained: set one above 0")
+
+    @property
+    def frozen(self) -> frozenset[str]:
+        """Names of the parts that are not trained."""
+        return frozenset(field.name for field in fields(self) if not getattr(self, field.name))
 
 
 @dataclass(frozen=True)
@@ -30,6 +55,7 @@ class OptimizerOptions:
     """Learning rate for a batch of 16."""
     scale_learning_rate: bool = True
     """Whether `learning_rate` is multiplied by batch / 16."""
+    lr_factors: PartOptions = PartOptions()
     momentum: float = 0.9
     """Momentum of SGD."""
     betas: tuple[float, float] = (0.9, 0.999)
@@ -106,7 +132,9 @@ def make_schedule(options: OptimizerOptions, *, batch_size: int, epochs: int, st
 def make_optimizer(
     options: OptimizerOptions, schedule: optax.Schedule, models: Mapping[Network, ModelOptions]
 ) -> optax.GradientTransformation:
-    """The update of `{network: params}`: clipped, decayed, by SGD or AdamW; frozen stages of backbones never move.
+    """The update of `{network: params}`: clipped, decayed, by SGD or AdamW, times the factor of each part.
+
+    Frozen parts, and frozen stages of backbones, never move, and have no momentum.
 
     Args:
       options: the kind and its constants.
@@ -116,8 +144,8 @@ def make_optimizer(
 
     def label(path: tuple[Any, ...], _: Any) -> str:
         network, module, *rest = (key.key for key in path)
-        frozen = module == "backbone" and is_frozen(tuple(rest), models[network].backbone)
-        return "frozen" if frozen else network
+        frozen_stage = module == "backbone" and is_frozen(tuple(rest), models[network].backbone)
+        return "frozen" if frozen_stage or part_of(path) in options.lr_factors.frozen else network
 
     # The same chain with and without clipping, so that a run can be resumed with the other.
     clip = optax.clip_by_global_norm(options.clip_norm) if options.clip_norm else optax.identity()
@@ -128,9 +156,25 @@ def make_optimizer(
         adam = optax.scale_by_adam(*options.betas)
         update = optax.chain(clip, adam, decay, optax.scale_by_learning_rate(schedule))
     # One group a network: of two that are trained together, neither's gradient clips the other's.
-    return optax.partition(
+    whole = optax.partition(
         {**dict.fromkeys(models, update), "frozen": optax.set_to_zero()},
         lambda params: jax.tree_util.tree_map_with_path(label, params),
+    )
+    return whole if options.lr_factors == PartOptions() else optax.chain(whole, _scale_parts(options.lr_factors))
+
+
+def part_of(path: tuple[Any, ...]) -> str:
+    """The part, a field of `PartOptions`, of the parameter at a path in `{network: params}`."""
+    _, module, name, *_ = (*(key.key for key in path), "")
+    if module == "bbox_head":
+        return "classifier" if name == CLASSIFIER else "head"
+    return module
+
+
+def without_gradient(params: Mapping[Network, Any], parts: Collection[str]) -> Mapping[Network, Any]:
+    """The same `{network: params}`, of which some parts get no gradient."""
+    return jax.tree_util.tree_map_with_path(
+        lambda path, x: jax.lax.stop_gradient(x) if part_of(path) in parts else x, params
     )
 
 
@@ -144,6 +188,14 @@ def at_step(state: optax.OptState, step: Int[Array, ""]) -> optax.OptState:
         return isinstance(x, optax.ScaleByScheduleState)
 
     return jax.tree.map(lambda x: x._replace(count=step) if is_schedule(x) else x, state, is_leaf=is_schedule)
+
+
+def _scale_parts(factors: PartOptions) -> optax.GradientTransformation:
+    """The update of each part times its factor."""
+    return optax.partition(
+        {field.name: optax.scale(getattr(factors, field.name)) for field in fields(factors)},
+        lambda params: jax.tree_util.tree_map_with_path(lambda path, _: part_of(path), params),
+    )
 
 
 def _weight_decay(rate: float, no_decay: tuple[str, ...]) -> optax.GradientTransformation:

@@ -20,7 +20,7 @@ from lad_jax.priors import make_priors, within
 from lad_jax.train import parts
 from lad_jax.train.finite import ByImage, Finite, parts_finite
 from lad_jax.train.nouns import ByNetwork, Measured, Moment, StepOutput, Targets
-from lad_jax.train.optimizer import at_step
+from lad_jax.train.optimizer import at_step, without_gradient
 from lad_jax.train.state import TrainState, Variables, params_of, with_params
 from lad_jax.types import Batch, Network, Predictions, Scene
 
@@ -57,6 +57,8 @@ class TrainStep:
     """In how many parts the batch is taken, one after the other (`parts.gradients`)."""
     gradients_in: str = "float32"
     """In what dtype the devices' gradients are summed."""
+    frozen_parts: frozenset[str] = frozenset()
+    """Parts of the trained networks that are not trained (`PartOptions`): their gradient is 0, and not computed."""
 
     def step(
         self, state: TrainState, frozen: Mapping[Network, Variables], batch: Batch
@@ -94,6 +96,7 @@ class TrainStep:
 
     def predict_trained(self, variables: Mapping[Network, Variables], batch: Batch, key: Any) -> ByNetwork:
         """Predictions of the networks that are trained."""
+        variables = with_params(variables, without_gradient(params_of(variables), self.frozen_parts))
         return {name: self.predict(name, variables[name], batch, key) for name in self.method.trained}
 
     def scene(self, batch: Batch, progress: Float[Array, ""]) -> Scene:

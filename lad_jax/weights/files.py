@@ -51,6 +51,11 @@ def save_arrays(path: str | Path, arrays: Mapping[str, np.ndarray], class_names:
     write(Path(path), arrays, class_names)
 
 
+def is_file_of_weights(path: str | Path) -> bool:
+    """Whether a path is a file; where there is nothing, whether its suffix is one of a format that can be read."""
+    return Path(path).is_file() or (Path(path).suffix in _FORMATS and not Path(path).is_dir())
+
+
 def check_readable(path: str | Path) -> None:
     """Check that files of this suffix can be read, torch's only where torch is installed; else raise InputError."""
     if _format_of(path).read is read_torch:

@@ -10,6 +10,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from lad_jax.errors import InputError
+from lad_jax.models.heads import CLASSIFIER
 from lad_jax.types import Network
 from lad_jax.weights import swin
 from lad_jax.weights.advice import advise, advise_networks
@@ -27,6 +28,9 @@ from lad_jax.weights.names import (
 _log = logging.getLogger(__name__)
 Arrays = Mapping[str, np.ndarray]
 _PART_OF_NETWORK = re.compile(r"(?:(?P<network>\w+)_)?(?P<name>(?:backbone|neck|bbox_head)\..+)")
+
+CLASSIFIER_WEIGHT = reference_name(("bbox_head", CLASSIFIER, "kernel"))
+"""Kernel of a student's classifier: an entry a class."""
 
 
 def load_backbone(arrays: Arrays, variables: Mapping[str, Any], source: str) -> Any:
@@ -57,6 +61,8 @@ def load_backbone(arrays: Arrays, variables: Mapping[str, Any], source: str) -> 
     result, problems = _fit(given, variables, torch_name)
     if problems:
         advice = advise(_of_backbone(_shapes(given)), _of_backbone(wanted), "config.model")
+        if is_detector(arrays):
+            advice = ["it is a detector, not a backbone alone: set config.model.pretrained to it instead"]
         raise InputError(_misfit(source, "the backbone of the config", advice, problems))
     return result
 
@@ -120,6 +126,12 @@ def load_networks(
 def is_detector(arrays: Arrays) -> bool:
     """Whether a state dict is a detector's, and not a bare backbone's."""
     return any(_PART_OF_NETWORK.fullmatch(name) for name in arrays)
+
+
+def of_student(arrays: Arrays) -> Arrays:
+    """A detector's state dict without the weights of further networks, as `teacher_backbone.conv1.weight`."""
+    matches = {name: _PART_OF_NETWORK.fullmatch(name) for name in arrays}
+    return {name: array for name, array in arrays.items() if not ((match := matches[name]) and match["network"])}
 
 
 def to_mmdet(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:

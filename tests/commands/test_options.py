@@ -25,7 +25,7 @@ def test_every_listed_key_can_be_set_to_its_default() -> None:
         family = entry.default if entry.key.endswith(".family") else family
         value = entry.default
         for part in reversed(entry.key.split(".")):
-            if part == "backbone":
+            if part == "backbone" and isinstance(value, dict):
                 value["family"] = family
             value = {part.removesuffix("[i]"): [value] if part.endswith("[i]") else value}
         from_config(RunOptions, {"method": "colad"} | value)

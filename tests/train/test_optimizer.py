@@ -1,12 +1,16 @@
 """SGD, AdamW and the schedule against torch, and twins of what torch and mmcv do (spec 9.1 and 9.3)."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from lad_jax.config import from_config
+from lad_jax.errors import InputError
 from lad_jax.models import ModelOptions, ResNetOptions, SwinOptions
-from lad_jax.train.optimizer import OptimizerOptions, decay_steps, make_optimizer, make_schedule
+from lad_jax.train.optimizer import OptimizerOptions, PartOptions, decay_steps, make_optimizer, make_schedule
 
 
 @pytest.mark.parametrize("batch_size", [16, 4])
@@ -191,3 +195,86 @@ def test_a_run_can_be_resumed_with_clipping(kind):
     options = [OptimizerOptions(kind=kind, clip_norm=clip_norm) for clip_norm in (0.0, 1.0)]
     states = [make_optimizer(o, lambda _: 1.0, {"student": ModelOptions()}).init(tree(0)) for o in options]
     assert jax.tree.structure(states[0]) == jax.tree.structure(states[1])
+
+
+PARTS = ("backbone", "neck", "head", "classifier")
+
+
+def parts_tree(seed):
+    """Params of every part; frozen stages are in the backbone."""
+    params = tree(seed)["student"]
+    classifier = {"kernel": jnp.full((3, 2), seed + 0.5), "bias": jnp.full(2, seed - 0.3)}
+    return {"student": {**params, "bbox_head": {"gn": params["bbox_head"]["gn"], "atss_cls": classifier}}}
+
+
+def part(params, name):
+    """All values of a part, as one vector."""
+    head = params["bbox_head"]
+    leaves = {"head": head["gn"], "classifier": head["atss_cls"]}.get(name) or params[name]
+    return np.concatenate([np.ravel(x) for x in jax.tree.leaves(leaves)])
+
+
+def make_pair(kind, factors, frozen_stages):
+    """An optimiser with factors of parts, and the same without."""
+    options = OptimizerOptions(kind=kind, clip_norm=0.5, weight_decay=0.1, lr_factors=PartOptions(**factors))
+    models = {"student": ModelOptions(backbone=ResNetOptions(frozen_stages=frozen_stages))}
+    both = (options, replace(options, lr_factors=PartOptions()))
+    return [make_optimizer(o, lambda _: 0.1, models) for o in both]
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+def test_a_factor_scales_the_steps_of_its_part_alone(kind):
+    """As with torch's groups: decay's and momentum's share too, while all parts are clipped together."""
+    factors, params = {"backbone": 0.1, "neck": 0.5, "head": 2.0}, parts_tree(0)
+    ours, plain = make_pair(kind, factors, frozen_stages=1)
+    states = [ours.init(params), plain.init(params)]
+    for t in range(3):
+        gradients = parts_tree(t + 1)
+        updates, states[0] = ours.update(gradients, states[0], params)
+        unscaled, states[1] = plain.update(gradients, states[1], params)
+        for name in PARTS:
+            expected = np.float32(factors.get(name, 1)) * part(unscaled["student"], name)
+            np.testing.assert_array_equal(part(updates["student"], name), expected, err_msg=name)
+        params = jax.tree.map(jnp.add, params, updates)
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+@pytest.mark.parametrize("frozen", [("backbone",), ("backbone", "neck", "head"), ("classifier",)])
+def test_a_part_of_factor_0_stays_as_it_is_and_has_no_momentum(frozen, kind):
+    params = parts_tree(0)
+    optimizer, _ = make_pair(kind, dict.fromkeys(frozen, 0.0), frozen_stages=-1)
+    state = optimizer.init(params)
+    held = sum(np.size(x) for x in jax.tree.leaves(state))
+    buffers = {"sgd": 1, "adamw": 2}[kind] * sum(part(params["student"], n).size for n in PARTS if n not in frozen)
+    assert buffers <= held <= buffers + 2  # and counters
+    for t in range(3):
+        updates, state = optimizer.update(parts_tree(t + 1), state, params)
+        params = jax.tree.map(jnp.add, params, updates)
+    for name in PARTS:
+        changed = part(params["student"], name) != part(parts_tree(0)["student"], name)
+        assert not changed.any() if name in frozen else changed.all(), name
+
+
+def test_a_frozen_part_has_no_share_in_the_norm_that_is_clipped():
+    """The rest moves as if the frozen part were not there."""
+    models = {"student": ModelOptions(backbone=ResNetOptions(frozen_stages=-1))}
+    options = OptimizerOptions(clip_norm=1.0, weight_decay=0.0, momentum=0.0, lr_factors=PartOptions(neck=0.0))
+    optimizer = make_optimizer(options, lambda _: 1.0, models)
+    params = {"student": {"neck": {"kernel": jnp.zeros(2)}, "bbox_head": {"atss_cls": {"kernel": jnp.zeros(2)}}}}
+    gradients = jax.tree.map(lambda _: jnp.array([0.3, 0.4]), params)
+    gradients["student"]["neck"]["kernel"] = jnp.array([30.0, 40.0])
+    updates, _ = optimizer.update(gradients, optimizer.init(params), params)
+    np.testing.assert_allclose(updates["student"]["bbox_head"]["atss_cls"]["kernel"], [-0.3, -0.4], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("factors", "message"),
+    [
+        ({"neck": -1.0}, r"config\.lr_factors: neck is -1\.0; it must be at least 0"),
+        ({"stem": 0.1}, r"unknown config key config\.lr_factors\.stem.*: backbone, neck, head, classifier"),
+        (dict.fromkeys(PARTS, 0.0), r"config\.lr_factors: all parts have the factor 0"),
+    ],
+)
+def test_factors_that_mean_nothing(factors, message):
+    with pytest.raises(InputError, match=message):
+        from_config(OptimizerOptions, {"lr_factors": factors})
