@@ -28,7 +28,7 @@ _MAX_DEATHS = 3
 """Number of times that workers may die while one batch is awaited."""
 _DIED = "terminated unexpectedly"
 """Words of the RuntimeError that grain raises when a worker is gone."""
-_UNLINKED_S = 0.5
+_UNLINKED_S = 0.2
 """Time after which grain's thread has unlinked the shared memory of batches that had arrived [seconds]."""
 
 _log = logging.getLogger(__name__)
@@ -61,14 +61,16 @@ def make_ahead(make: Callable[[int], Batch], numbers: range, workers: int) -> Ge
             if _DIED not in str(error):
                 raise
             deaths += 1
-            _unlink_left(prefix)
             if deaths == _MAX_DEATHS:
                 raise InputError(
                     f"a worker process died {deaths} times while batch {numbers[0]} was awaited: {error} It may be out "
                     "of memory (lower config.data.workers; shared memory is what `df /dev/shm` shows), or a picture "
                     "may crash the decoder (config.data.workers=0 shows where)."
                 ) from None
-            _log.warning("a worker process died: all are started again, at batch %d. %s", numbers[0], error)
+            _log.warning("a worker process died: all are started again, at batch %d. %s", numbers[0], str(error))
+        finally:
+            if workers:
+                _unlink_left(prefix)
 
 
 def _read(make: Callable[[int], Batch], numbers: range, workers: int, prefix: str) -> Generator[Batch, None, None]:
@@ -113,7 +115,7 @@ def _sendable(make: Callable[[int], Batch], number: int) -> Batch:
 def _init_worker(prefix: str, index: int, count: int) -> None:
     """Prepare a worker: one thread, since more would only compete with other workers, and an end with the run.
 
-    Its shared memory gets names that start with `prefix`, by which the run finds what it leaves when it dies.
+    Its shared memory gets names that start with `prefix`, by which the run finds what it leaves when it ends.
     """
     del index, count
     shared_memory._SHM_NAME_PREFIX = f"/{prefix}"  # type: ignore[attr-defined]  # Python has no other way
@@ -134,15 +136,21 @@ def _end_with_parent() -> None:
 
 
 def _unlink_left(prefix: str) -> None:
-    """Free the shared memory that a killed worker had filled and not handed over, which would last as long as the run.
+    """Free the shared memory of batches that ended workers had not handed over; it would last as long as the run.
 
-    Names are those of `prefix`. Where the system shows none, nothing is freed.
+    Names are those of `prefix`. What this process holds, an error's traceback perhaps, unlinks itself. Where the system
+    shows no names, nothing is freed.
     """
+    gc.collect()  # the frames of a worker's error are a cycle too
     time.sleep(_UNLINKED_S)
-    for file in Path("/dev/shm").glob(f"{prefix}*"):
-        left = shared_memory.SharedMemory(file.name)
-        left.close()
-        left.unlink()
+    left = [file.name for file in Path("/dev/shm").glob(f"{prefix}*")]
+    held = Path("/proc/self/maps").read_text() if left else ""
+    for name in left:
+        with contextlib.suppress(FileNotFoundError):
+            if name not in held:
+                memory = shared_memory.SharedMemory(name)
+                memory.close()
+                memory.unlink()
 
 
 @contextlib.contextmanager
