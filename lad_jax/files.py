@@ -1,23 +1,33 @@
 """Files that survive a kill or a power cut: written whole, or line by line, where a damaged line costs only itself."""
 
+import contextlib
 import json
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file under another name and rename it: readers find the old content or the new, and nothing between.
+    """Write a file that is whole at any time, see `replacing`.
 
     Text is written as UTF-8, on any machine; bytes of file names that are not UTF-8 are kept.
     """
-    data = content.encode(errors="surrogateescape") if isinstance(content, str) else content
+    with replacing(path) as file:
+        file.write(content.encode(errors="surrogateescape") if isinstance(content, str) else content)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Open a file under another name and rename it at the end of the block, unless an error ends that.
+
+    Readers find the old content or the new, and nothing between.
+    """
     unfinished = path.with_name(f".{os.getpid()}.{threading.get_ident()}.tmp")  # short: the name may be of full length
     try:
         with unfinished.open("wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())  # a power cut could otherwise leave the new name with nothing in it
     except BaseException:  # a full disk

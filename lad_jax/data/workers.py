@@ -6,11 +6,14 @@ import gc
 import logging
 import multiprocessing
 import os
+import secrets
 import signal
 import threading
+import time
 import traceback
 from collections.abc import Callable, Generator, Iterator
-from multiprocessing import resource_tracker
+from multiprocessing import resource_tracker, shared_memory
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -25,6 +28,8 @@ _MAX_DEATHS = 3
 """Number of times that workers may die while one batch is awaited."""
 _DIED = "terminated unexpectedly"
 """Words of the RuntimeError that grain raises when a worker is gone."""
+_UNLINKED_S = 0.2
+"""Time after which grain's thread has unlinked the shared memory of batches that had arrived [seconds]."""
 
 _log = logging.getLogger(__name__)
 
@@ -46,8 +51,9 @@ def make_ahead(make: Callable[[int], Batch], numbers: range, workers: int) -> Ge
     """
     deaths = 0
     while numbers:
+        prefix = secrets.token_hex(4)
         try:
-            with contextlib.closing(_read(make, numbers, workers)) as batches:
+            with contextlib.closing(_read(make, numbers, workers, prefix)) as batches:
                 for batch in batches:
                     yield batch
                     numbers, deaths = numbers[1:], 0
@@ -61,18 +67,25 @@ def make_ahead(make: Callable[[int], Batch], numbers: range, workers: int) -> Ge
                     "of memory (lower config.data.workers; shared memory is what `df /dev/shm` shows), or a picture "
                     "may crash the decoder (config.data.workers=0 shows where)."
                 ) from None
-            _log.warning("a worker process died: all are started again, at batch %d. %s", numbers[0], error)
+            _log.warning("a worker process died: all are started again, at batch %d. %s", numbers[0], str(error))
+        finally:
+            if workers:
+                _unlink_left(prefix)
 
 
-def _read(make: Callable[[int], Batch], numbers: range, workers: int) -> Generator[Batch, None, None]:
-    """Batches as of `make_ahead`, until a worker dies. A grain element is a batch, so reading can start at any."""
+def _read(make: Callable[[int], Batch], numbers: range, workers: int, prefix: str) -> Generator[Batch, None, None]:
+    """Batches as of `make_ahead`, until a worker dies. A grain element is a batch, so reading can start at any.
+
+    Workers send them in shared memory, whose names start with `prefix`.
+    """
     if not flags.FLAGS.is_parsed():  # grain reads flags of absl, which only `app.run` parses
         flags.FLAGS.mark_as_parsed()
     data = grain.MapDataset.range(numbers.start, numbers.stop).map(functools.partial(_sendable, make))
     ahead = data.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=2))
     if workers:
         ahead = ahead.mp_prefetch(
-            grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2), worker_init_fn=_init_worker
+            grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2),
+            worker_init_fn=functools.partial(_init_worker, prefix),
         )
     batches = iter(ahead)
     try:
@@ -99,9 +112,13 @@ def _sendable(make: Callable[[int], Batch], number: int) -> Batch:
         raise RuntimeError(f"batch {number} could not be made:\n{traceback.format_exc()}") from None
 
 
-def _init_worker(index: int, count: int) -> None:
-    """Prepare a worker: one thread, since more would only compete with other workers, and an end with the run."""
+def _init_worker(prefix: str, index: int, count: int) -> None:
+    """Prepare a worker: one thread, since more would only compete with other workers, and an end with the run.
+
+    Its shared memory gets names that start with `prefix`, by which the run finds what it leaves when it ends.
+    """
     del index, count
+    shared_memory._SHM_NAME_PREFIX = f"/{prefix}"  # type: ignore[attr-defined]  # Python has no other way
     cv2.setNumThreads(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
@@ -116,6 +133,24 @@ def _end_with_parent() -> None:
     assert parent, "grain's workers are children"
     parent.join()
     os._exit(1)
+
+
+def _unlink_left(prefix: str) -> None:
+    """Free the shared memory of batches that ended workers had not handed over; it would last as long as the run.
+
+    Names are those of `prefix`. What this process holds, an error's traceback perhaps, unlinks itself. Where the system
+    shows no names, nothing is freed.
+    """
+    gc.collect()  # the frames of a worker's error are a cycle too
+    time.sleep(_UNLINKED_S)
+    left = [file.name for file in Path("/dev/shm").glob(f"{prefix}*")]
+    held = Path("/proc/self/maps").read_text() if left else ""
+    for name in left:
+        with contextlib.suppress(FileNotFoundError):
+            if name not in held:
+                memory = shared_memory.SharedMemory(name)
+                memory.close()
+                memory.unlink()
 
 
 @contextlib.contextmanager

@@ -1,9 +1,9 @@
 """Prediction: detect objects in picture files, and write a JSON file and drawn pictures."""
 
 import hashlib
-import json
 import logging
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,9 +13,9 @@ import jax
 from lad_jax.data import read_picture
 from lad_jax.data.folders import find_pictures
 from lad_jax.errors import InputError
-from lad_jax.files import write_whole
 from lad_jax.options import RunOptions
 from lad_jax.paths import NAME_BYTES, make_folder
+from lad_jax.run.entries import Entries
 from lad_jax.run.interrupt import Interruptions, saving_on_exit
 from lad_jax.run.result import Result
 from lad_jax.run.trained import Trained, load, widened
@@ -85,30 +85,34 @@ def predict_files(
     # Without "..", which would lead out of the output folder.
     absolute = {path: Path(os.path.abspath(path)) for path in paths}
     common = Path(os.path.commonpath([path.parent for path in absolute.values()]))
-    predictions: dict[int, dict[str, Any]] = {}
     unreadable: list[InputError] = []
     pictures = _read(paths, unreadable, stop=options.data.on_bad_picture == "stop")
     size = min(options.evaluation.batch_size, len(paths))
     written_from, drawn_from = (0.0, 0.3) if threshold is None else (threshold, threshold)
     postprocess = widened(options.evaluation.postprocess, threshold, None)
 
-    def save() -> Path:
-        return _write(out_dir, [predictions[number] for number in sorted(predictions)])
+    out_dir.mkdir(parents=True, exist_ok=True)
+    target = out_dir / "predictions.json"
 
     def save_early() -> None:
-        if predictions:
-            _log.warning("%d of %d pictures; results in %s", len(predictions), len(paths), save())
+        if done:
+            done.write(target)
+            _log.warning("%d of %d pictures; results in %s", len(done), len(paths), target)
 
-    with Interruptions() as stop, saving_on_exit(save_early):
-        for number, picture, found in _awaited(trained.detect(pictures, size, postprocess), stop):
-            path, result = paths[number], found.best(written_from)
-            predictions[number] = _entry(path, result)
-            drawing = out_dir / absolute[path].relative_to(common)
-            write_png(drawing.with_name(_drawing_of(path.name)), _draw(picture, result.best(drawn_from), trained))
-            _log.info("%d/%d %s: %d detections", len(predictions), len(paths), path, len(result))
-        if unreadable:
-            raise unreadable[0]
-    return save()
+    with tempfile.TemporaryFile(dir=out_dir, buffering=0) as file:  # without a name: nothing is left of it
+        done = Entries(file)
+        with Interruptions() as stop, saving_on_exit(save_early):
+            for number, picture, found in _awaited(trained.detect(pictures, size, postprocess), stop):
+                path, result = paths[number], found.best(written_from)
+                done.add(number, _entry(path, result))
+                drawn = _draw(picture, result.best(drawn_from), trained)
+                drawing = out_dir / absolute[path].relative_to(common)
+                write_png(drawing.with_name(_drawing_of(path.name)), drawn)
+                _log.info("%d/%d %s: %d detections", len(done), len(paths), path, len(result))
+            if unreadable:
+                raise unreadable[0]
+        done.write(target)
+    return target
 
 
 def _awaited(items: Iterator[T], stop: Interruptions) -> Iterator[T]:
@@ -144,13 +148,6 @@ def _read(paths: Sequence[Path], unreadable: list[InputError], *, stop: bool) ->
                 unreadable.append(error)
                 return
             _log.warning("skipped: %s", error)
-
-
-def _write(out_dir: Path, predictions: list[dict[str, Any]]) -> Path:
-    out_dir.mkdir(parents=True, exist_ok=True)
-    target = out_dir / "predictions.json"
-    write_whole(target, json.dumps(predictions, indent=1, allow_nan=False) + "\n")
-    return target
 
 
 def _entry(path: Path, result: Result) -> dict[str, Any]:

@@ -4,14 +4,16 @@ import dataclasses
 import itertools
 import logging
 import os
+import secrets
 import signal
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lad_jax.data import eval_batches, loader, make_eval_plan, make_plan
+from lad_jax.data import eval_batches, loader, make_eval_plan, make_plan, workers
 from lad_jax.data.coco import CocoFolder
 from lad_jax.data.pictures import Unreachable
 from lad_jax.errors import InputError
@@ -123,13 +125,17 @@ def test_bad_pictures_among_good_ones_do_not_add_up(monkeypatch):
     assert sum(batch.valid.sum() for batch in eval_batches(dataset, plan, SKIP)) == 13
 
 
-def test_a_killed_worker_costs_time_only(tmp_path, caplog):
+def test_a_killed_worker_costs_time_only(tmp_path, caplog, monkeypatch):
+    """And no shared memory: what it had filled is freed, not at the end of the run but now."""
+    prefix = secrets.token_hex(4)
+    monkeypatch.setattr(workers.secrets, "token_hex", lambda _: prefix)
     with caplog.at_level(logging.WARNING):
         found = train(Killed(tmp_path, position=3, times=1), dataclasses.replace(FOLDER, workers=1))
     for ours, theirs in zip(found, train(Sizes(), FOLDER), strict=True):
         assert_same(ours, theirs)
     [warning] = caplog.messages
     assert warning.startswith("a worker process died: all are started again, at batch ") and "exit code -9" in warning
+    assert not list(Path("/dev/shm").glob(f"{prefix}*"))
 
 
 def test_a_worker_that_is_killed_again_and_again_ends_the_run(tmp_path):

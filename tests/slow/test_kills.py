@@ -1,6 +1,5 @@
 """A run that is killed again and again, and one that never was: the same to the last bit."""
 
-import json
 import os
 import random
 import signal
@@ -10,14 +9,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import jax
-import numpy as np
-import orbax.checkpoint as ocp
 import pytest
 
-from lad_jax.run import checkpoint
 from tests.run.tiny import TINY
-from tests.slow.run import ROOT
+from tests.slow.run import ROOT, assert_same_end, lines
 
 CHANGES = {
     "data.synthetic.train": 48,
@@ -48,11 +43,6 @@ def start(workdir: Path) -> subprocess.Popen[bytes]:
 
 def whole(workdir: Path) -> list[int]:
     return sorted(int(folder.name) for folder in (workdir / "checkpoints").glob("*") if folder.name.isdigit())
-
-
-def lines(file: Path) -> list[dict]:
-    """The lines that are there whole: a kill may have cut off the last."""
-    return [json.loads(line) for line in file.read_text().split("\n")[:-1]] if file.exists() else []
 
 
 def moments(workdir: Path, rng: random.Random) -> dict[str, Callable[[], bool]]:
@@ -119,18 +109,4 @@ def test_killed_at_twenty_moments(tmp_path: Path) -> None:
     assert process.wait() == 0, log_of(killed).read_text()[-3000:]
     assert f"going on from step {before}," in log_of(killed).read_text()
 
-    ours, theirs = (workdir / "checkpoints" / str(STEPS) for workdir in (killed, quiet))
-    with ocp.StandardCheckpointer() as reader:
-        for item in ("variables", "optimizer", "ema"):
-            a, b = (jax.tree.leaves(reader.restore((folder / item).absolute())) for folder in (ours, theirs))
-            for x, y in zip(a, b, strict=True):
-                np.testing.assert_array_equal(np.asarray(x), np.asarray(y))
-    assert lines(killed / "images.jsonl") == lines(quiet / "images.jsonl")
-    assert figures(killed) == figures(quiet)
-    assert checkpoint.find(killed).name == checkpoint.find(quiet).name
-
-
-def figures(workdir: Path) -> list[dict]:
-    """The lines of `metrics.jsonl`, but for times."""
-    rows = lines(workdir / "metrics.jsonl")
-    return [{name: value for name, value in row.items() if name not in ("images_per_s", "seconds")} for row in rows]
+    assert_same_end(killed, quiet, STEPS)
