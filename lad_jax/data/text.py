@@ -53,7 +53,9 @@ def read_xml(path: Path) -> str:
         raise InputError(
             f"{path} can be read as {declared}, as it declares, and as UTF-8. {_REMEDY}; and declare that."
         )
-    raise InputError(f"{path} is not {marked or declared}, as its first line has it. {_REMEDY}; and declare that.")
+    said = marked or _DECLARATION.match(data)
+    fault = f"{marked or declared}, as its first line has it" if said else "UTF-8, and declares no other encoding"
+    raise InputError(f"{path} is not {fault}. {_REMEDY}; and declare that.")
 
 
 def _read(path: Path) -> bytes:

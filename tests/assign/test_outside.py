@@ -53,7 +53,7 @@ def test_its_options_reach_it(folder):
         ("def make_it(): pass", "outside:make_if", {}, r"has no function 'make_if'\. Did you mean 'make_it'"),
         ("make = 3", "outside:make", {}, r"has no function 'make'"),
         ("import functools\nmake = functools.partial(int, 3)", "outside:make", {}, r"has no function 'make'"),
-        ("def make(): return 3", "outside:make", {}, r"outside:make returned a int, no assigner"),
+        ("def make(): return 3", "outside:make", {}, r"outside:make returned an object of type int, no assigner"),
         ("def make(k): pass", "outside:make", {}, r"needs a dataclass of its options to annotate its parameter 'k'"),
         (
             f"{HEAD}@dataclass(frozen=True)\nclass Options:\n    k: int\ndef make(options: Options): pass",

@@ -56,8 +56,8 @@ def test_xml_is_read_in_the_encoding_that_it_has(declared: str, written: str, la
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (xml("utf-8", NAMES["zh"]).encode("gbk"), r"a\.xml is not utf-8, .*`iconv"),
-        (NAMES["ja"].encode("cp932"), r"is not utf-8, .*`iconv"),
+        (xml("utf-8", NAMES["zh"]).encode("gbk"), r"a\.xml is not utf-8, as its first line has it.*`iconv"),
+        (NAMES["ja"].encode("cp932"), r"is not UTF-8, and declares no other encoding.*`iconv"),
         (xml("ascii", NAMES["de"]).encode("cp1252"), r"is not ascii, .*`iconv"),
         (codecs.BOM_UTF16_LE + b"<\0a", r"is not utf-16, .*`iconv"),
         # Both can be decoded, to other names: which was meant is not known.

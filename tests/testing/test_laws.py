@@ -195,7 +195,7 @@ def test_the_message_says_law_sight_and_remedy(sound):
 
 
 def test_a_function_that_makes_no_assigner():
-    with pytest.raises(InputError, match="returned a int, no assigner"):
+    with pytest.raises(InputError, match="returned an object of type int, no assigner"):
         check_assigner(lambda: 3)
 
 
