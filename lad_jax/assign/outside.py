@@ -76,7 +76,8 @@ def assigner_from(make: Callable[..., Any], options: Mapping[str, Any] | None = 
         made = make()
     if not isinstance(made, Assigner):
         raise InputError(
-            f"{called} returned an object of type {type(made).__name__}, no assigner: return lad_jax.assign.Assigner(cost, partition)."
+            f"{called} returned an object of type {type(made).__name__}, no assigner: return "
+            "lad_jax.assign.Assigner(cost, partition)."
         )
     return made
 
