@@ -15,6 +15,7 @@ NOTEBOOK = Path(__file__).parents[1] / "docs/tour.ipynb"
 CELLS = json.loads(NOTEBOOK.read_text())["cells"]
 
 
+@pytest.mark.slow
 def test_its_cells_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     matplotlib.use("agg")
