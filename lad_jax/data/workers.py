@@ -28,6 +28,8 @@ _MAX_DEATHS = 3
 """Number of times that workers may die while one batch is awaited."""
 _DIED = "terminated unexpectedly"
 """Words of the RuntimeError that grain raises when a worker is gone."""
+_SHARED_MEMORY = Path("/dev/shm")
+"""Where Linux shows the names of shared memory."""
 _UNLINKED_S = 0.2
 """Time after which grain's thread has unlinked the shared memory of batches that had arrived [seconds]."""
 
@@ -143,14 +145,14 @@ def _unlink_left(prefix: str) -> None:
     """
     gc.collect()  # the frames of a worker's error are a cycle too
     time.sleep(_UNLINKED_S)
-    left = [file.name for file in Path("/dev/shm").glob(f"{prefix}*")]
+    left = [file.name for file in _SHARED_MEMORY.glob(f"{prefix}*")]
     held = Path("/proc/self/maps").read_text() if left else ""
     for name in left:
-        with contextlib.suppress(FileNotFoundError):
-            if name not in held:
-                memory = shared_memory.SharedMemory(name)
-                memory.close()
-                memory.unlink()
+        if name not in held:
+            # A worker that was killed early has an empty one, of which Python's tracker of resources does not know yet.
+            resource_tracker.register(f"/{name}", "shared_memory")
+            (_SHARED_MEMORY / name).unlink(missing_ok=True)
+            resource_tracker.unregister(f"/{name}", "shared_memory")
 
 
 @contextlib.contextmanager

@@ -138,6 +138,18 @@ def test_a_killed_worker_costs_time_only(tmp_path, caplog, monkeypatch):
     assert not list(Path("/dev/shm").glob(f"{prefix}*"))
 
 
+@pytest.mark.parametrize("size", [0, 4096])
+def test_shared_memory_of_a_worker_that_was_killed_early_is_freed(size, tmp_path, monkeypatch, capfd):
+    """Between the name and the size, and before Python's tracker knew of it."""
+    monkeypatch.setattr(workers, "_SHARED_MEMORY", tmp_path)
+    (tmp_path / "prefix1").write_bytes(bytes(size))
+    (tmp_path / "other").touch()
+    workers._unlink_left("prefix")
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]
+    time.sleep(0.2)  # the tracker is a process of its own
+    assert capfd.readouterr().err == ""
+
+
 def test_a_worker_that_is_killed_again_and_again_ends_the_run(tmp_path):
     first = int(make_plan(Sizes(), FOLDER, batch_size=4, seed=0).step(0).positions[0])
     with pytest.raises(InputError, match=r"died 3 times while batch 0 was awaited: .*-9.*lower config\.data\.workers"):

@@ -41,6 +41,7 @@ def photographs(shared, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_detections_of_converted_weights_do_not_depend_on_the_batch(golden, photographs, tmp_path):
     arrays = network.load(golden / "paa_r50.npz")
     model, _ = network.detector(arrays, "weights")

@@ -99,7 +99,7 @@ def assert_same_step(ours, expected, before):
 
 
 @pytest.mark.parametrize(
-    ("method", "n_devices"), [("plain", 8), pytest.param("plain", 2, marks=pytest.mark.slow), ("all", 4)]
+    ("method", "n_devices"), [*(pytest.param("plain", n, marks=pytest.mark.slow) for n in (2, 8)), ("all", 4)]
 )
 def test_the_number_of_devices_does_not_matter(method, n_devices):
     """Nor how many parts the batch is taken in: losses, figures and update are those of one device."""
