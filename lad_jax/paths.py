@@ -45,9 +45,14 @@ def local_path(text: str, name: str) -> str:
     return path
 
 
+def is_published(source: str) -> bool:
+    """Whether a source is the name of a network in the zoo or on a hub, and no path."""
+    return source.startswith((ZOO_PREFIX, HUB_PREFIX))
+
+
 def source_path(text: str, name: str) -> str:
     """A path, see `local_path`, where a network is read from; or the name of one in the zoo or on a hub, as it is."""
-    return text if text.startswith((ZOO_PREFIX, HUB_PREFIX)) else local_path(text, name)
+    return text if is_published(text) else local_path(text, name)
 
 
 def cache_folder(name: str) -> Path:

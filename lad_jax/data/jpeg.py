@@ -3,7 +3,7 @@
 import logging
 import re
 
-from lad_jax.data.opencv import Picture, decode
+from lad_jax.data.opencv import Picture, decode, reworded
 from lad_jax.errors import InputError
 
 _END = b"\xff\xd9"
@@ -11,8 +11,9 @@ _HARMLESS = re.compile(
     # A few bytes of padding, between segments of the header or before the end marker, as some cameras write them.
     r"Corrupt JPEG data: (?:\d|1\d) extraneous bytes before marker 0x(?:d9|db|e.|fe)"
     r"|Invalid SOS parameters|Unknown Adobe color transform|Warning: unknown JFIF"
+    r"|\["
 )
-"""libjpeg's messages about pictures that are whole."""
+"""libjpeg's messages about pictures that are whole; and OpenCV's own, which are not about their pixels."""
 
 _log = logging.getLogger(__name__)
 
@@ -34,20 +35,15 @@ def decode_jpeg(data: bytes, name: str) -> Picture | None:
     if not ends and not only_scan:  # whole scans may be missing, and libjpeg would say nothing
         raise InputError(cut_off(data, name))
     picture, messages = decode(data if ends else data + _END)
-    damage = [message for message in messages if not _HARMLESS.match(message)]
-    if harmless := [message for message in messages if _HARMLESS.match(message)]:
-        _log.warning("picture %s: %s", name, _reworded(harmless[0]))
+    harmless = [message for message in messages if _HARMLESS.match(message)]
+    damage = [message for message in messages if message not in harmless]
+    if harmless and picture is not None:
+        _log.warning("picture %s: %s", name, reworded(harmless))
     if damage and not ends:
         raise InputError(cut_off(data, name))
     if damage:
-        raise InputError(f"picture {name} is damaged ({_reworded(damage[0])}): fetch it again or leave it out.")
+        raise InputError(f"picture {name} is damaged ({reworded(damage[:1])}): fetch it again or leave it out.")
     return picture
-
-
-def _reworded(message: str) -> str:
-    """libjpeg's message, so that it is not taken for libjpeg's when it is logged while another thread decodes."""
-    words = message.removeprefix("Corrupt JPEG data: ")
-    return words[0].lower() + words[1:]
 
 
 def cut_off(data: bytes, name: str) -> str:

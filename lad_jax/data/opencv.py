@@ -5,7 +5,7 @@ import re
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import IO, TypeVar
 
 import cv2
@@ -20,6 +20,7 @@ _MESSAGE = re.compile(
     r"|Inconsistent progression sequence|Invalid SOS parameters|Unknown Adobe color|\[ ?(?:WARN|ERROR):\d).*\n*"
 )
 """Messages of libjpeg, libpng and OpenCV itself, which speaks for libtiff too."""
+_BEGINNING = re.compile(r"Corrupt JPEG data: |libpng \w+: |\[.*?\] global \S+ \S+ ")
 _one_at_a_time = threading.Lock()
 
 
@@ -33,6 +34,12 @@ def decode(data: bytes) -> tuple[Picture | None, list[str]]:
     if others := _MESSAGE.sub("", written):  # of other threads
         print(others, end="", file=sys.stderr, flush=True)
     return picture, [message.strip() for message in _MESSAGE.findall(written)]
+
+
+def reworded(messages: Sequence[str]) -> str:
+    """Messages of decoders as one line that is not taken for one when it is logged while another thread decodes."""
+    texts = [_BEGINNING.sub("", message, count=1) for message in messages]
+    return "; ".join(text[:1].lower() + text[1:] for text in texts)
 
 
 def with_stderr(function: Callable[[], T]) -> tuple[T, str]:

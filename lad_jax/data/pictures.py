@@ -2,7 +2,6 @@
 
 import io
 import logging
-import re
 from pathlib import Path
 
 import cv2
@@ -11,7 +10,7 @@ from PIL import ExifTags, Image, ImageOps
 from PIL.TiffImagePlugin import BITSPERSAMPLE
 
 from lad_jax.data.jpeg import cut_off, decode_jpeg
-from lad_jax.data.opencv import Picture, decode
+from lad_jax.data.opencv import Picture, decode, reworded
 from lad_jax.errors import InputError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
@@ -22,8 +21,6 @@ _JPEG, _PNG, _TIFF = b"\xff\xd8", b"\x89PNG", (b"II*\0", b"MM\0*")
 """First bytes of files; those of a TIFF are either of two."""
 _MAX_OF_12_BITS = 16
 """Largest value that 12 bits have after 16 were reduced to 8, as a TIFF's are, by rounding."""
-_PREFIX = re.compile(r"libpng \w+: |\[.*?\] global \S+ \S+ ")
-"""Where a decoder's message begins: without it, none is taken for a message when it is logged."""
 _ORIENTATION = ExifTags.Base.Orientation
 """EXIF tag of the orientation; values from 5 on exchange height and width."""
 
@@ -86,11 +83,10 @@ def _decode(data: bytes, name: str) -> Picture | None:
         if picture is not None:
             return picture
     picture, messages = decode(data)
-    said = "; ".join(_PREFIX.sub("", message) for message in messages)
     if picture is not None and "TIFF_Error" in "".join(messages):  # what it could not read would be black
-        raise InputError(f"picture {name} is damaged ({said}): fetch it again or leave it out.")
-    if picture is not None and said:
-        _log.warning("picture %s: %s", name, said)
+        raise InputError(f"picture {name} is damaged ({reworded(messages)}): fetch it again or leave it out.")
+    if picture is not None and messages:
+        _log.warning("picture %s: %s", name, reworded(messages))
     return _to_rgb(picture)
 
 

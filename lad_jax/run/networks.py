@@ -11,7 +11,7 @@ from lad_jax.data import DataOptions, DataSet
 from lad_jax.errors import InputError
 from lad_jax.models import Detector
 from lad_jax.options import RunOptions, TeacherOptions, run_name
-from lad_jax.paths import ZOO_PREFIX
+from lad_jax.paths import is_published
 from lad_jax.run import checkpoint
 from lad_jax.run.build import make_models
 from lad_jax.run.sources import local_checkpoint
@@ -133,7 +133,7 @@ def _starting_checkpoint(origin: TeacherOptions, key: str) -> Path:
     try:
         return local_checkpoint(origin.path, key)
     except InputError as error:
-        if not origin.config or origin.path.startswith(ZOO_PREFIX):
+        if not origin.config or is_published(origin.path):
             raise
         workdir = f"runs/{run_name(origin.config)}"
         elsewhere = "" if Path(origin.path) == Path(workdir) else f" That is then in {workdir}: set {key} to it."

@@ -10,7 +10,7 @@ from huggingface_hub.utils import WeakFileLock
 
 from lad_jax.data.categories import COCO
 from lad_jax.errors import InputError
-from lad_jax.paths import HUB_PREFIX, ZOO_PREFIX, cache_folder, make_folder, source_path
+from lad_jax.paths import HUB_PREFIX, ZOO_PREFIX, cache_folder, is_published, make_folder, source_path
 from lad_jax.run import checkpoint, hub
 from lad_jax.run.configs import load_options
 from lad_jax.run.converted import save_converted
@@ -43,7 +43,7 @@ def check_source(source: str, key: str) -> None:
     """
     if source.startswith(ZOO_PREFIX):
         zoo.find(source, key)
-    elif not source.startswith(HUB_PREFIX):
+    elif not is_published(source):
         checkpoint.find(source)
 
 

@@ -10,7 +10,7 @@ import jax
 
 from lad_jax import hosts
 from lad_jax.options import RunOptions
-from lad_jax.paths import ZOO_PREFIX
+from lad_jax.paths import is_published
 from lad_jax.run.evaluate import evaluate
 from lad_jax.run.predict import predict
 from lad_jax.run.preview import preview
@@ -50,7 +50,7 @@ def start_prediction(
     if options:
         _set_determinism(options)
     with hosts.joined():
-        home = Path() if source.startswith(ZOO_PREFIX) else Path(source)
+        home = Path() if is_published(source) else Path(source)
         predict(options, source, images, output or home / "predictions", threshold)
 
 

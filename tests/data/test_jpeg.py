@@ -107,6 +107,21 @@ def test_what_others_write_meanwhile_is_passed_on(monkeypatch, capfd):
     assert capfd.readouterr().err == "\r50%a line of another thread\n" * 2
 
 
+def test_what_opencv_itself_says_of_a_whole_picture_is_no_damage(monkeypatch, caplog, capfd):
+    imdecode = cv2.imdecode
+
+    def talking(*arguments):
+        os.write(2, b"[ WARN:0@1.599] global exif.cpp:55 parse Odd tag\n")
+        return imdecode(*arguments)
+
+    monkeypatch.setattr(cv2, "imdecode", talking)
+    assert decode_picture(encode(), "in.jpg").size
+    assert caplog.messages == ["picture in.jpg: odd tag"]
+    with pytest.raises(InputError, match=r"in\.jpg is damaged \((?!odd tag)"):
+        decode_picture(cut_out(encode()), "in.jpg")
+    assert capfd.readouterr().err == ""
+
+
 def test_stderr_is_given_back(capfd):
     assert with_stderr(lambda: os.write(2, b"one")) == (3, "one")
     with pytest.raises(ZeroDivisionError):

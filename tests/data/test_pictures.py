@@ -163,7 +163,7 @@ def test_what_tiff_could_not_read_is_an_error(tmp_path):
     noise, path = np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8), tmp_path / "p.tif"
     Image.fromarray(noise).save(path, compression="tiff_lzw")
     path.write_bytes(path.read_bytes()[:2000] + b"\xff" * 100 + path.read_bytes()[2100:])
-    with pytest.raises(InputError, match=r"p\.tif is damaged \(Using code not yet in table\): fetch it again"):
+    with pytest.raises(InputError, match=r"p\.tif is damaged \(using code not yet in table\): fetch it again"):
         read_picture(path)
 
 

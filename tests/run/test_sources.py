@@ -120,11 +120,19 @@ def test_it_is_a_teacher_and_a_peer(ready: None) -> None:
     assert digests["teacher"] == digests["peer_1"] == digest != digests["student"]
 
 
-def test_no_recipe_trains_what_is_to_be_fetched(web: Web) -> None:
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("zoo:tin", r"^config\.teacher\.path is 'zoo:tin'.*`python -m lad_jax zoo` lists it\.$"),
+        ("hf://no/such/thing.npy", r"^thing\.npy has the suffix '\.npy'; known: .*\.$"),
+    ],
+)
+def test_no_recipe_trains_what_is_to_be_fetched(source: str, message: str, web: Web) -> None:
     dataset: Any = SimpleNamespace(class_names=tuple(COCO))
-    options = tiny(method="lad", teacher__path="zoo:tin", teacher__config="demo:teacher")
-    with pytest.raises(InputError, match=r"^config\.teacher\.path is 'zoo:tin'.*`python -m lad_jax zoo` lists it\.$"):
+    options = tiny(method="lad", teacher__path=source, teacher__config="demo:teacher")
+    with pytest.raises(InputError, match=message) as caught:
         make_networks(options, dataset, resuming=False)
+    assert "It is trained by" not in str(caught.value)
 
 
 def test_one_of_several_processes_does_not_fetch(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +156,10 @@ def test_it_is_written_for_mmdet(ready: None, tmp_path: Path) -> None:
         np.testing.assert_array_equal(array, expected[name], err_msg=name)
 
 
-@pytest.mark.parametrize(("source", "folder"), [("zoo:tiny", "predictions"), ("runs/a", "runs/a/predictions")])
+@pytest.mark.parametrize(
+    ("source", "folder"),
+    [("zoo:tiny", "predictions"), ("hf://me/x", "predictions"), ("runs/a", "runs/a/predictions")],
+)
 def test_where_predictions_go(source: str, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Never into the cache."""
     given: list[Any] = []
