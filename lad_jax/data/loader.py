@@ -5,24 +5,28 @@ import functools
 import itertools
 import logging
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from lad_jax.data.augment import NO_AUGMENTATION, Augmentation, draw_augmentation
+from lad_jax.data.augment import Augmentation, draw_augmentation
 from lad_jax.data.canvases import Canvas
+from lad_jax.data.colours import recolour
 from lad_jax.data.options import DataOptions
 from lad_jax.data.pictures import Unreachable
 from lad_jax.data.plan import Plan, PlannedBatch
 from lad_jax.data.records import DataSet
-from lad_jax.data.transforms import clip_boxes, cut, fitted_hw, flip_boxes, flip_picture, has_area, resize, resized_hw
+from lad_jax.data.transforms import clip_boxes, flip_boxes, flip_picture, has_area
+from lad_jax.data.views import whole_view
 from lad_jax.data.workers import make_ahead
 from lad_jax.errors import InputError
 from lad_jax.types import Batch, GroundTruth, Pictures
 
 _log = logging.getLogger(__name__)
+Augment = Callable[[int, Int[np.ndarray, "2"]], Augmentation]
+"""What is done to a picture, by its row in the batch and its height and width before it is resized [pixels]."""
 PAUSES_S = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Pauses between the tries to read a picture's file, which a file system may lack for a while [seconds]."""
 MAX_BAD_IN_A_ROW = 20
@@ -103,11 +107,19 @@ def _all_or(rows: Int[np.ndarray, " b"] | None, plan: Plan) -> Int[np.ndarray, "
 
 def _train_batch(dataset: DataSet, plan: Plan, options: DataOptions, rows: Int[np.ndarray, " b"], step: int) -> Batch:
     planned = _only(rows, plan.step(step))
-    augmentations = [
-        draw_augmentation(_original_hw(dataset, position), options, seed=plan.seed, step=step, row=row)
-        for row, position in zip(rows.tolist(), planned.positions.tolist(), strict=True)
-    ]
-    return make_batch(dataset, planned, plan.max_objects, options, augmentations)
+
+    def augment(row: int, original: Int[np.ndarray, "2"]) -> Augmentation:
+        return draw_augmentation(
+            original,
+            options,
+            canvas=planned.canvas,
+            short_side=planned.short_side,
+            seed=plan.seed,
+            step=step,
+            row=int(rows[row]),
+        )
+
+    return make_batch(dataset, planned, plan.max_objects, options, augment)
 
 
 def _eval_batch(
@@ -119,16 +131,16 @@ def _eval_batch(
     number: int,
 ) -> Batch:
     planned = _only(rows, batches[number])
-    return make_batch(dataset, planned, plan.max_objects, options, [NO_AUGMENTATION] * len(rows))
+
+    def show_whole(row: int, original: Int[np.ndarray, "2"]) -> Augmentation:
+        del row
+        return Augmentation(whole_view(original, options, short_side=planned.short_side))
+
+    return make_batch(dataset, planned, plan.max_objects, options, show_whole)
 
 
 def _only(rows: Int[np.ndarray, " b"], planned: PlannedBatch) -> PlannedBatch:
     return planned._replace(positions=planned.positions[rows])
-
-
-def _original_hw(dataset: DataSet, position: int) -> Int[np.ndarray, "2"]:
-    record = dataset.records[position]
-    return np.array([record.height, record.width])
 
 
 def make_batch(
@@ -136,16 +148,16 @@ def make_batch(
     planned: PlannedBatch,
     n_objects: int,
     options: DataOptions,
-    augmentations: Sequence[Augmentation],
+    augment: Augment,
 ) -> Batch:
-    """Read, crop, resize, flip and pad pictures.
+    """Read, crop, resize, recolour, flip and pad pictures.
 
     Boxes are clipped to the resized picture or crop; one that clipping leaves without area is dropped from the truth.
 
     Args:
-      planned: which pictures, how large, on which canvas.
+      planned: which pictures, on which canvas.
       n_objects: G.
-      augmentations: one for each row.
+      augment: gives what is done to each picture.
 
     Returns:
       A batch of numpy arrays, shapes depending on nothing but B, canvas and G.
@@ -153,7 +165,7 @@ def make_batch(
     canvas, positions = planned.canvas, planned.positions
     batch = _blank_batch(canvas, positions, n_objects)
     for row in np.flatnonzero(positions >= 0).tolist():
-        _fill_row(batch, row, dataset, options, planned.short_side, augmentations[row])
+        _fill_row(batch, row, dataset, options, augment)
     return batch
 
 
@@ -185,36 +197,29 @@ def _full(shape: tuple[int, ...], value: Any, dtype: type) -> Any:
     return np.full(shape, value, dtype)
 
 
-def _fill_row(
-    batch: Batch, row: int, dataset: DataSet, options: DataOptions, short_side: int, augmentation: Augmentation
-) -> None:
-    flip, crop = augmentation
+def _fill_row(batch: Batch, row: int, dataset: DataSet, options: DataOptions, augment: Augment) -> None:
     position = int(batch.position[row])
-    record, original = dataset.records[position], _original_hw(dataset, position)
-    if crop is None:
-        hw = resized_hw(original, short_side=short_side, long_side=options.long_side)
-        scale, offset = hw / original, np.zeros(2)
-    else:  # of another shape than the pictures that the canvas is for
-        hw = fitted_hw(crop.hw, batch.pictures.canvas, short_side=short_side, long_side=options.long_side)
-        scale, offset = crop.resized / original * hw / crop.hw, crop.corner * hw / crop.hw
-    batch.pictures.image_hw[row], batch.pictures.scale[row] = hw, scale[::-1]
+    record = dataset.records[position]
+    original = np.array([record.height, record.width])
+    view, flip, colours = augment(row, original)
+    scale = view.scale(original)
+    batch.pictures.image_hw[row], batch.pictures.scale[row] = view.hw, scale[::-1]
     try:
-        picture = _read(dataset, position)
+        picture = view.of(_read(dataset, position))
     except InputError as error:
         if options.on_bad_picture == "stop":
             raise
         _log.warning("skipped: %s", error)
         return
-    if crop is not None:
-        picture = cut(resize(picture, crop.resized), crop.corner, crop.hw)
-    picture = resize(picture, hw)
-    boxes = (record.boxes * np.tile(scale[::-1], 2) - np.tile(offset[::-1], 2)).astype(np.float32)
+    if colours is not None:
+        picture = recolour(picture, colours)
+    boxes = (record.boxes * np.tile(scale[::-1], 2) - np.tile(view.offset[::-1], 2)).astype(np.float32)
+    height, width = view.hw.tolist()
     if flip:
-        picture, boxes = flip_picture(picture), flip_boxes(boxes, int(hw[1]))
-    boxes = clip_boxes(boxes, hw)
+        picture, boxes = flip_picture(picture), flip_boxes(boxes, width)
+    boxes = clip_boxes(boxes, view.hw)
     kept = has_area(boxes)
     count = int(kept.sum())
-    height, width = hw
     batch.pictures.images[row, :height, :width] = picture
     batch.truth.boxes[row, :count] = boxes[kept]
     batch.truth.labels[row, :count] = record.labels[kept]

@@ -75,6 +75,15 @@ class DataOptions:
     """Short sides that a picture is resized to before it is cropped [pixels]."""
     crop_range: tuple[int, int] = (384, 600)
     """Bounds of a crop's height and width [pixels]."""
+    scale_jitter: tuple[float, float] = (1.0, 1.0)
+    """Bounds of a factor that each training picture's size is multiplied by, its logarithm drawn evenly: an enlarged
+    picture shows a part of itself, a reduced one leaves canvas empty (`views.draw_scaled`). Another way than `crop`."""
+    colour_jitter: float = 0.0
+    """Strength s of random changes of each training picture's colours: contrast and saturation by factors of 1 - s to
+    1 + s, brightness by up to 64 s of 255 levels, hue by up to 36 s degrees; 0.5 has SSD's bounds."""
+    repeat_threshold: float = 0.0
+    """Share f of the training pictures: one with a class that only a share c < f of them has is shown √(f / c) times
+    an epoch, as LVIS's repeat factor has it (`plan.repeat_factors`); 0: none is."""
     flip: float = 0.5
     """Probability that a training picture is mirrored."""
     canvases: int = 4
@@ -94,7 +103,7 @@ class DataOptions:
 
     def __post_init__(self) -> None:
         check_range(self, "short_side", "long_side", "scale_buckets", "canvases", "pad_multiple", least=1)
-        check_range(self, "flip", "crop", least=0, most=1)
+        check_range(self, "flip", "crop", "colour_jitter", "repeat_threshold", least=0, most=1)
         check_range(self, "workers", least=0)
         if self.pad_multiple % 32:
             raise ValueError(f"pad_multiple is {self.pad_multiple}; it must be a multiple of the backbone's stride, 32")
@@ -107,6 +116,22 @@ class DataOptions:
             low, high = self.crop_range
             if not 1 <= low <= high:
                 raise ValueError(f"crop_range is {self.crop_range}; it must be (least, most), of at least 1 pixel")
+        self._check_jitter()
+
+    @property
+    def scales_pictures(self) -> bool:
+        """Whether training pictures are enlarged and reduced at random."""
+        return self.scale_jitter != (1.0, 1.0)
+
+    def _check_jitter(self) -> None:
+        low, high = self.scale_jitter
+        if not 0.1 <= low <= high <= 10:
+            raise ValueError(f"scale_jitter is {self.scale_jitter}; it must be (least, most), from 0.1 to 10")
+        if self.scales_pictures and self.crop:
+            raise ValueError(
+                f"scale_jitter is {self.scale_jitter} and crop {self.crop:g}, but both change the scale of pictures at "
+                "random: set scale_jitter to (1.0, 1.0), or crop to 0"
+            )
 
     def _check_sides(self, name: str) -> None:
         sides: tuple[int, ...] = getattr(self, name)

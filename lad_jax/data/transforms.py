@@ -34,8 +34,10 @@ def _scaled(hw: Int[np.ndarray, "*n 2"], factor: Float[np.ndarray, "*n 1"]) -> I
 
 
 def resize(picture: UInt8[np.ndarray, "h w 3"], hw: Int[np.ndarray, "2"]) -> UInt8[np.ndarray, "H W 3"]:
-    """The picture at height and width `hw`, bilinear."""
+    """The picture at height and width `hw`, bilinear; itself, where it is of that size."""
     height, width = hw.tolist()
+    if picture.shape[:2] == (height, width):
+        return picture
     return cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
