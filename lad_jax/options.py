@@ -51,6 +51,9 @@ class TrainOptions:
     """Times that the run trains on each picture."""
     eval_every: int = option(1, may_change=True)
     """Epochs between evaluations; the last epoch ends with one."""
+    patience: int = option(0, may_change=True)
+    """Number of evaluations in a row without a better AP after which the run ends before its last epoch; 0: it does
+    not. What was to come at its end, such as a lower learning rate, is then missed."""
     checkpoint_every: int = option(1000, may_change=True)
     """Steps between checkpoints; each evaluation has one too."""
     log_every: int = option(50, may_change=True)
@@ -69,7 +72,7 @@ class TrainOptions:
     def __post_init__(self) -> None:
         check_range(self, "batch_size", "accumulate", "epochs", "max_skipped", least=1)
         check_range(self, "eval_every", "checkpoint_every", "log_every", least=1)
-        check_range(self, "watchdog_s", least=0)
+        check_range(self, "watchdog_s", "patience", least=0)
         if self.batch_size % self.accumulate:
             raise ValueError(f"accumulate is {self.accumulate}, which does not divide batch_size ({self.batch_size})")
 

@@ -128,7 +128,7 @@ def check_schedule(options: RunOptions) -> None:
       InputError: the learning rate decays after the last epoch.
     """
     decays, epochs = options.optimizer.decay_epochs, options.train.epochs
-    if decays and decays[-1] >= epochs:  # a share is below 1
+    if options.optimizer.schedule == "steps" and decays and decays[-1] >= epochs:  # a share is below 1
         raise InputError(
             f"config.optimizer.decay_epochs is {decays}, but the run ends after config.train.epochs = {epochs}: set "
             "earlier epochs, or shares of the run, such as (0.67, 0.92); or, for a learning rate that stays, as in a "

@@ -90,7 +90,12 @@ class _Loop:
         )
         rows = local_rows(run.mesh, options.batch_size)
         self.batches = train_batches(
-            run.train_set, plan, run.options.data, start_step=start, num_steps=run.total - start, rows=rows
+            run.train_set,
+            plan,
+            run.options.data,
+            start_step=start,
+            num_steps=0 if self.is_over else run.total - start,
+            rows=rows,
         )
 
     def train(self) -> None:
@@ -106,7 +111,7 @@ class _Loop:
         """
         try:
             self.start()
-            while self.done < self.run.total:
+            while not self.is_over:
                 batch = self.next_batch()
                 self.step(batch)
                 self.log()
@@ -120,7 +125,7 @@ class _Loop:
 
     def start(self) -> None:
         """Compile everything while the first batch is read, and do an evaluation that a killed run has left undone."""
-        jobs = self.run.jobs(self.state) if self.done < self.run.total else []
+        jobs = [] if self.is_over else self.run.jobs(self.state)
         with (
             self.stop.at_once(),
             activity("compiling the run's programs"),
@@ -190,13 +195,28 @@ class _Loop:
             self.run_log.evaluation(step, results, time.monotonic() - since)
             self.run_log.pictures(step, run.evaluator.pictures(main.detections))
             saving.note_ap(run.manager, step, main.metrics.overall["AP"])
+            self.unevaluated = False
             self.run_log.restart_clock()
+        if self.is_over and step < run.total:
+            _log.info("no better AP in %d evaluation(s): the run ends (config.train.patience)", self.options.patience)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no step is left to do: all are done, or the AP has not become better for too long."""
+        if self.done == self.run.total or self.unevaluated or not self.options.patience:
+            return self.done == self.run.total
+        best = self.run.manager.best_step()
+        return best is not None and self.done - best >= self.options.patience * self.steps_between_evaluations
+
+    @property
+    def steps_between_evaluations(self) -> int:
+        """Number of steps from one evaluation to the next."""
+        return self.run.plan.steps_per_epoch * self.options.eval_every
 
     @property
     def evaluation_is_due(self) -> bool:
         """Whether the last step ends an epoch that is evaluated, or the run."""
-        every = self.run.plan.steps_per_epoch * self.options.eval_every
-        return self.done % every == 0 or self.done == self.run.total
+        return self.done % self.steps_between_evaluations == 0 or self.done == self.run.total
 
     def save_now(self) -> None:
         """Save the steps since the last checkpoint: the run is about to end."""

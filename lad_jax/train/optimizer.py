@@ -47,7 +47,7 @@ class PartOptions:
 
 @dataclass(frozen=True)
 class OptimizerOptions:
-    """Options of SGD with momentum and coupled weight decay, or AdamW; linear warm-up, then steps."""
+    """Options of SGD with momentum and coupled weight decay, or AdamW; linear warm-up, then steps or a cosine."""
 
     kind: Literal["sgd", "adamw"] = "sgd"
     """Optimiser."""
@@ -69,9 +69,11 @@ class OptimizerOptions:
     """Steps in which the learning rate rises, linearly, to its full value; 0: none."""
     warmup_factor: float = 0.001
     """Share of the learning rate that the warm-up starts from."""
+    schedule: Literal["steps", "cosine"] = "steps"
+    """Way in which the learning rate falls: at `decay_epochs`, or along half a cosine to 0 at the run's end."""
     decay_epochs: tuple[int | float, ...] = (2 / 3, 11 / 12)
-    """Epochs after which the learning rate falls by `decay_factor`, all before the run's end; or shares of the run,
-    between 0 and 1, each of which is rounded to the nearest step; empty: never."""
+    """Schedule `steps`: epochs after which the learning rate falls by `decay_factor`, all before the run's end; or
+    shares of the run, between 0 and 1, each of which is rounded to the nearest step; empty: never."""
     decay_factor: float = 0.1
     """Factor of the learning rate at each of `decay_epochs`."""
     clip_norm: float = option(0.0, may_change=True)
@@ -116,17 +118,20 @@ def decay_steps(decay_epochs: tuple[int | float, ...], *, epochs: int, steps_per
 
 
 def make_schedule(options: OptimizerOptions, *, batch_size: int, epochs: int, steps_per_epoch: int) -> optax.Schedule:
-    """Learning rate by step: linear warm-up from `warmup_factor`, then a factor at each of `decay_steps`.
+    """Learning rate by step: linear warm-up from `warmup_factor`, times the decay of `options.schedule`.
 
     As in the references the decay counts from the run's start, and multiplies the warm-up should they overlap.
     """
     peak = peak_learning_rate(options, batch_size)
-    decays = Counter(decay_steps(options.decay_epochs, epochs=epochs, steps_per_epoch=steps_per_epoch))
-    # Shares of a run of few steps can fall on the same one.
-    factors = {step: options.decay_factor**times for step, times in decays.items()}
-    steps = optax.piecewise_constant_schedule(peak, factors)
+    if options.schedule == "cosine":
+        decay = optax.cosine_decay_schedule(peak, epochs * steps_per_epoch)
+    else:
+        decays = Counter(decay_steps(options.decay_epochs, epochs=epochs, steps_per_epoch=steps_per_epoch))
+        # Shares of a run of few steps can fall on the same one.
+        factors = {step: options.decay_factor**times for step, times in decays.items()}
+        decay = optax.piecewise_constant_schedule(peak, factors)
     warmup = optax.linear_schedule(options.warmup_factor, 1.0, options.warmup_steps)
-    return lambda step: steps(step) * (warmup(step) if options.warmup_steps else 1.0)
+    return lambda step: decay(step) * (warmup(step) if options.warmup_steps else 1.0)
 
 
 def make_optimizer(

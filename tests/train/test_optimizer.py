@@ -64,6 +64,16 @@ def test_shares_that_fall_on_one_step_all_count():
     np.testing.assert_allclose([schedule(t) for t in (2, 3, 5, 6)], [1e-2, 1e-4, 1e-4, 1e-5], rtol=1e-6)
 
 
+def test_a_cosine_falls_to_nothing_at_the_end():
+    """lr · (1 + cos πt/T) / 2, times the warm-up as of the steps; `decay_epochs` do not count."""
+    options = OptimizerOptions(schedule="cosine", warmup_steps=4, warmup_factor=0.2, decay_epochs=(50,))
+    schedule = make_schedule(options, batch_size=16, epochs=3, steps_per_epoch=10)
+    for t in range(31):
+        warmup = 0.2 + 0.8 * min(t, 4) / 4
+        expected = 0.01 * warmup * (1 + np.cos(np.pi * t / 30)) / 2
+        np.testing.assert_allclose(schedule(t), expected, rtol=1e-4, atol=1e-9, err_msg=str(t))
+
+
 FROZEN = ("conv1", "bn1", "layer1_0")
 
 
