@@ -24,8 +24,8 @@ _log = logging.getLogger(__name__)
 class RunLog:
     """A writer of a run's figures; without `writes` it writes nothing: only one of several processes does.
 
-    A run that goes on from step `start` drops the lines of later steps that a kill left behind, and of the evaluation
-    of that step unless the checkpoint is `evaluated`.
+    A run that goes on from step `start` drops the lines of later steps that a kill left behind, of the evaluation of
+    that step unless the checkpoint is `evaluated`, and that it had ended: it goes on, or ends again.
     """
 
     def __init__(
@@ -94,6 +94,11 @@ class RunLog:
             shown = "  ".join(f"{name} {100 * value:.1f}" for name, value in known if value is not None)
             _log.info("step %d, %s: %s", step, network, shown or NO_AP)
 
+    def ended(self, step: int) -> None:
+        """Write that the run is over, though its last epoch is not done."""
+        self._append(self._metrics, {"step": step, "ended": "patience"})
+        _log.info("the AP has not become better for config.train.patience evaluations: the run ends")
+
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         if self._board:
             for name, value in values.items():
@@ -127,9 +132,11 @@ def _board(folder: Path, start: int) -> Any:
 
 
 def _drop_after(file: Path, step: int, evaluated: bool) -> None:
-    """Keep the lines of steps up to `step`, its evaluation's only if `evaluated`, and none that is damaged."""
+    """Keep the lines of steps up to `step`, its evaluation's only if `evaluated`; none of an end, or damaged."""
 
     def is_kept(line: dict[str, Any]) -> bool:
+        if "ended" in line:
+            return False
         return line["step"] < step or (line["step"] == step and (evaluated or "evaluation" not in line))
 
     if file.exists():

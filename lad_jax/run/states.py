@@ -13,7 +13,8 @@ TrainingState = Literal["done", "to be resumed", "to be run"]
 def training_state(workdir: Path, epochs: int) -> TrainingState:
     """State of the run of `epochs` epochs in `workdir`, by its files.
 
-    A run ends with an evaluation after its last epoch, and with the checkpoint of that step. Converted weights are a
+    A run ends with an evaluation after its last epoch, or before for lack of patience, and with the checkpoint of that
+    step. Converted weights are a
     checkpoint without an optimizer: they are used as they are.
 
     Raises:
@@ -39,4 +40,5 @@ def training_state(workdir: Path, epochs: int) -> TrainingState:
     lines, _ = read_lines(metrics)
     last = [line for line in lines if line["step"] == max(steps)]
     evaluated = any("evaluation" in line for line in last)
-    return "done" if evaluated and any(line.get("epoch") == epochs for line in last) else "to be resumed"
+    over = any(line.get("epoch") == epochs or "ended" in line for line in last)
+    return "done" if evaluated and over else "to be resumed"

@@ -120,6 +120,8 @@ class _Loop:
                 self.evaluate()
         finally:
             self.batches.close()
+        if self.done < self.run.total:
+            self.run_log.ended(self.done)
         self.run_log.close()
         saving.finish(self.run.manager)
 
@@ -197,8 +199,6 @@ class _Loop:
             saving.note_ap(run.manager, step, main.metrics.overall["AP"])
             self.unevaluated = False
             self.run_log.restart_clock()
-        if self.is_over and step < run.total:
-            _log.info("no better AP in %d evaluation(s): the run ends (config.train.patience)", self.options.patience)
 
     @property
     def is_over(self) -> bool:

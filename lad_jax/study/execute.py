@@ -39,7 +39,7 @@ class Places:
 
 
 def lacking(pairs: Pairs, records: Sequence[Record], machine: str) -> list[StudyRun]:
-    """Runs that pairs need on machines of one kind, in their order, each teacher before those that it serves.
+    """Runs that pairs need on machines of one kind, in their order, each after those that it needs.
 
     A pair needs nothing more where both of its runs were done on one kind of machine, whichever.
     """
@@ -51,11 +51,11 @@ def lacking(pairs: Pairs, records: Sequence[Record], machine: str) -> list[Study
         done = [machines.get((run.name, run.seed), set()) for run in pair]
         if not done[0] & done[1]:
             needed += [run for run, there in zip(pair, done, strict=True) if machine not in there]
-    return list(dict.fromkeys(step for run in needed for step in (*_teachers(run), run)))
+    return list(dict.fromkeys(step for run in needed for step in (*_needed(run), run)))
 
 
 def command_of(run: StudyRun, workdirs: Path) -> list[str]:
-    """The command that starts a run, or goes on with it; its teacher is trained."""
+    """The command that starts a run, or goes on with it; those that it needs are done."""
     return [sys.executable, "-m", "lad_jax", "train", f"--config={run.config}", *run.arguments_in(workdirs)]
 
 
@@ -130,13 +130,13 @@ class _Execution:
         for run in lacking(self.pairs, self.records(), self.machine):
             if run in self.running or run in self.failed:
                 continue
-            if run.teacher in self.failed:
-                self.fail(run, "its teacher has failed")
-            elif self._is_held(run) or (run.teacher and self._is_held(run.teacher)):
+            if any(other in self.failed for other in run.needs):
+                self.fail(run, "its teacher has failed" if run.teacher in self.failed else "its start has failed")
+            elif any(self._is_held(one) for one in (run, *run.needs)):
                 waits = True
             elif self._is_done(run):
                 self.record(run)
-            elif not run.teacher or self._is_done(run.teacher):
+            elif all(self._is_done(other) for other in run.needs):
                 return run, waits
         return None, waits
 
@@ -173,7 +173,7 @@ class _Execution:
                 self.fail(run, f"exit status {status}; {self._workdir(run) / LOG} says why")
 
     def record(self, run: StudyRun) -> None:
-        """Write the record of a run that is done, unless there is one: of a teacher that had to be trained again."""
+        """Write the record of a run that is done, unless there is one: others may have needed it trained again."""
         if any((r.run, r.seed, r.machine) == (run.name, run.seed, self.machine) for r in self.records()):
             return
         try:
@@ -212,9 +212,9 @@ class _Execution:
         return training_state(self._workdir(run), run.options.train.epochs) == "done"
 
 
-def _teachers(run: StudyRun) -> list[StudyRun]:
-    """The teachers that have to be trained before a run, the first one first."""
-    return [*_teachers(run.teacher), run.teacher] if run.teacher else []
+def _needed(run: StudyRun) -> list[StudyRun]:
+    """The runs that have to be done before a run, the first one first."""
+    return [step for other in run.needs for step in (*_needed(other), other)]
 
 
 def _describe(run: StudyRun) -> str:

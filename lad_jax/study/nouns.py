@@ -19,6 +19,8 @@ class Condition:
     """Condition whose run of the same seed and data is this one's teacher; empty: none."""
     changes: Mapping[str, Any] = field(default_factory=dict)
     """Options with other values than the config gives, by dotted key."""
+    start: str = ""
+    """Condition whose run of the same seed is the detector that this one's student starts from; empty: none."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Study:
     question: str
     """The question, in one sentence."""
     conditions: Mapping[str, Condition]
-    """Conditions by name; a teacher stands before those that it serves."""
+    """Conditions by name; a teacher, or a start, stands before those that it serves."""
     comparisons: tuple[Comparison, ...]
     """Pairs of conditions, the most telling first: they are run in this order."""
     seeds: int = 8
@@ -59,8 +61,9 @@ class Study:
                 raise ValueError(f"there is no condition {name!r}, but {', '.join(self.conditions)}")
         names = list(self.conditions)
         for i, (name, condition) in enumerate(self.conditions.items()):
-            if condition.teacher and condition.teacher not in names[:i]:
-                raise ValueError(f"{condition.teacher!r}, the teacher of {name!r}, is none of the conditions before it")
+            for role, other in (("teacher", condition.teacher), ("start", condition.start)):
+                if other and other not in names[:i]:
+                    raise ValueError(f"{other!r}, the {role} of {name!r}, is none of the conditions before it")
         if not 2 <= self.first_seeds <= self.seeds:
             raise ValueError(
                 f"first_seeds is {self.first_seeds} and seeds is {self.seeds}; at least two seeds have to be compared"

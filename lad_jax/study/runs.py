@@ -17,7 +17,7 @@ from lad_jax.study.nouns import Study
 
 DECIDING = (
     *("optimizer.learning_rate", "optimizer.clip_norm", "train.eval_every", "train.on_non_finite"),
-    *("train.max_skipped", "data.on_bad_picture", "evaluation.postprocess", "evaluation.network"),
+    *("train.max_skipped", "train.patience", "data.on_bad_picture", "evaluation.postprocess", "evaluation.network"),
 )
 """Options that a resumed run may change, and that have an influence on its result."""
 FILES = (
@@ -38,12 +38,14 @@ class StudyRun:
     key: Key
     config: str
     arguments: tuple[str, ...]
-    """Arguments of `train` beside config, workdir, seed and teacher."""
+    """Arguments of `train` beside config, workdir, seed, teacher and start."""
     options: RunOptions
-    """Options that these give, with any seed and without a teacher's path."""
+    """Options that these give, with any seed and without the paths of teacher and start."""
     digest: str
     """Identity of what decides the result, but for seed, data and machine."""
     teacher: "StudyRun | None"
+    start: "StudyRun | None"
+    """Run whose detector the student starts from."""
 
     @property
     def name(self) -> str:
@@ -54,20 +56,28 @@ class StudyRun:
     def seed(self) -> int:
         return self.key[2]
 
+    @property
+    def needs(self) -> tuple["StudyRun", ...]:
+        """Runs that have to be done before this one."""
+        return tuple(run for run in (self.teacher, self.start) if run)
+
     def workdir(self, workdirs: Path) -> Path:
         """Folder of the run."""
         return workdirs / self.name / f"seed_{self.seed}"
 
     def arguments_in(self, workdirs: Path) -> list[str]:
-        """Arguments of `train`, beside the config, that start it or go on with it once its teacher is trained."""
+        """Arguments of `train`, beside the config, that start it or go on with it once the runs it needs are done."""
         # A workdir would mean its best checkpoint: one that was chosen by the pictures on which students are compared.
-        newest = [checkpoint.newest(self.teacher.workdir(workdirs))] if self.teacher else []
-        teacher = [f"--config.teacher.path={folder}" for folder in newest]
-        return [*self.arguments, f"--config.seed={self.seed}", *teacher, f"--workdir={self.workdir(workdirs)}"]
+        others = [
+            f"--config.{key}={checkpoint.newest(run.workdir(workdirs))}"
+            for key, run in (("teacher.path", self.teacher), ("model.pretrained", self.start))
+            if run
+        ]
+        return [*self.arguments, f"--config.seed={self.seed}", *others, f"--workdir={self.workdir(workdirs)}"]
 
 
 def make_runs(study: Study, extra: Sequence[str] = ()) -> dict[Key, StudyRun]:
-    """All runs of a study, a teacher before those that it serves.
+    """All runs of a study, each after those that it needs.
 
     Args:
       study: the study.
@@ -90,8 +100,11 @@ def make_runs(study: Study, extra: Sequence[str] = ()) -> dict[Key, StudyRun]:
             _check_teacher(name, condition.teacher, options)
             for seed in range(study.seeds):
                 teacher = runs[data, condition.teacher, seed] if condition.teacher else None
-                digest = digest_of(options, teacher)
-                runs[data, name, seed] = StudyRun((data, name, seed), config, arguments, options, digest, teacher)
+                start = runs[data, condition.start, seed] if condition.start else None
+                digest = digest_of(options, teacher, start)
+                runs[data, name, seed] = StudyRun(
+                    (data, name, seed), config, arguments, options, digest, teacher, start
+                )
     _check_distinct(runs)
     _check_networks(study, runs)
     return runs
@@ -103,7 +116,7 @@ def in_order(
     """Pairs of runs to compare, in the order that gives a first whole comparison soonest.
 
     The first seeds of one comparison after the other, then seed by seed; data sets take turns. A condition that is
-    neither compared nor a teacher is trained for itself: its run is paired with itself, after the others.
+    neither compared nor needed is trained for itself: its run is paired with itself, after the others.
 
     Args:
       study: the study.
@@ -111,7 +124,8 @@ def in_order(
       n_seeds: number of seeds; None: all of the study's.
     """
     compared = [(c.condition, c.baseline) for c in study.comparisons]
-    used = {name for pair in compared for name in pair} | {c.teacher for c in study.conditions.values()}
+    served = {name for c in study.conditions.values() for name in (c.teacher, c.start)}
+    used = {name for pair in compared for name in pair} | served
     alone = [(name, name) for name in study.conditions if name not in used]
     n_seeds = min(study.seeds if n_seeds is None else n_seeds, study.seeds)
     first = min(study.first_seeds, n_seeds)
@@ -122,8 +136,8 @@ def in_order(
                     yield runs[data, ours, seed], runs[data, theirs, seed]
 
 
-def digest_of(options: RunOptions, teacher: StudyRun | None) -> str:
-    """Identity of what decides a run's result, but for seed, data and machine: its options, and its teacher's.
+def digest_of(options: RunOptions, teacher: StudyRun | None, start: StudyRun | None = None) -> str:
+    """Identity of what decides a run's result, but for seed, data and machine: its options, its teacher's and start's.
 
     Options at their default are left out, so that one that is added later makes no other runs of those that are there.
     """
@@ -133,7 +147,8 @@ def digest_of(options: RunOptions, teacher: StudyRun | None) -> str:
         for key, value, changes in _walk(options)
         if (not changes or key.startswith((*DECIDING, *FILES))) and key != "seed" and value != default.get(key)
     }
-    text = json.dumps([deciding, teacher.digest if teacher else ""], sort_keys=True, default=dataclasses.asdict)
+    others = [teacher.digest if teacher else "", *([start.digest] if start else [])]
+    text = json.dumps([deciding, *others], sort_keys=True, default=dataclasses.asdict)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 

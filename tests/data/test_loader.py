@@ -317,6 +317,10 @@ def test_nothing_to_train_on():
         ({"crop": 0.5, "crop_short_sides": ()}, r"^crop_short_sides is \(\); it must list"),
         ({"crop": 0.5, "crop_range": (600, 384)}, r"^crop_range is \(600, 384\); it must be \(least, most\)"),
         ({"crop": 0.5, "crop_range": (0, 384)}, r"^crop_range is \(0, 384\)"),
+        ({"scale_jitter": (1.2, 0.8)}, r"^scale_jitter is \(1.2, 0.8\); it must be \(least, most\), from 0.1 to 10"),
+        ({"scale_jitter": (0.0, 2.0)}, r"^scale_jitter is \(0.0, 2.0\)"),
+        ({"crop": 0.5, "scale_jitter": (0.5, 2.0)}, r"^scale_jitter is \(0.5, 2.0\) and crop 0.5, but both change"),
+        ({"colour_jitter": 1.5}, r"^colour_jitter is 1.5; it must be between 0 and 1"),
     ],
 )
 def test_options_out_of_range(values, message):

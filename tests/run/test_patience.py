@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from lad_jax.run import saving
+from lad_jax.run.states import training_state
 from lad_jax.run.train import train
 from tests.run.test_run import lines, newest
 from tests.run.tiny import tiny
@@ -31,11 +32,14 @@ def test_a_run_loses_patience_once(tmp_path: Path, caplog: pytest.LogCaptureFixt
     train(IMPATIENT, tmp_path)
     assert evaluated(tmp_path) == [3, 6, 9] and newest(tmp_path).name == "9"
     assert (tmp_path / "checkpoints/6").is_dir(), "the best is kept"
-    assert caplog.text.count("no better AP in 1 evaluation(s)") == 1
+    assert "the AP has not become better for config.train.patience evaluations" in caplog.text
+    assert training_state(tmp_path, 4) == "done"
 
+    before = (tmp_path / "metrics.jsonl").read_text()
     train(IMPATIENT, tmp_path)
-    assert evaluated(tmp_path) == [3, 6, 9] and newest(tmp_path).name == "9"
+    assert (tmp_path / "metrics.jsonl").read_text() == before and newest(tmp_path).name == "9"
 
     shutil.rmtree(newest(tmp_path) / "metrics")  # as of a run that was killed in its last evaluation
     train(IMPATIENT, tmp_path)
     assert evaluated(tmp_path) == [3, 6, 9] and newest(tmp_path).name == "9"
+    assert training_state(tmp_path, 4) == "done"

@@ -63,14 +63,14 @@ def record_of(run: StudyRun, machine: str = "one", ap: float = 40.0, **changes: 
 
 @pytest.mark.parametrize("file", STUDIES, ids=lambda file: file.stem)
 def test_each_study_builds(file: Path) -> None:
-    """Its runs have names of their own, and every condition is trained with every seed, after its teacher."""
+    """Its runs have names of their own, and every condition is trained with every seed, after those that it needs."""
     study = load_study(file)
     runs = make_runs(study)
     todo = lacking(list(in_order(study, runs)), [], "any")
     assert set(todo) == set(runs.values())
     assert len({(run.name, run.seed) for run in todo}) == len(todo)
     for run in todo:
-        assert run.teacher is None or todo.index(run.teacher) < todo.index(run)
+        assert all(todo.index(other) < todo.index(run) for other in run.needs)
         assert (run.teacher is not None) == ("teacher" in run.options.roles.frozen)
 
 
@@ -118,6 +118,29 @@ def test_the_digest_is_of_what_decides_the_result(runs: dict[Key, StudyRun]) -> 
         "teacher": replace(SMALL.conditions["teacher"], changes={"optimizer.warmup_steps": 51})})  # fmt: skip
     after = {name: run.name for (_, name, seed), run in make_runs(changed).items() if seed == 0}
     assert {name for name in after if after[name] != before[name]} == {"teacher", "lad"}
+
+
+def test_a_run_can_start_from_anothers_detector(tmp_path: Path) -> None:
+    """It is done after that one, from its newest checkpoint, and is another run wherever that one is."""
+
+    def study(**changes: Any) -> dict[str, StudyRun]:
+        conditions = {
+            "first": Condition("F", f"{DEMO}atss", changes=changes),
+            "plain": Condition("P", f"{DEMO}paa"),
+            "tuned": Condition("T", f"{DEMO}paa", start="first"),
+        }
+        small = replace(SMALL, conditions=conditions, comparisons=(Comparison("tuned", "plain"),))
+        runs = make_runs(small)
+        todo = lacking(list(in_order(small, runs, 1)), [], "any")
+        assert [run.key[1] for run in todo] == ["first", "tuned", "plain"]
+        return {name: run for (_, name, seed), run in runs.items() if seed == 1}
+
+    runs, changed = study(), study(**{"optimizer.warmup_steps": 51})
+    assert runs["tuned"].needs == (runs["first"],) and runs["tuned"].name != runs["plain"].name
+    assert changed["tuned"].name != runs["tuned"].name and changed["plain"].name == runs["plain"].name
+    folder = runs["first"].workdir(tmp_path) / "checkpoints/12"
+    folder.mkdir(parents=True)
+    assert f"--config.model.pretrained={folder}" in runs["tuned"].arguments_in(tmp_path)
 
 
 def test_records_are_read_as_they_were_written(runs: dict[Key, StudyRun], tmp_path: Path) -> None:
@@ -223,6 +246,10 @@ def test_runs_of_other_data_are_not_compared(runs: dict[Key, StudyRun]) -> None:
         (
             {"conditions": dict(reversed(SMALL.conditions.items()))},
             "'teacher', the teacher of 'lad', is none of .*before",
+        ),
+        (
+            {"conditions": {"tuned": Condition("T", f"{DEMO}paa", start="paa"), **SMALL.conditions}},
+            "'paa', the start of 'tuned', is none of .*before",
         ),
     ],
 )
