@@ -102,6 +102,7 @@ def test_main_takes_words_for_predictions_alone() -> None:
     command = [sys.executable, "main.py", "--workdir=unused"]
     for flags, message in (
         (["--config=configs/base.py", "--images", "a.png", "b.png"], "nothing is meant by 'b.png'"),
+        (["--mode=export"], "--output must be given: the new file."),
         (["--mode=predict", "--images", "docs/sample.png", "absent.png"], "no picture found at 'absent.png'"),
     ):
         result = subprocess.run([*command, *flags], cwd=ROOT, capture_output=True, text=True)

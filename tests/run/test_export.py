@@ -54,10 +54,10 @@ def workdir(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def file(workdir, tmp_path_factory) -> Path:
-    """A detector that the command has exported."""
+    """A detector that the main program has exported; tests/test_readme.py has the command."""
     path = tmp_path_factory.mktemp("exported") / "new" / "detector.zip"
     asked = [f"--output={path}", "--canvas=96x96,64x96", f"--threshold={THRESHOLD}", f"--max_detections={MOST}"]
-    command = [sys.executable, "-m", "lad_jax", "export", str(workdir), *asked]
+    command = [sys.executable, "main.py", "--mode=export", f"--workdir={workdir}", *asked]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     return path
 
