@@ -18,6 +18,7 @@
 `lad-jax COMMAND --help` lists a command's flags.
 """
 
+import difflib
 import importlib
 import sys
 from pathlib import Path
@@ -51,9 +52,12 @@ def main(arguments: list[str]) -> None:
     """Run the command that the first argument names; without one, list them."""
     name = arguments[0] if arguments else "--help"
     if name not in COMMANDS:
-        asked = name in ("-h", "--help", "--helpfull", "help")
-        print(__doc__ if asked else f"error: there is no command {name!r}.\n\n{__doc__}", file=sys.stderr)
-        sys.exit(0 if asked else 2)
+        if name in ("-h", "--help", "--helpfull", "help"):
+            return print(__doc__)
+        guess = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f" Did you mean {guess[0]!r}?" if guess else ""
+        print(f"error: there is no command {name!r}.{hint} --help lists them.", file=sys.stderr)
+        sys.exit(2)
     command = importlib.import_module(f"lad_jax.commands.{name.replace('-', '_')}")
     program = "lad-jax" if Path(sys.argv[0]).stem == "lad-jax" else "python -m lad_jax"
     sys.argv = [f"{program} {name}", *arguments[1:]]
@@ -68,11 +72,12 @@ def console() -> None:
 
 
 def _set_help(command: ModuleType) -> None:
-    """Let `--help` print a command's docstring and flags, as absl does for a program's main module."""
+    """Let `--help` print a command's docstring and flags, as absl does for a program's main module, named by argv."""
     sys.modules["__main__"].__doc__ = command.__doc__
-    for module in flags.FLAGS.flags_by_module_dict():
+    for module, defined in flags.FLAGS.flags_by_module_dict().items():
         if module.startswith("lad_jax."):
-            flags.adopt_module_key_flags(sys.modules[module])
+            for flag in defined:
+                flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
 
 
 if __name__ == "__main__":

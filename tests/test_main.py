@@ -109,6 +109,18 @@ def test_main_takes_words_for_predictions_alone() -> None:
         assert result.returncode == 2 and result.stderr.startswith(f"error: {message}"), result.stderr
 
 
+def test_help_of_the_console_script() -> None:
+    """`lad-jax` is no module that Python runs, so absl does not know whose flags it shows."""
+    for words, shown in (
+        (["predict", "--help"], "--threshold: predict: least score"),
+        (["--help"], "lad-jax COMMAND"),
+        (["trian"], "error: there is no command 'trian'. Did you mean 'train'?"),
+    ):
+        program = f"import sys; sys.argv = ['/bin/lad-jax', *{words}]; from lad_jax.__main__ import console; console()"
+        result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+        assert shown in (result.stdout if "--help" in words else result.stderr)
+
+
 ENDING = """
 import os, signal, sys
 from lad_jax import cli

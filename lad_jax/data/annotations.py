@@ -140,8 +140,9 @@ def _areas_of_boxes(annotations: Sequence[Mapping[str, Any]]) -> list[float]:
 
 def _load_json(path: Path, key: str) -> Any:
     if not path.is_file():
+        folder = "" if path.parent.is_dir() else f", nor is its folder {path.parent} there"
         raise InputError(
-            f"annotations file {path} not found: check {key}. (`python -m lad_jax import-voc` and "
+            f"annotations file {path} not found{folder}: check {key}. (`python -m lad_jax import-voc` and "
             "`import-yolo` make one of these formats.)"
         )
     try:

@@ -1,5 +1,8 @@
 """A detector by its source: a run's, or an exported one."""
 
+import contextlib
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 from lad_jax.errors import InputError
@@ -26,7 +29,20 @@ def load(source: str | Path, network: Network | None = None) -> Trained | Export
     """
     path = Path(source_path(str(source), "the source"))
     if not path.is_file():
-        return trained.load(source, network)
+        with _without_notes():
+            return trained.load(source, network)
     if network:
         raise InputError(f"network is {network!r}, but the exported file {source} has one network: leave it out.")
     return open_exported(path)
+
+
+@contextlib.contextmanager
+def _without_notes() -> Iterator[None]:
+    """Silence what orbax logs of every checkpoint, so that it is not taken for a fault."""
+    logger = logging.getLogger("absl")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

@@ -84,6 +84,7 @@ def _load(name: Network, model: Detector, dataset: DataSet, options: RunOptions)
     other, key = options.others[name], options.key_of(name)
     folder = _starting_checkpoint(other, key.removesuffix("model") + "path")
     variables = checkpoint.load_network(folder, other.network, model, dataset.class_names, key)
+    _log.info("%s: the %s of %s", name, other.network, folder)
     theirs = from_config(RunOptions, checkpoint.read_meta(folder).config)
     for line in preparation_lines(name, theirs.data, options):
         _log.warning("%s", line)

@@ -67,7 +67,7 @@ def predict_files(
       paths: picture files.
       trained: the network.
       options: `evaluation` says how predictions become detections, and how many pictures share a batch;
-        `data.on_bad_picture` what is done about one that cannot be read.
+        `data.on_bad_picture` whether one that cannot be read is an error.
       out_dir: folder for the results, made if need be.
       threshold: least score of detections that are written and drawn; None: the file has all, and those of at least
         0.3 are drawn.
@@ -77,16 +77,17 @@ def predict_files(
       "category_id", "name", "score"}]}, by falling score.
 
     Raises:
-      InputError: a picture cannot be read, unless `data.on_bad_picture` is "skip"; or a result cannot be written.
+      InputError: pictures could not be read, unless `data.on_bad_picture` is "skip"; or a result cannot be written.
       Interrupted: SIGTERM or Ctrl-C has come; only in the main thread.
 
-    Before these, and any other error, goes on, the results of the pictures that are done are written.
+    Before these, and any other error, goes on, the results of the pictures that are done are written: where pictures
+    cannot be read, those of all others.
     """
     # Without "..", which would lead out of the output folder.
     absolute = {path: Path(os.path.abspath(path)) for path in paths}
     common = Path(os.path.commonpath([path.parent for path in absolute.values()]))
     unreadable: list[InputError] = []
-    pictures = _read(paths, unreadable, stop=options.data.on_bad_picture == "stop")
+    pictures = _read(paths, unreadable)
     size = min(options.evaluation.batch_size, len(paths))
     written_from, drawn_from = (0.0, 0.3) if threshold is None else (threshold, threshold)
     postprocess = widened(options.evaluation.postprocess, threshold, None)
@@ -109,9 +110,10 @@ def predict_files(
                 drawing = out_dir / absolute[path].relative_to(common)
                 write_png(drawing.with_name(_drawing_of(path.name)), drawn)
                 _log.info("%d/%d %s: %d detections", len(done), len(paths), path, len(result))
-            if unreadable:
-                raise unreadable[0]
         done.write(target)
+    if unreadable and options.data.on_bad_picture == "stop":
+        others = f" The log names {len(unreadable) - 1} more." if len(unreadable) > 1 else ""
+        raise InputError(f"{unreadable[0]}{others} Results of the {len(done)} other pictures are in {target}.")
     return target
 
 
@@ -135,18 +137,13 @@ def _drawing_of(name: str) -> str:
     return os.fsencode(name)[: NAME_BYTES - len(end)].decode(errors="ignore") + end
 
 
-def _read(paths: Sequence[Path], unreadable: list[InputError], *, stop: bool) -> Iterator[tuple[int, Image]]:
-    """Numbers and pixels of the pictures that can be read; with `stop` the first that cannot be ends them.
-
-    Its error is put into `unreadable`.
-    """
+def _read(paths: Sequence[Path], unreadable: list[InputError]) -> Iterator[tuple[int, Image]]:
+    """Numbers and pixels of the pictures that can be read; errors of the others are logged, and kept."""
     for number, path in enumerate(paths):
         try:
             yield number, read_picture(path)
         except InputError as error:
-            if stop:
-                unreadable.append(error)
-                return
+            unreadable.append(error)
             _log.warning("skipped: %s", error)
 
 

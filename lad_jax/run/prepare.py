@@ -171,7 +171,8 @@ def _announce(run: Run, start: int) -> None:
     if options.roles.costs_from:
         _log.info("assigner %s, by costs of: %s", options.assigner.name, ", ".join(options.roles.costs_from))
     train = options.train
-    _log.info("a checkpoint every %d epoch(s) and every %d steps", train.eval_every, train.checkpoint_every)
+    every = train.eval_every, train.checkpoint_every
+    _log.info("a checkpoint every %d epoch(s), every %d steps, and at the end", *every)
     _log.info("will compile %d training program(s), one a canvas: %s", len(plan.canvases), canvases)
     _log.info("and %d for evaluation", run.evaluator.n_programs)
     _log.info("%.1f %% of the pixels of these canvases are padding", 100 * plan.padding)
@@ -183,7 +184,8 @@ def _announce(run: Run, start: int) -> None:
     if options.optimizer.warmup_steps >= run.total:
         # No error: a trial of a few steps is legitimate, and equals the first steps of a longer run.
         _log.warning(
-            "config.optimizer.warmup_steps is %d, but the run has %d steps: the learning rate does not reach its peak",
+            "config.optimizer.warmup_steps is %d, but the run has %d steps: the learning rate does not reach its peak. "
+            "If this is no trial, raise config.train.epochs, or lower warmup_steps to a tenth of the steps",
             options.optimizer.warmup_steps,
             run.total,
         )

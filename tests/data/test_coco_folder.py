@@ -158,6 +158,8 @@ def test_bad_paths_are_named(tmp_path, content):
         CocoFolder(folder, "")
     with pytest.raises(InputError, match=r"none\.json not found: check config\.data\.train\.annotations"):
         CocoFolder(folder, file.replace("a.json", "none.json"))
+    with pytest.raises(InputError, match=r"not found, nor is its folder .*absent there: check config\.data\.train"):
+        CocoFolder(folder, str(tmp_path / "absent/train.json"))
     with pytest.raises(InputError, match=r"bad\.json is not JSON"):
         CocoFolder(folder, file.replace("a.json", "bad.json"))
     with pytest.raises(InputError, match=r"images folder .*elsewhere not found: check config\.data\.train\.images"):

@@ -117,13 +117,16 @@ def test_drawings_stay_in_the_output_folder(tmp_path):
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3])
-def test_unreadable_picture_stops_by_name_and_keeps_what_was_done(tmp_path, batch_size):
-    (tmp_path / "broken.png").write_bytes(b"not a picture")
-    with pytest.raises(InputError, match=r"broken\.png"):
-        paths = [picture(tmp_path / "a.png"), tmp_path / "broken.png", picture(tmp_path / "b.png")]
-        predict(paths, tmp_path / "out", batch_size=batch_size)
+def test_unreadable_pictures_are_an_error_after_all_others_are_done(tmp_path, batch_size, caplog):
+    broken = [tmp_path / "broken.png", tmp_path / "cut.png"]
+    for path in broken:
+        path.write_bytes(b"not a picture")
+    good = [picture(tmp_path / "a.png"), picture(tmp_path / "b.png")]
+    with pytest.raises(InputError, match=r"broken\.png .* names 1 more\. Results of the 2 other pictures are in .*out"):
+        predict([broken[0], good[0], broken[1], good[1]], tmp_path / "out", batch_size=batch_size)
     done = json.loads((tmp_path / "out" / "predictions.json").read_text())
-    assert [p["file"] for p in done] == [str(tmp_path / "a.png")]
+    assert [p["file"] for p in done] == [str(path) for path in good]
+    assert all(f"skipped: cannot decode picture {path}" in caplog.text for path in broken)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 8])
