@@ -23,6 +23,8 @@ VARIANCE_FLOOR = 1e-6
 """Constant that is added to every variance (scikit-learn's `reg_covar`)."""
 COUNT_FLOOR = 10 * 2.220446e-16
 """Constant that is added to the weight of a component."""
+AT_ONCE = 4
+"""Number of iterations between two looks at whether any set has not converged: on a GPU a look waits for the host."""
 ROW = 32
 """Length of the rows that `fit_cells` lays values out in; longer ones would leave more places empty."""
 
@@ -175,11 +177,17 @@ def _fit(y: Float[Array, "*V"], sets: _Sets) -> tuple[_Parameters, Int[Array, "*
 
     def iterate(state):
         parameters, previous, converged, iterations = state
+        done = converged | (iterations >= MAX_ITERATIONS)
         log_odds, log_density = _expectation(y, parameters, sets)
         likelihood = sets.total(jnp.where(sets.mask, log_density, 0.0)) / count
         new = _maximisation(y, count, log_odds, sets), likelihood, jnp.abs(likelihood - previous) < TOLERANCE
-        kept = jax.tree.map(partial(jnp.where, converged), (parameters, previous, converged), new)
-        return *kept, iterations + (~converged).astype(jnp.int32)
+        kept = jax.tree.map(partial(jnp.where, done), (parameters, previous, converged), new)
+        return *kept, iterations + (~done).astype(jnp.int32)
+
+    def several(state):
+        for _ in range(AT_ONCE):
+            state = iterate(state)
+        return state
 
     def unfinished(state):
         _, _, converged, iterations = state
@@ -187,7 +195,7 @@ def _fit(y: Float[Array, "*V"], sets: _Sets) -> tuple[_Parameters, Int[Array, "*
 
     zero = jnp.zeros_like(count)
     start = (_start(y, sets), zero - jnp.inf, zero > 0, zero.astype(jnp.int32))
-    parameters, _, _, iterations = jax.lax.while_loop(unfinished, iterate, start)
+    parameters, _, _, iterations = jax.lax.while_loop(unfinished, several, start)
     return parameters, iterations
 
 

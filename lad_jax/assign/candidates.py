@@ -4,10 +4,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from lad_jax import boxes
 from lad_jax.types import GroundTruth, Priors
+
+ROWS = 8
+"""Number of objects whose overlaps are calculated at a time."""
 
 
 class Overlaps(NamedTuple):
@@ -31,22 +34,34 @@ def overlaps(priors: Priors, truth: GroundTruth) -> Overlaps:
     An object that overlaps no valid prior claims none; the reference would give it all of them.
     """
 
-    def visit(state: Overlaps, visited: tuple[Int[Array, ""], Float[Array, "4"], Bool[Array, ""]]):
+    def visit(state: Overlaps, visited: tuple[Int[Array, " R"], Float[Array, "R 4"], Bool[Array, " R"]]):
         largest, nearest, claimant = state
         index, box, is_object = visited
-        overlap = jnp.where(priors.valid & is_object, boxes.iou(box[None], priors.boxes), -1.0)
+        overlap = jnp.where(priors.valid[None] & is_object[:, None], boxes.pairwise_iou(box, priors.boxes), -1.0)
         # Kept as it is, so that the largest is compared with the very numbers it was taken from.
         overlap = jax.lax.optimization_barrier(overlap)
-        nearest = jnp.where(overlap > largest, index, nearest)
-        best = jnp.max(overlap)
-        claimant = jnp.where((overlap == best) & (best > 0), index, claimant)
-        return Overlaps(jnp.maximum(largest, overlap), nearest, claimant), None
+        top, first = jnp.max(overlap, axis=0), index[jnp.argmax(overlap, axis=0)]
+        best = jnp.max(overlap, axis=1, keepdims=True)
+        last = jnp.max(jnp.where((overlap == best) & (best > 0), index[:, None], -1), axis=0)
+        return Overlaps(
+            iou=jnp.maximum(largest, top),
+            nearest=jnp.where(top > largest, first, nearest),
+            claimant=jnp.where(last >= 0, last, claimant),
+        ), None
 
-    # One object after the other: a few rows of A numbers stay in the cache, tables of [G, A] would not.
+    # A few objects a turn: a GPU wants few, large kernels, but rows of A numbers stay in a CPU's cache, while whole
+    # tables of [G, A] would not.
     nobody = jnp.full(len(priors.boxes), -1)
     start = Overlaps(jnp.full(nobody.shape, -1.0), nobody, nobody)
     objects = (jnp.arange(len(truth.labels)), truth.boxes, truth.objects)
-    return jax.lax.scan(visit, start, objects)[0]
+    return jax.lax.scan(visit, start, jax.tree.map(_in_rows, objects))[0]
+
+
+def _in_rows(x: Shaped[Array, "G ..."]) -> Shaped[Array, "_ R ..."]:
+    """Objects, `ROWS` a row, the last one filled up with zeros: none of them is an object."""
+    rows = min(ROWS, len(x))
+    filled = jnp.pad(x, ((0, -len(x) % rows), *[(0, 0)] * (x.ndim - 1)))
+    return filled.reshape(-1, rows, *x.shape[1:])
 
 
 def max_iou_candidates(priors: Priors, truth: GroundTruth, *, min_iou: float) -> Int[Array, " A"]:

@@ -294,11 +294,11 @@ def test_memory_and_the_host():
 
         return jax.jit(jax.vmap(assign)).lower(predictions, objects).compile()
 
-    programs = {n: compiled(n) for n in (8, 32, 128)}
+    programs = {n: compiled(n) for n in (32, 128, 512)}  # eight at a time: fewer need no less
     memory = {n: program.memory_analysis().temp_size_in_bytes for n, program in programs.items()}
     # In proportion to the objects it would be 5, to their square 17.
-    assert memory[128] - memory[8] <= 6 * (memory[32] - memory[8])
+    assert memory[512] - memory[32] <= 6 * (memory[128] - memory[32])
     # A table of [G, A, C] alone would be this large.
-    assert memory[128] < 2 * 128 * 2134 * 80 * 4 / 10
+    assert memory[512] < 2 * 512 * 2134 * 80 * 4 / 10
     for program in programs.values():
         assert not re.search(r"callback|outfeed|infeed|\bsend\(|\brecv\(", program.as_text())

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from lad_jax.evaluation import nms as module
 from lad_jax.evaluation.nms import nms, vote
 from tests.reference import nms as twin
 
@@ -38,6 +39,24 @@ def test_picks_equal_the_twin(seed, threshold, kept):
     assert pairs(picks) == expected
     np.testing.assert_array_equal(picks.scores[: len(expected)], [scores[pair] for pair in expected])
     assert not np.asarray(picks.valid[len(expected) :]).any()
+
+
+@pytest.mark.parametrize("block", [1, 7, 64, 10_000])
+def test_the_size_of_a_block_changes_nothing(block, monkeypatch):
+    monkeypatch.setattr(module, "BLOCK", block)
+    boxes, scores = random_case(5)
+    scores = np.round(scores, 1)  # many are equal: those of the lower class, then of the lower prior come first
+    picks = jax.jit(functools.partial(nms, iou_threshold=0.5, max_detections=60))(boxes, scores)
+    assert pairs(picks) == twin.nms(boxes, scores, 0.5, 60)
+
+
+def test_a_chain_keeps_every_second_box():
+    """Each box overlaps but the next one too much: whether one is kept hangs on all before it."""
+    left = 4.0 * np.arange(101, dtype=np.float32)
+    boxes = np.stack([left, 0 * left, left + 10, 0 * left + 10], axis=1)
+    scores = np.linspace(0.9, 0.1, 101, dtype=np.float32)[:, None]
+    picks = run(boxes, scores, iou_threshold=0.4, max_detections=100)
+    assert pairs(picks) == [(prior, 0) for prior in range(0, 101, 2)]
 
 
 def test_untrained_network_has_every_prior_as_candidate():
