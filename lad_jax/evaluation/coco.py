@@ -68,13 +68,6 @@ def evaluate(
     )
 
 
-def format_table(metrics: Metrics) -> str:
-    """The metrics in percent as text: the twelve numbers, then AP per class; "-" where there is nothing to measure."""
-    notes = [] if names_of()[8] in metrics.overall else [f"{list(metrics.overall)[8][3:]} detections a picture count"]
-    notes += [NO_AP] if metrics.overall["AP"] is None else []
-    return "\n".join([*_columns(metrics.overall, 6), *notes, "", "AP per class", *_columns(metrics.per_class, 4)])
-
-
 def write_metrics(workdir: Path, metrics: Mapping[str, Metrics]) -> None:
     """Write `metrics.json`: {"overall": {...}, "per_class": {...}} by network, null for nothing to measure."""
     values = {network: dataclasses.asdict(m) for network, m in metrics.items()}
@@ -100,10 +93,3 @@ def write_submission(workdir: Path, results: list[dict[str, Any]]) -> Path:
         archive.writestr(file.name, text)
     write_whole(file.with_suffix(".zip"), content.getvalue())
     return file.with_suffix(".zip")
-
-
-def _columns(values: dict[str, float | None], per_line: int) -> list[str]:
-    """Lines of `name value` cells, values in percent."""
-    width = max(map(len, values), default=0)
-    cells = [f"{name:<{width}} {'-' if v is None else f'{100 * v:.1f}':>5}" for name, v in values.items()]
-    return ["   ".join(cells[i : i + per_line]) for i in range(0, len(cells), per_line)]

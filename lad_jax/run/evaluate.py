@@ -1,13 +1,16 @@
 """Evaluation of the networks that a run has trained."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lad_jax import hosts
 from lad_jax.data import DataSet, open_dataset, open_test
-from lad_jax.evaluation.coco import format_table, write_detections, write_metrics, write_submission
-from lad_jax.evaluation.evaluator import Evaluator
+from lad_jax.evaluation.coco import write_detections, write_metrics, write_submission
+from lad_jax.evaluation.errors import find_errors
+from lad_jax.evaluation.evaluator import Evaluated, Evaluator
+from lad_jax.evaluation.table import format_table
 from lad_jax.mesh import make_mesh, replicate
 from lad_jax.models import Detector
 from lad_jax.models.backbones import check_canvases
@@ -22,22 +25,23 @@ _log = logging.getLogger(__name__)
 def evaluate(options: RunOptions, workdir: Path) -> None:
     """Evaluate every network that the run in `workdir` trained, by its best checkpoint (else the newest).
 
-    Prints COCO's numbers, and writes `metrics.json` (by network) and, for `evaluation.network`, `detections.json`.
-    With `evaluation.split=test-dev` see `submit` instead.
+    Prints COCO's numbers and the best score threshold, and writes `metrics.json` (by network) and, for
+    `evaluation.network`, `detections.json`. With `evaluation.split=test-dev` see `submit` instead.
 
     Raises:
       InputError: no checkpoint, or one of another architecture or other classes; or pictures too small for a network.
     """
     if options.evaluation.split == "test-dev":
         return submit(options, workdir)
-    evaluator, variables = _load(options, workdir, open_dataset(options.data, "val"), options.roles.trained)
+    dataset = open_dataset(options.data, "val")
+    evaluator, variables = _load(options, workdir, dataset, options.roles.trained)
     results = evaluator(variables)
     if not hosts.is_writer():
         return
     write_metrics(workdir, {name: result.metrics for name, result in results.items()})
     write_detections(workdir, results[options.evaluation.network].detections)
-    for name, result in results.items():
-        print(f"\n{name}\n{format_table(result.metrics)}")
+    _print(results, dataset, most=options.evaluation.postprocess.counted)
+    print(f"\nTo see why, and what goes wrong: lad-jax report {workdir}")
 
 
 def submit(options: RunOptions, workdir: Path) -> None:
@@ -53,6 +57,14 @@ def submit(options: RunOptions, workdir: Path) -> None:
         return
     archive = write_submission(workdir, detections)
     print(f"\n{archive}\nUpload this file at https://cocodataset.org/#upload (detection, boxes, test-dev2017).")
+
+
+def _print(results: Mapping[Network, Evaluated], dataset: DataSet, *, most: int) -> None:
+    """Print the table of each network, of `most` detections a picture."""
+    truth, names, ids = dataset.ground_truth(), dataset.class_names, dataset.category_ids
+    for network, result in results.items():
+        errors = find_errors(truth, result.detections, names, ids, most=most)
+        print(f"\n{network}\n{format_table(result.metrics, errors)}")
 
 
 def _load(

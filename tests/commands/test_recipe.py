@@ -47,7 +47,7 @@ def test_a_chain_runs_from_the_teacher_on(finished: tuple[Path, str]) -> None:
     ]
     assert output.splitlines()[:3] == [f"{command}  # to be run" for command in commands]
     assert [line for line in output.splitlines() if line.startswith("$")] == [f"$ {command}" for command in commands]
-    assert "AP per class" in output
+    assert "AP, AP50 and recall" in output
     taught_by = json.loads((student / "config.json").read_text())["teacher"]["path"]
     assert taught_by == str(teacher)
 
