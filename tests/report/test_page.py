@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from lad_jax.report.page import SCRIPTS, write_page
+from tests.report.drawn import CLASSES
 from tests.report.shown import COLAD, DATA, PAA, Shown, dots
 
 
@@ -53,6 +54,30 @@ def test_runs_without_records_have_a_line_each(browser: Any, tmp_path: Path) -> 
     shown = Shown(browser, tmp_path / "report.html")
     for tab in ("responsible", "curves", "errors"):
         assert shown.open(tab=tab).locator(f"#{tab} .empty").is_visible()
+    assert shown.complaints == []
+    shown.page.close()
+
+
+def test_a_detector_that_finds_nothing(browser: Any, tmp_path: Path) -> None:
+    """No threshold is best then; and a mixture of one candidate is not finite."""
+    data = copy.deepcopy(DATA)
+    for run in data["runs"]:
+        nothing = {"AP": None, "AP50": None, "recall": None, "best_threshold": None, "f1": None}
+        curve = {"scores": [], "precision": [], "recall": []}
+        run["errors"]["threshold"] = {"best": None, "f1": None}
+        run["errors"]["classes"] = [{"name": name, **nothing, "curve": curve} for name in CLASSES]
+        run["errors"]["tide"] = dict.fromkeys(run["errors"]["tide"])
+        for evaluation in run["evaluations"]:
+            evaluation["overall"] = {"AP": None}
+            for picture in evaluation["pictures"]:
+                picture["detections"] = []
+                picture["costs"] = {name: [None] * len(costs) for name, costs in picture["costs"].items()}
+                mixture = {"means": [None, None], "variances": [0, 0], "weights": [1, None]}
+                picture["objects"][0]["explanation"] = mixture
+    write_page(data, tmp_path / "report.html")
+    shown = Shown(browser, tmp_path / "report.html")
+    assert "no detection" in shown.open(tab="errors").locator("#at-threshold").inner_text()
+    assert shown.open(object=0, contested=1).locator("#reason").is_visible()
     assert shown.complaints == []
     shown.page.close()
 

@@ -205,3 +205,20 @@ def test_contested_priors(shown: Shown) -> None:
         )
         sets.append(set(found))
     assert marked == len(set.union(*sets) - set.intersection(*sets)) > 0
+
+
+def test_zoom(shown: Shown) -> None:
+    """The box of the chosen object is within its panel, larger, and what is under the pointer stays the same."""
+    page = shown.open(a=PAA, b="", object=2)
+    sizes = []
+    for zoom in (0, 1):
+        page = shown.open(a=PAA, b="", object=2, zoom=zoom)
+        panel, box = page.locator("#level-0"), page.locator("#level-0 .object.chosen .box")
+        inner, outer = box.bounding_box(), panel.bounding_box()
+        assert outer["x"] - 2 <= inner["x"] and inner["x"] + inner["width"] <= outer["x"] + outer["width"] + 2
+        sizes.append(inner["width"])
+        dot = page.locator(".panels .dots .dot[data-object='2']").first
+        dot.hover()
+        assert f"prior {dot.get_attribute('data-prior')}:" in page.locator("#hover").inner_text()
+    assert sizes[1] > 1.2 * sizes[0]
+    assert dots(page) == levels_of(recorded(PAA)["positives"]["prior"])

@@ -5,7 +5,7 @@ const MARGIN = { left: 44, right: 10, top: 8, bottom: 32 };
 /**
  * A chart of lines over one axis.
  *
- * `series` are {name, x, y, colour, dash}, nulls in y leave a gap; `marks` are vertical lines {x, text, id}; `xRange` and
+ * `series` are {name, x, y, colour, dash}, nulls in y leave a gap; `marks` are vertical lines {x, text, id, row}, the row being the line of their text; `xRange` and
  * `yRange` are of the data where null; `onpick` is called with the x that is clicked or dragged to.
  */
 function lineChart({ label, series, width, height, xLabel, xRange = null, yRange = null, marks = [], onpick = null }) {
@@ -56,13 +56,17 @@ function axes(xs, ys, toX, toY, width, height, xLabel) {
   );
 }
 
-function markLine({ x, text, id = null }, toX, height, width) {
+function markLine({ x, text, id = null, row = 0 }, toX, height, width) {
   const right = toX(x) > width * 0.7;
   return svg(
     "g",
     { class: "mark", id },
     svg("line", { x1: toX(x), x2: toX(x), y1: MARGIN.top, y2: height - MARGIN.bottom }),
-    svg("text", { x: toX(x) + (right ? -4 : 4), y: MARGIN.top + 9, "text-anchor": right ? "end" : "start" }, text),
+    svg(
+      "text",
+      { x: toX(x) + (right ? -4 : 4), y: MARGIN.top + 9 + 13 * row, "text-anchor": right ? "end" : "start" },
+      text,
+    ),
   );
 }
 

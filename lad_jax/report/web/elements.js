@@ -134,7 +134,7 @@ function setSlider(id, value, text) {
 function showChosen(list) {
   const row = list.querySelector("[aria-selected=true]");
   if (!row) return;
-  const top = row.offsetTop - list.offsetTop;
+  const top = row.offsetTop;
   if (top < list.scrollTop) list.scrollTop = top;
   else if (top + row.offsetHeight > list.scrollTop + list.clientHeight)
     list.scrollTop = top + row.offsetHeight - list.clientHeight;

@@ -78,7 +78,7 @@ function binsOf(seen, object, [low, high]) {
 
 /** Densities of a mixture's components, in proportion to each other; the cheaper one is drawn through. */
 function gaussians({ means, variances, weights }, range, toX, toY) {
-  if (!means) return null;
+  if (!means || [...means, ...variances, ...weights].includes(null)) return null;
   const xs = Array.from({ length: 121 }, (_, i) => range[0] + ((range[1] - range[0]) * i) / 120);
   const densities = means.map((mean, k) =>
     xs.map((x) => (weights[k] / Math.sqrt(variances[k])) * Math.exp(-((x - mean) ** 2) / (2 * variances[k]))),

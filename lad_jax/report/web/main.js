@@ -44,6 +44,7 @@ function start() {
     object: -1,
     costs: "a",
     contested: 0,
+    zoom: 0,
     smooth: 0,
     hidden: "",
     run: 0,

@@ -19,22 +19,24 @@ function splitLevels(picture, ...seen) {
 }
 
 /** The panels of all levels that have candidates, and a line for the others. */
-function drawPanels({ picture, a, b, heat, heatRange, object, contested, room, onobject }) {
+function drawPanels({ picture, a, b, heat, heatRange, object, contested, zoomed, room, onobject }) {
   const { open, folded } = splitLevels(picture, a, b);
   const width = panelWidth(open.length, picture, room);
   const dots = compare(a, b);
+  const part = partOf(picture, zoomed ? object : -1);
   const panels = open.map((level) => {
     const scene = {
       picture,
       level,
-      scale: width / picture.width,
+      part,
+      scale: width / part.width,
       a,
       b,
       object,
       dots: dots.filter((dot) => placeOf(picture, dot.prior).level === level),
     };
     const marked = contested && [...contested].filter((prior) => placeOf(picture, prior).level === level);
-    const node = drawPanel(scene, width, heat && heatPaths(scene, heat, heatRange), marked);
+    const node = drawPanel(scene, heat && heatPaths(scene, heat, heatRange), marked);
     followPrior(node, scene, onobject);
     return html(
       "figure",
@@ -53,6 +55,21 @@ function drawPanels({ picture, a, b, heat, heatRange, object, contested, room, o
   return [html("div", { class: "panels" }, panels), line];
 }
 
+/** The part of a picture that panels show: all of it, or an object and as much around it, in the picture's shape. */
+function partOf(picture, object) {
+  if (object < 0) return { x: 0, y: 0, width: picture.width, height: picture.height };
+  const [x1, y1, x2, y2] = picture.objects[object].box;
+  const share = Math.min(1, Math.max(0.2, (2 * (x2 - x1)) / picture.width, (2 * (y2 - y1)) / picture.height));
+  const [width, height] = [share * picture.width, share * picture.height];
+  const within = (centre, side, whole) => Math.max(0, Math.min(whole - side, centre - side / 2));
+  return {
+    x: within((x1 + x2) / 2, width, picture.width),
+    y: within((y1 + y2) / 2, height, picture.height),
+    width,
+    height,
+  };
+}
+
 function captionOf({ picture, level, dots, a }) {
   const candidates = [...a.atPrior.keys()].filter((prior) => placeOf(picture, prior).level === level).length;
   const positive = dots.filter((dot) => dot.kind !== "there").length;
@@ -65,19 +82,22 @@ function captionOf({ picture, level, dots, a }) {
 const IMAGES = new Map();
 
 /** The image of a panel, which is kept: a new one would flicker. */
-function imageOf(picture, level, width, height) {
+function imageOf({ picture, level, scale }) {
   if (!IMAGES.has(level)) IMAGES.set(level, svg("image", { preserveAspectRatio: "none" }));
   const image = IMAGES.get(level);
   if (image.getAttribute("href") !== picture.jpeg) image.setAttribute("href", picture.jpeg);
-  image.setAttribute("width", width);
-  image.setAttribute("height", height);
+  image.setAttribute("width", picture.width * scale);
+  image.setAttribute("height", picture.height * scale);
   return image;
 }
 
-function drawPanel(scene, width, heat, contested) {
-  const { picture, scale, level } = scene;
-  const height = Math.round(picture.height * scale);
-  const label = `Level of stride ${picture.levels[level].stride}; the arrow keys go over its priors`;
+/** A panel; all that is in it has the picture's places times the scale. */
+function drawPanel(scene, heat, contested) {
+  const { picture, part, scale, level, object, dots } = scene;
+  const [width, height] = [part.width * scale, part.height * scale].map(Math.round);
+  const chosenLast = (one, other) => (one === object) - (other === object);
+  const objects = picture.objects.map((_, index) => index).sort(chosenLast);
+  const ordered = [...dots].sort((one, other) => chosenLast(one.object, other.object));
   return svg(
     "svg",
     {
@@ -88,18 +108,22 @@ function drawPanel(scene, width, heat, contested) {
       tabindex: 0,
       id: `level-${level}`,
       role: "img",
-      "aria-label": label,
+      "aria-label": `Level of stride ${picture.levels[level].stride}; the arrow keys go over its priors`,
     },
-    imageOf(picture, level, width, height),
-    heat && svg("g", { class: "heat" }, heat),
-    picture.objects.map((_, object) => drawObject(scene, object)),
-    contested && drawContested(scene, contested),
     svg(
       "g",
-      { class: "dots" },
-      scene.dots.map((dot) => drawDot(scene, dot)),
+      { class: "scene", transform: `translate(${-part.x * scale} ${-part.y * scale})` },
+      imageOf(scene),
+      heat && svg("g", { class: "heat" }, heat),
+      objects.map((index) => drawObject(scene, index)),
+      contested && drawContested(scene, contested),
+      svg(
+        "g",
+        { class: "dots" },
+        ordered.map((dot) => drawDot(scene, dot)),
+      ),
+      svg("g", { class: "cursor" }),
     ),
-    svg("g", { class: "cursor" }),
   );
 }
 
@@ -124,7 +148,7 @@ function heatPaths({ picture, level, scale, object }, seen, [low, high]) {
   );
 }
 
-function drawObject({ picture, scale, a, object: chosen }, object) {
+function drawObject({ picture, part, scale, a, object: chosen }, object) {
   const { box, crowd } = picture.objects[object];
   const [x, y, right, bottom] = box.map((value) => value * scale);
   const rectangle = { x, y, width: Math.max(1, right - x), height: Math.max(1, bottom - y) };
@@ -133,7 +157,9 @@ function drawObject({ picture, scale, a, object: chosen }, object) {
   const kind = crowd ? " crowd" : without ? " without" : "";
   const text = `${object}${crowd ? " crowd" : without ? " none" : ""}`;
   const wide = 7 + 6.5 * text.length;
-  const [tagX, tagY] = [Math.max(0, x - 1), y >= 13 ? y - 13 : Math.max(0, y)]; // above the box where there is room
+  const [left, above] = [part.x * scale, part.y * scale];
+  const tagX = Math.max(left, x - 1);
+  const tagY = y - 13 >= above ? y - 13 : Math.max(above, y); // above the box where there is room
   return svg(
     "g",
     {

@@ -6,7 +6,12 @@ function drawStrip(chosen, order) {
     key: index,
     title: PICTURES[index].name,
     content: [
-      html("img", { src: PICTURES[index].jpeg, alt: PICTURES[index].name, loading: "lazy" }),
+      html("img", {
+        src: PICTURES[index].jpeg,
+        alt: PICTURES[index].name,
+        width: PICTURES[index].width,
+        height: PICTURES[index].height,
+      }),
       mistakes.has(index)
         ? html("span", { class: "badge", title: "misses and false positives" }, `${mistakes.get(index)} ✕`)
         : null,

@@ -18,60 +18,70 @@ function atThreshold(curve, threshold) {
   return index < 0 ? null : { precision: curve.precision[index], recall: curve.recall[index], f1: curve.f1[index] };
 }
 
+const CHART = { width: 400, height: 220, xRange: [0, 1], yRange: [0, 1.02] };
+
+/** Both charts of a class, and what the threshold gives. */
 function drawPrecision(group, threshold) {
   const curve = scoreCurve(group.curve);
-  const point = atThreshold(curve, threshold);
-  const shape = { width: 400, height: 220 };
-  const [first, second, third] = [0, 1, 2].map(lineOf);
-  const byScore = [
-    ["precision", first],
-    ["recall", second],
-    ["F1", third],
-  ].map(([name, line]) => ({ name, x: curve.scores, y: curve[name.toLowerCase()], ...line }));
-  const marks = [
-    { x: threshold, text: `threshold ${figure(threshold)}`, id: "threshold" },
-    { x: group.best_threshold, text: "" },
-  ];
-  const ends = { xRange: [0, 1], yRange: [0, 1.02] };
-  const pr = lineChart({
-    label: `Precision by recall of ${group.name}`,
-    series: [{ name: "precision", x: curve.recall, y: curve.precision, ...first }],
-    ...shape,
-    ...ends,
-    xLabel: "recall",
-  });
-  if (point) pr.append(pointMark(point, shape));
   return html(
     "div",
-    { class: "pair" },
-    html("figure", {}, html("figcaption", {}, `Precision against recall: ${group.name}`), pr),
+    {},
     html(
-      "figure",
-      {},
-      html("figcaption", {}, "By the threshold; drag the line"),
-      lineChart({
-        label: `Precision, recall and F1 of ${group.name} by threshold`,
-        series: byScore,
-        ...shape,
-        ...ends,
-        marks,
-        xLabel: "score",
-        onpick: (x) => change({ threshold: Math.round(x * 100) / 100 }),
-      }),
-      keyOf(byScore),
+      "p",
+      { id: "at-threshold" },
+      html("b", {}, group.name),
+      ` at ${figure(threshold)}: ${precisionText(group, threshold)}`,
     ),
+    html("div", { class: "pair" }, drawRecall(group, curve, threshold), drawByScore(group, curve, threshold)),
   );
 }
 
-function pointMark({ recall, precision }, { width, height }) {
-  const x = linear([0, 1], [MARGIN.left, width - MARGIN.right])(recall);
-  const y = linear([0, 1.02], [height - MARGIN.bottom, MARGIN.top])(precision);
+function drawRecall(group, curve, threshold) {
+  const series = [{ name: "precision", x: curve.recall, y: curve.precision, ...lineOf(0) }];
+  const chart = lineChart({ label: `Precision by recall of ${group.name}`, series, ...CHART, xLabel: "recall" });
+  const point = atThreshold(curve, threshold);
+  if (point) chart.append(pointMark(point, CHART));
+  return html("figure", {}, html("figcaption", {}, "Precision by recall; the ring is at the threshold"), chart);
+}
+
+function drawByScore(group, curve, threshold) {
+  const series = ["precision", "recall", "F1"].map((name, index) => ({
+    name,
+    x: curve.scores,
+    y: curve[name.toLowerCase()],
+    ...lineOf(index),
+  }));
+  const best = { x: group.best_threshold, text: `best ${figure(group.best_threshold)}`, row: 1 };
+  const set = { x: threshold, text: `threshold ${figure(threshold)}`, id: "threshold" };
+  const chart = lineChart({
+    label: `Precision, recall and F1 of ${group.name} by threshold`,
+    series,
+    ...CHART,
+    marks: group.best_threshold === null ? [set] : [best, set],
+    xLabel: "score",
+    onpick: (score) => change({ threshold: Math.round(score * 100) / 100 }),
+  });
+  return html(
+    "figure",
+    {},
+    html("figcaption", {}, "By the threshold, whose line can be dragged"),
+    chart,
+    keyOf(series),
+  );
+}
+
+function pointMark({ recall, precision }, { width, height, xRange, yRange }) {
+  const x = linear(xRange, [MARGIN.left, width - MARGIN.right])(recall);
+  const y = linear(yRange, [height - MARGIN.bottom, MARGIN.top])(precision);
   return svg("circle", { class: "point", cx: x, cy: y, r: 5 });
 }
 
 function precisionText(group, threshold) {
   const point = atThreshold(scoreCurve(group.curve), threshold);
-  const best = `best F1 ${figure(group.f1)} at ${figure(group.best_threshold)}`;
+  const best =
+    group.best_threshold === null
+      ? "no threshold is best"
+      : `best F1 ${figure(group.f1)} at ${figure(group.best_threshold)}`;
   return point
     ? `precision ${figure(point.precision)}, recall ${figure(point.recall)}, F1 ${figure(point.f1)}; ${best}`
     : `no detection; ${best}`;

@@ -4,7 +4,7 @@
 function followPrior(node, scene, onobject) {
   const { picture, level, scale } = scene;
   const pointed = (event) => {
-    const { x, y } = pointIn(node, event);
+    const { x, y } = pointIn(node.firstChild, event);
     return [x / scale, y / scale];
   };
   node.addEventListener("pointermove", (event) => {
@@ -29,14 +29,13 @@ function moveCursor(event, node, scene, onobject) {
   if (event.key === "Enter" && node.dataset.prior) return onobject(objectOfPrior(scene, Number(node.dataset.prior)));
   if (!(event.key in moves)) return;
   event.preventDefault();
-  const { picture, level, scale } = scene;
+  const { picture, level } = scene;
   const { x, y, stride } = node.dataset.prior ? placeOf(picture, Number(node.dataset.prior)) : startOf(scene);
   const [right, down] = moves[event.key];
   const prior = priorAt(picture, level, x + right * stride, y + down * stride);
   markPrior(node, scene, prior);
-  const place = placeOf(picture, prior);
-  const corner = node.getBoundingClientRect();
-  showHover(corner.x + place.x * scale, corner.y + place.y * scale, ...describePrior(scene, prior));
+  const cell = node.querySelector(".cell").getBoundingClientRect();
+  showHover(cell.x + cell.width / 2, cell.y + cell.height / 2, ...describePrior(scene, prior));
 }
 
 /** Where the cursor starts: at a positive or else a candidate of the chosen object, if there is one, or of any. */

@@ -27,8 +27,8 @@ function drawResponsible(section) {
         ? [introduction(shown), drawHistory(shown)]
         : [
             detailsOf(shown),
-            drawHistory(shown),
             picture.objects[object].crowd ? null : drawCandidates(picture, a, object),
+            drawHistory(shown),
           ],
     ),
   );
@@ -50,7 +50,8 @@ function chooseShown(viewA) {
   const picture = PICTURES[index];
   const object = STATE.object < picture.objects.length ? Math.max(-1, Math.trunc(STATE.object)) : -1;
   const contested = STATE.contested ? contestedPriors(a, at, index, object) : null;
-  return { a, b, at, atB, index, picture, object, contested, heat, heatRange: rangeOfHeat(a, b) };
+  const heatRange = rangeOfHeat(a, b);
+  return { a, b, at, atB, index, picture, object, contested, heat, heatRange, zoomed: Boolean(STATE.zoom) };
 }
 
 /** From the smallest cost to one that most lie below: few dear candidates would leave all others of one colour. */
@@ -67,7 +68,7 @@ function roomOf(place) {
 function drawControls(place, { a, b, at, atB }) {
   const names = VIEWS.map((view) => [view.key, view.name]);
   const evaluations = a.view.run.evaluations;
-  fillOnce(place, [a.view.key, b?.view.key, STATE.costs, STATE.contested], () => [
+  fillOnce(place, [a.view.key, b?.view.key, STATE.costs, STATE.contested, STATE.zoom], () => [
     choice("A ", names, a.view.key, (key) => change({ a: key })),
     choice("against B ", [["", "nothing"], ...names.filter(([key]) => key !== a.view.key)], b?.view.key ?? "", (key) =>
       change({ b: key }),
@@ -79,6 +80,12 @@ function drawControls(place, { a, b, at, atB }) {
     ),
     choice("costs ", [["a", "of A"], ...(b ? [["b", "of B"]] : []), ["off", "hidden"]], STATE.costs, (costs) =>
       change({ costs }),
+    ),
+    tick(
+      "zoom",
+      Boolean(STATE.zoom),
+      (on) => change({ zoom: Number(on) }),
+      "Show the chosen object and what is around it",
     ),
     tick(
       "contested",
