@@ -2,7 +2,9 @@
 
 import importlib
 import os
+import shutil
 import signal
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
@@ -87,6 +89,23 @@ def golden(request: pytest.FixtureRequest) -> Path:
     if "LAD_GOLDEN" in os.environ:
         return _need(Path(os.environ["LAD_GOLDEN"]), "golden arrays")
     return request.getfixturevalue("shared") / "golden"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """The system's Chromium, started once and driven by playwright."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    try:
+        playwright = importlib.import_module("playwright.sync_api")
+    except ImportError:
+        _absent("playwright is not installed: pip install -e '.[browser]'")
+    if path is None:
+        _absent("there is no Chromium: apt-get install chromium")
+    with playwright.sync_playwright() as driver:
+        # Without its sandbox, which a container's root cannot have: it opens only pages that the tests wrote.
+        started = driver.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield started
+        started.close()
 
 
 @pytest.fixture(scope="session")

@@ -38,6 +38,8 @@ def test_every_file_is_there(installed: Path) -> None:
     package = {str(path.relative_to(ROOT)) for path in (ROOT / "lad_jax").rglob("*.py")}
     assert there == package | {f"lad_jax/configs/{path.name}" for path in (ROOT / "configs").glob("*.py")}
     assert (installed / "lad_jax" / "py.typed").exists()
+    web = Path("lad_jax", "report", "web")
+    assert {path.name for path in (installed / web).iterdir()} == {path.name for path in (ROOT / web).iterdir()}
     assert {path.name for path in installed.iterdir() if not path.name.endswith(".dist-info")} == {"lad_jax"}
 
 

@@ -1,0 +1,54 @@
+// The list of a picture's objects, and a sentence on the one that is chosen.
+
+function drawObjects(picture, a, b, chosen, onobject) {
+  const rows = picture.objects.map((object, index) => ({
+    key: index,
+    content: [
+      html(
+        "span",
+        { class: "swatch", style: `background:${colourOf(index)};color:${inkOn(colourOf(index))}` },
+        String(index),
+      ),
+      html("span", { class: "name" }, REPORT.class_names[object.label]),
+      html("span", { class: "share" }, shareText(object, a.objects[index], b?.objects[index])),
+    ],
+  }));
+  const all = {
+    key: -1,
+    content: [
+      html("span", { class: "swatch all" }, "·"),
+      html("span", { class: "name" }, "all objects"),
+      html("span", { class: "share" }, shareOfAll(a, b)),
+    ],
+  };
+  return listbox("objects", "Objects of the picture", [all, ...rows], chosen, onobject, { "data-scroll": true });
+}
+
+function shareText(object, a, b) {
+  if (object.crowd) return "crowd";
+  const text = b ? `${a.n_positive} | ${b.n_positive}` : String(a.n_positive);
+  return a.n_positive === 0 ? html("b", { class: "alarm" }, `✕ ${text}`) : text;
+}
+
+function shareOfAll(a, b) {
+  return b ? `${a.positives.size} | ${b.positives.size}` : String(a.positives.size);
+}
+
+/** Why an object has the positives that it has, in words that the recorded entries bear out. */
+function reasonOf(picture, seen, object) {
+  const { crowd } = picture.objects[object];
+  const { n_positive: positive, n_candidates: candidates } = seen.objects[object];
+  if (crowd) return "A crowd region: nothing is responsible for it, by design.";
+  if (candidates === 0)
+    return "No prior is its candidate: none overlaps it enough, or those that do overlap another object more.";
+  const lost = new Set(
+    seen.rowsOf[object]
+      .map((row) => seen.positives.get(seen.recorded.entries.prior[row])?.object)
+      .filter((other) => other !== undefined && other !== object),
+  );
+  const others = lost.size ? ` Some of its candidates are responsible for object ${[...lost].join(", ")}.` : "";
+  if (positive > 0)
+    return `${positive} of its ${count(candidates, "candidate")} ${positive === 1 ? "is" : "are"} positive.${others}`;
+  if (candidates === 1) return `It has a single candidate, which stayed negative.${others}`;
+  return `None of its ${candidates} candidates is positive: the assigner took none of them for cheap enough.${others}`;
+}

@@ -1,0 +1,23 @@
+// The strip of pictures.
+
+function drawStrip(chosen, order) {
+  const mistakes = mistakesOfPictures();
+  const rows = orderedPictures(order).map((index) => ({
+    key: index,
+    title: PICTURES[index].name,
+    content: [
+      html("img", {
+        src: PICTURES[index].jpeg,
+        alt: PICTURES[index].name,
+        width: PICTURES[index].width,
+        height: PICTURES[index].height,
+      }),
+      mistakes.has(index)
+        ? html("span", { class: "badge", title: "misses and false positives" }, `${mistakes.get(index)} ✕`)
+        : null,
+    ],
+  }));
+  return listbox("strip", "Pictures", rows, chosen, (picture) => change({ picture, object: -1 }), {
+    "data-scroll": true,
+  });
+}

@@ -1,0 +1,49 @@
+// The report: its data, and where things are in it.
+
+const REPORT = JSON.parse(document.getElementById("data").textContent);
+const PICTURES = REPORT.pictures;
+const RUNS = REPORT.runs;
+
+/** Level, row, column and centre [pixels] of a prior; the centre is the top left corner of its cell. */
+function placeOf(picture, prior) {
+  let first = 0;
+  for (const [level, { stride, rows, columns }] of picture.levels.entries()) {
+    const inner = prior - first;
+    if (inner < rows * columns) {
+      const [row, column] = [Math.floor(inner / columns), inner % columns];
+      return { prior, level, stride, row, column, x: column * stride, y: row * stride };
+    }
+    first += rows * columns;
+  }
+  throw new Error(`prior ${prior} is beyond the levels of ${picture.name}`);
+}
+
+/** The prior whose centre is nearest to a point [pixels] of a level. */
+function priorAt(picture, level, x, y) {
+  const before = picture.levels.slice(0, level).reduce((sum, each) => sum + each.rows * each.columns, 0);
+  const { stride, rows, columns } = picture.levels[level];
+  const column = Math.max(0, Math.min(columns - 1, Math.round(x / stride)));
+  const row = Math.max(0, Math.min(rows - 1, Math.round(y / stride)));
+  return before + row * columns + column;
+}
+
+/** "2 (fish)". */
+function nameOf(picture, object) {
+  return `${object} (${REPORT.class_names[picture.objects[object].label]})`;
+}
+
+/** Indices of the pictures, by name or those with most mistakes first. */
+function orderedPictures(order) {
+  const indices = PICTURES.map((_, index) => index);
+  if (order === "name") return indices.sort((a, b) => (PICTURES[a].name < PICTURES[b].name ? -1 : 1));
+  const mistakes = mistakesOfPictures();
+  return indices.sort((a, b) => (mistakes.get(b) ?? 0) - (mistakes.get(a) ?? 0) || a - b);
+}
+
+/** Misses and false positives by picture, of the first run that knows them. */
+function mistakesOfPictures() {
+  const rows = RUNS.find((run) => run.errors)?.errors.worst ?? [];
+  return new Map(
+    rows.filter((row) => row.picture !== null).map((row) => [row.picture, row.misses + row.false_positives]),
+  );
+}

@@ -1,0 +1,155 @@
+// The part "Who is responsible": controls, panels, and on the side the objects and the one that is chosen.
+
+/** Draw the part from the state. */
+function drawResponsible(section) {
+  const viewA = viewOf(STATE.a) ?? VIEWS[0];
+  if (!viewA || !PICTURES.length)
+    return refill(section, html("p", { class: "empty" }, "None of these runs has recorded an assignment."));
+  const shown = chooseShown(viewA);
+  const { picture, object, index, a, b } = shown;
+  const places = placesOf(section, "controls", "pictures", "levels", "side");
+  const onobject = (chosen) => change({ object: chosen === object ? -1 : chosen });
+  drawControls(places.controls, shown);
+  fillOnce(places.pictures, [index, STATE.order], () => [orderChoice(), drawStrip(index, STATE.order)]);
+  refill(
+    places.levels,
+    html("p", { id: "summary" }, summaryOf(shown)),
+    legend(shown),
+    drawPanels({ ...shown, room: roomOf(places.levels), onobject }),
+  );
+  refill(
+    places.side,
+    drawObjects(picture, a, b, object, (chosen) => change({ object: chosen })),
+    html(
+      "div",
+      { class: "details", id: "details", "data-scroll": true },
+      object < 0
+        ? [introduction(shown), drawHistory(shown)]
+        : [
+            detailsOf(shown),
+            picture.objects[object].crowd ? null : drawCandidates(picture, a, object),
+            drawHistory(shown),
+          ],
+    ),
+  );
+  showChosen(document.getElementById("strip"));
+  showChosen(document.getElementById("objects"));
+}
+
+/** What the state says, put within what there is. */
+function chooseShown(viewA) {
+  const within = (value, number) => Math.max(0, Math.min(number - 1, Math.trunc(value)));
+  const evaluations = viewA.run.evaluations;
+  const at = STATE.at < 0 ? evaluations.length - 1 : within(STATE.at, evaluations.length);
+  const index = STATE.picture < 0 ? orderedPictures(STATE.order)[0] : within(STATE.picture, PICTURES.length);
+  const viewB = STATE.b === STATE.a ? null : viewOf(STATE.b);
+  const atB = viewB && nearestEvaluation(viewB.run, evaluations[at].step);
+  const a = see(viewA, at, index);
+  const b = viewB && see(viewB, atB, index);
+  const heat = STATE.costs === "a" ? a : STATE.costs === "b" ? b : null;
+  const picture = PICTURES[index];
+  const object = STATE.object < picture.objects.length ? Math.max(-1, Math.trunc(STATE.object)) : -1;
+  const contested = STATE.contested ? contestedPriors(a, at, index, object) : null;
+  const heatRange = rangeOfHeat(a, b);
+  return { a, b, at, atB, index, picture, object, contested, heat, heatRange, zoomed: Boolean(STATE.zoom) };
+}
+
+/** From the smallest cost to one that most lie below: few dear candidates would leave all others of one colour. */
+function rangeOfHeat(a, b) {
+  const costs = [...a.costs, ...(b?.costs ?? [])];
+  return extent([extent(costs)[0], quantile(costs, 0.9)]);
+}
+
+/** Width and height that panels have without scrolling [pixels]. */
+function roomOf(place) {
+  return { width: Math.max(320, place.clientWidth), height: Math.max(330, place.clientHeight - 70) };
+}
+
+function drawControls(place, { a, b, at, atB }) {
+  const names = VIEWS.map((view) => [view.key, view.name]);
+  const evaluations = a.view.run.evaluations;
+  fillOnce(place, [a.view.key, b?.view.key, STATE.costs, STATE.contested, STATE.zoom], () => [
+    choice("A ", names, a.view.key, (key) => change({ a: key })),
+    choice("against B ", [["", "nothing"], ...names.filter(([key]) => key !== a.view.key)], b?.view.key ?? "", (key) =>
+      change({ b: key }),
+    ),
+    slider(
+      "evaluation ",
+      { min: 0, max: evaluations.length - 1, step: 1, value: at, text: "", id: "evaluation" },
+      (value) => change({ at: value }),
+    ),
+    choice("costs ", [["a", "of A"], ...(b ? [["b", "of B"]] : []), ["off", "hidden"]], STATE.costs, (costs) =>
+      change({ costs }),
+    ),
+    tick(
+      "zoom",
+      Boolean(STATE.zoom),
+      (on) => change({ zoom: Number(on) }),
+      "Show the chosen object and what is around it",
+    ),
+    tick(
+      "contested",
+      Boolean(STATE.contested),
+      (on) => change({ contested: Number(on) }),
+      "Mark priors that several objects may have, or that the networks of the run would give to different objects",
+    ),
+  ]);
+  const { step, epoch, overall } = evaluations[at];
+  const stepB = b?.view.run.evaluations[atB].step;
+  const other = b && stepB !== step ? ` (B: step ${stepB})` : "";
+  setSlider("evaluation", at, `step ${step}, epoch ${figure(epoch)}, AP ${figure(overall?.AP)}${other}`);
+}
+
+function orderChoice() {
+  return html(
+    "select",
+    { "aria-label": "Order of the pictures", onchange: (event) => change({ order: event.target.value }) },
+    [
+      ["worst", "worst first"],
+      ["name", "by name"],
+    ].map(([value, text]) => html("option", { value, selected: value === STATE.order }, text)),
+  );
+}
+
+/** How many positives A and B share. */
+function summaryOf({ a, b, picture, contested }) {
+  const kinds = { shared: 0, here: 0, there: 0 };
+  for (const { kind } of compare(a, b)) kinds[kind] += 1;
+  const without = picture.objects.filter((object, index) => !object.crowd && a.objects[index].n_positive === 0).length;
+  const words = [
+    html("b", {}, picture.name),
+    ` ${count(picture.objects.length, "object")}${without ? `, ${without} without positives` : ""}; `,
+    html("b", {}, count(a.positives.size, "positive")),
+    ` in ${a.view.name}`,
+  ];
+  if (b)
+    words.push(
+      `, ${b.positives.size} in ${b.view.name}: `,
+      html("b", {}, `${kinds.shared} shared, ${kinds.here} only A, ${kinds.there} only B`),
+    );
+  if (contested) words.push(`; ${contested.size} contested`);
+  return words;
+}
+
+function detailsOf({ a, b, picture, object }) {
+  const seen = b ? [a, b] : [a];
+  return html(
+    "div",
+    {},
+    html("h2", {}, `Object ${nameOf(picture, object)}`),
+    html("p", { id: "reason" }, reasonOf(picture, a, object)),
+    picture.objects[object].crowd
+      ? null
+      : [
+          drawHistograms(seen, object),
+          html(
+            "p",
+            { class: "faint" },
+            "Candidates by cost, cheap on the left; coloured: positive, gray: not. ",
+            seen.some((each) => each.objects[object].explanation.means)
+              ? "Curves: the two groups that the assigner found, cheap (solid) and dear (dashed)."
+              : "",
+          ),
+        ],
+  );
+}
