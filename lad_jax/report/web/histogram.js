@@ -87,7 +87,7 @@ function gaussians({ means, variances, weights }, range, toX, toY) {
   const cheap = means.indexOf(Math.min(...means));
   return densities.map((density, k) =>
     svg("path", {
-      class: `gaussian ${k === cheap ? "cheap" : "dear"}`,
+      class: `gaussian ${k === cheap ? "cheap" : "costly"}`,
       d: density
         .map((value, i) => `${i ? "L" : "M"}${toX(xs[i]).toFixed(1)} ${toY((0.95 * value) / highest).toFixed(1)}`)
         .join(""),
@@ -106,7 +106,7 @@ function thresholdLine(threshold, toX, height, width) {
     svg(
       "text",
       { x: x + (left ? -4 : 4), y: 10, "text-anchor": left ? "end" : "start" },
-      `dearest positive ${figure(threshold)}`,
+      `costliest positive ${figure(threshold)}`,
     ),
   );
 }

@@ -82,7 +82,7 @@ function lineOf(index) {
   return { colour, dash };
 }
 
-// Viridis from its bright end: cheap is bright, dear is dark.
+// Viridis from its bright end: cheap is bright, costly is dark.
 const HEAT = [
   "#fde725",
   "#b5de2b",

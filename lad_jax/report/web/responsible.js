@@ -54,7 +54,7 @@ function chooseShown(viewA) {
   return { a, b, at, atB, index, picture, object, contested, heat, heatRange, zoomed: Boolean(STATE.zoom) };
 }
 
-/** From the smallest cost to one that most lie below: few dear candidates would leave all others of one colour. */
+/** From the smallest cost to one that most lie below: few costly candidates would leave all others of one colour. */
 function rangeOfHeat(a, b) {
   const costs = [...a.costs, ...(b?.costs ?? [])];
   return extent([extent(costs)[0], quantile(costs, 0.9)]);
@@ -147,7 +147,7 @@ function detailsOf({ a, b, picture, object }) {
             { class: "faint" },
             "Candidates by cost, cheap on the left; coloured: positive, gray: not. ",
             seen.some((each) => each.objects[object].explanation.means)
-              ? "Curves: the two groups that the assigner found, cheap (solid) and dear (dashed)."
+              ? "Curves: the two groups that the assigner found, cheap (solid) and costly (dashed)."
               : "",
           ),
         ],
