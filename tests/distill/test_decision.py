@@ -5,27 +5,8 @@ import numpy as np
 import pytest
 
 from lad_jax.assign import ASSIGNERS, AssignerOptions, make_assigner
-from lad_jax.distill import METHODS, SwitchOptions, assign_batch, decide, known_costs, networks_with_costs
-from lad_jax.distill.decision import without_padding
-from lad_jax.testing.drawn import draw_predictions, draw_scene
-
-SCENE = draw_scene()
-PREDICTIONS = {name: draw_predictions(SCENE.priors, 3, seed) for seed, name in enumerate(("student", "teacher"))}
-PICTURE = 0
-N_OBJECTS = int(SCENE.truth.mask[PICTURE].sum())
-
-
-def decided(name, method="colad", predictions=PREDICTIONS, scope="object_level", *, batch=False):
-    """The decision about one picture, and the answer for the batch if it is asked for, by one program."""
-    assigner = make_assigner(AssignerOptions(name=name))
-    functions = {"method": METHODS[method], "assigner": assigner, "switch": SwitchOptions(scope=scope)}
-
-    @jax.jit
-    def answer(predictions, scene):
-        one = jax.tree.map(lambda x: x[PICTURE], (predictions, scene))
-        return decide(*one, **functions), assign_batch(predictions, scene, **functions) if batch else None
-
-    return jax.device_get(answer(predictions, SCENE))
+from lad_jax.distill import METHODS, known_costs, networks_with_costs, without_padding
+from tests.decisions import N_OBJECTS, PICTURE, PREDICTIONS, SCENE, decided
 
 
 @pytest.mark.parametrize("name", ASSIGNERS)
@@ -63,8 +44,7 @@ def test_rows_that_only_pad_are_dropped(name):
 
 
 def test_a_cost_that_is_not_finite_is_not_known():
-    spoilt = {"student": jax.tree.map(lambda x: x.at[PICTURE].set(np.nan), PREDICTIONS["student"])}
-    decision, _ = decided("paa", "plain", spoilt)
+    decision, _ = decided("paa", "plain", spoilt=True)
     assert np.isnan(known_costs(decision.tables["student"])).all() and (decision.assignment.object < 0).all()
 
 
