@@ -25,7 +25,7 @@ from lad_jax.programs import Job, compiling, shapes_of
 from lad_jax.run import recording
 from lad_jax.run.cohort import networks_of, scene_of
 from lad_jax.run.recorded import as_jpegs, decision_arrays, detection_arrays
-from lad_jax.run.scenes import RecordedScene, batches_to_record, read_scenes, scene_header
+from lad_jax.run.scenes import RecordedScene, plan_to_record, read_scenes, scene_header
 from lad_jax.train.state import Variables, init_variables
 from lad_jax.types import GroundTruth, Network, Predictions
 
@@ -61,7 +61,11 @@ class Recorder:
         self._options, self._workdir, self._dataset, self._models = options, workdir, dataset, models
         self._assigner, self._steps_per_epoch = assigner, steps_per_epoch
         plan = make_eval_plan(dataset, options.data, batch_size=options.evaluation.batch_size)
-        self._max_objects, self._batches = plan.max_objects, batches_to_record(dataset, plan, options.report.pictures)
+        self._plan = plan_to_record(dataset, plan, options.report.pictures)
+        chosen = np.concatenate(self._plan.groups)
+        batches = enumerate(plan.in_order())
+        self._batches = {n: batch for n, batch in batches if np.isin(batch.positions, chosen).any()}
+        self._positions = frozenset(chosen.tolist())
         self._networks = networks_of(options, assigner)
         self._frozen = {name: frozen[name] for name in self._networks if name in frozen}
         self._to_every_process = share(mesh)
@@ -87,7 +91,7 @@ class Recorder:
         if hosts.is_writer():
             whole = jax.tree.map(lambda x: np.asarray(x.addressable_data(0)), shared)
             for row, position in enumerate(self._batches[number].positions.tolist()):
-                if position >= 0:
+                if position in self._positions:
                     self._seen[network, position] = jax.tree.map(lambda x, row=row: x[row].copy(), whole)
 
     def record(self, step: int, detections: list[dict[str, Any]]) -> None:
@@ -127,7 +131,7 @@ class Recorder:
         if name in self._frozen:
             lowered = jax.jit(self._models[name].apply).lower(shapes_of(_local(self._frozen[name])), *picture)
         else:
-            n = self._max_objects
+            n = self._plan.max_objects
             truth: Any = _shape((n, 4), np.float32), _shape((n,), np.int32), _shape((n,), bool), _shape((n,), bool)
             predictions = {n: _predicted(self._models[n], *picture) for n in self._networks}
             function = jax.jit(functools.partial(_decide, self._options, self._assigner, canvas))
@@ -153,7 +157,7 @@ class Recorder:
     @functools.cached_property
     def _scenes(self) -> list[RecordedScene]:
         """The recorded pictures that can be read, which are written when they are first read."""
-        scenes = list(read_scenes(self._dataset, self._batches, self._max_objects, self._options.data))
+        scenes = list(read_scenes(self._dataset, self._plan, self._options.data))
         options = self._options
         header = {
             **scene_header(scenes, self._dataset),

@@ -1,17 +1,15 @@
 """The pictures of a run's recording: which they are, as the evaluation takes them, and their file."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import dataclasses
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from lad_jax.data import DataOptions, DataSet, Plan
-from lad_jax.data.augment import NO_AUGMENTATION
+from lad_jax.data import DataOptions, DataSet, Plan, eval_batches
 from lad_jax.data.canvases import Canvas
-from lad_jax.data.loader import make_batch
-from lad_jax.data.plan import PlannedBatch
 from lad_jax.run.recording import Arrays
 from lad_jax.types import GroundTruth
 
@@ -52,39 +50,29 @@ class RecordedScene(NamedTuple):
         return {name: np.asarray(x)[: self.n_objects] for name, x in named.items()}
 
 
-def batches_to_record(dataset: DataSet, plan: Plan, n: int) -> dict[int, PlannedBatch]:
-    """The first so many pictures with an object in the order of an evaluation, by the number of their batch.
+def plan_to_record(dataset: DataSet, plan: Plan, n: int) -> Plan:
+    """The plan of an evaluation with the first so many pictures alone that have an object, in its order.
 
-    They are the same for every run on the data set. Rows of other pictures are -1.
+    They are the same for every run on the data set, whatever the size of its batches.
     """
-    found, left = {}, n
-    for number, planned in enumerate(plan.in_order()):
-        wanted = np.array([p >= 0 and not dataset.records[p].crowd.all() for p in planned.positions])
-        wanted &= np.cumsum(wanted) <= left
-        left -= int(wanted.sum())
-        if wanted.any():
-            found[number] = planned._replace(positions=np.where(wanted, planned.positions, -1))
-    return found
+    with_object = [p for p in np.concatenate(plan.groups).tolist() if not dataset.records[p].crowd.all()]
+    return dataclasses.replace(plan, groups=tuple(group[np.isin(group, with_object[:n])] for group in plan.groups))
 
 
-def read_scenes(
-    dataset: DataSet, batches: Mapping[int, PlannedBatch], max_objects: int, data: DataOptions
-) -> Iterator[RecordedScene]:
-    """The pictures of batches, but for those that cannot be read.
+def read_scenes(dataset: DataSet, plan: Plan, data: DataOptions) -> Iterator[RecordedScene]:
+    """The pictures of a plan of an evaluation, but for those that cannot be read.
 
     Args:
       dataset: the data set.
-      batches: from `batches_to_record`.
-      max_objects: number of objects that a picture is padded to.
+      plan: from `plan_to_record`.
       data: how pictures are read and resized.
     """
-    for planned in batches.values():
-        batch = make_batch(dataset, planned, max_objects, data, [NO_AUGMENTATION] * len(planned.positions))
+    for batch in eval_batches(dataset, plan, dataclasses.replace(data, workers=0)):
         for row in np.flatnonzero(batch.valid).tolist():
             (images, sizes, scales), truth = batch.pictures, jax.tree.map(lambda x, row=row: x[row], batch.truth)
             height, width = sizes[row]
             image: Any = images[row, :height, :width].copy()
-            yield RecordedScene(int(batch.position[row]), planned.canvas, image, truth, np.asarray(scales[row]))
+            yield RecordedScene(int(batch.position[row]), batch.canvas, image, truth, np.asarray(scales[row]))
 
 
 def scene_header(scenes: Sequence[RecordedScene], dataset: DataSet) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from lad_jax.run import checkpoint, recording
 from lad_jax.run.meta import Meta, as_json, check_same_run
 from lad_jax.run.record import record
 from lad_jax.run.recorder import Recorder
-from lad_jax.run.scenes import batches_to_record
+from lad_jax.run.scenes import plan_to_record
 from lad_jax.run.train import train
 from lad_jax.train.state import init_variables
 from lad_jax.types import Scene
@@ -114,10 +114,8 @@ def test_the_same_pictures_are_recorded_by_batches_of_any_size(batch_size):
     first, *others = DATASET.records
     crowded = SimpleNamespace(records=[first._replace(crowd=np.ones_like(first.crowd)), *others])
     plan = make_eval_plan(DATASET, LAD.data, batch_size=batch_size)
-    found = batches_to_record(crowded, plan, 2)
-    positions = np.concatenate([planned.positions for planned in found.values()])
-    assert positions[positions >= 0].tolist() == [1, 2] and 0 not in positions
-    assert batches_to_record(DATASET, plan, 0) == {}
+    assert [group.tolist() for group in plan_to_record(crowded, plan, 2).groups] == [[1, 2]]
+    assert [group.tolist() for group in plan_to_record(DATASET, plan, 0).groups] == [[]]
 
 
 def test_unknown_assigners_are_not_imported(paa_workdir, tmp_path, monkeypatch):
