@@ -22,7 +22,8 @@ ROOMS = [
         "models",
         "losses",
     ),
-    *("assign", "distill", "testing", "weights", "train", "evaluation", "options", "run", "study", "commands"),
+    *("assign", "distill", "testing", "weights", "train", "evaluation", "options", "run"),
+    *("report", "study", "commands"),
     *("__init__", "__main__"),
 ]
 """A room imports only rooms that stand before it."""

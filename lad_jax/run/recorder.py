@@ -167,6 +167,7 @@ class Recorder:
             "assigner": options.assigner.name,
             "networks": self._networks,
             "costs_from": options.roles.costs_from,
+            "evaluated": options.evaluation.network,
         }
         jpegs = as_jpegs([scene.image for scene in scenes], JPEG_BYTES)
         pictures = [scene.arrays | {"jpeg": jpeg} for scene, jpeg in zip(scenes, jpegs, strict=True)]

@@ -83,5 +83,6 @@ def scene_header(scenes: Sequence[RecordedScene], dataset: DataSet) -> dict[str,
         "names": [record.file_name for record in records],
         "sizes": [scene.image_hw.tolist() for scene in scenes],
         "canvases": [scene.canvas for scene in scenes],
+        "of": len(dataset.records),
         "class_names": dataset.class_names,
     }
