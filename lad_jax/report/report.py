@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lad_jax.errors import InputError
 from lad_jax.paths import make_folder
 from lad_jax.report.curves import make_curves, overall, read_log
 from lad_jax.report.errors import errors_of
@@ -18,6 +19,8 @@ from lad_jax.report.recordings import Id, Recording, common_ids, names_of, read_
 
 MOST_BYTES = 19_000_000
 """Most bytes of a page's data; with all else it stays below 20 MB."""
+FEW = 4
+"""Number of evaluations from which on pictures are left out rather than more evaluations."""
 
 
 def report(workdirs: Sequence[Path], output: Path, n_pictures: int | None = None) -> list[str]:
@@ -29,28 +32,39 @@ def report(workdirs: Sequence[Path], output: Path, n_pictures: int | None = None
       n_pictures: largest number of pictures; None: all that were recorded.
 
     Raises:
-      InputError: a run has no recording, or runs cannot be compared.
+      InputError: a run has no recording, runs cannot be compared, or the page cannot be written.
     """
-    data = make_report(workdirs, n_pictures)
+    if output.is_dir():
+        raise InputError(f"--output {output} is a folder: give a file, such as {output / 'report.html'}.")
     make_folder(output.absolute().parent, "the folder of --output,")
+    data = make_report(workdirs, n_pictures)
     write_page(data, output)
     size = output.stat().st_size / 1e6
     return [*data["notes"], f"{output} ({size:.1f} MB): open it in a browser."]
 
 
 def make_report(workdirs: Sequence[Path], n_pictures: int | None = None) -> dict[str, Any]:
-    """The data of a report; see `report`. First evaluations, then pictures are left out where it would be too large."""
+    """The data of a report; see `report`.
+
+    What would be too large has fewer evaluations, but four if there are as many; then fewer pictures.
+    """
     recordings, names = [read_recording(workdir) for workdir in workdirs], names_of(workdirs)
-    ids = common_ids(recordings)[:n_pictures]
-    n_evaluations = max(len(run.evaluations) for run in recordings)
-    while True:
-        data = _data(recordings, names, ids, n_evaluations)
-        if len(json.dumps(data, separators=(",", ":"))) <= MOST_BYTES or (len(ids), n_evaluations) == (1, 1):
-            return data
-        if n_evaluations > 4 or len(ids) == 1:
-            n_evaluations = math.floor(0.75 * n_evaluations)
-        else:
-            ids = ids[: math.floor(0.75 * len(ids))]
+    ids, n = common_ids(recordings)[:n_pictures], max(len(run.evaluations) for run in recordings)
+
+    def size_of(n_evaluations: int) -> int:
+        return len(json.dumps(_data(recordings, names, ids, n_evaluations), separators=(",", ":")))
+
+    def number_that_fits() -> int:
+        """Judged by the last evaluation of each run."""
+        base, one = size_of(0), size_of(1)
+        return (MOST_BYTES - base) // (one - base)
+
+    while (fits := number_that_fits()) < min(n, FEW) and len(ids) > 1:
+        ids = ids[: math.floor(0.75 * len(ids))]
+    n = max(1, min(n, fits))
+    while n > 1 and size_of(n) > MOST_BYTES:
+        n -= 1
+    return _data(recordings, names, ids, n)
 
 
 def _data(recordings: Sequence[Recording], names: Sequence[str], ids: list[Id], n_evaluations: int) -> dict[str, Any]:

@@ -119,10 +119,9 @@ class Recorder:
         canvases = sorted({planned.canvas for planned in self._batches.values()}) if hosts.is_writer() else []
         keys = [(name, canvas) for canvas in canvases for name in (*self._frozen, "costs")]
         return [
-            Job(f"recording of the {name}, canvas {canvas[0]}x{canvas[1]}", functools.partial(self._compile, *key))
-            for key in keys
-            if key not in self._programs
-            for name, canvas in [key]
+            Job(f"recording of the {name}, canvas {h}x{w}", functools.partial(self._compile, name, (h, w)))
+            for name, (h, w) in keys
+            if (name, (h, w)) not in self._programs
         ]
 
     def _compile(self, name: Network, canvas: Canvas) -> Any:

@@ -198,6 +198,8 @@ def test_runs_are_named_by_what_tells_them_apart(tmp_path):
 def test_the_page_has_the_data(workdir, tmp_path):
     write_run(workdir, "max_iou", ids=(1, 2))
     output = tmp_path / "new" / "report.html"
+    with pytest.raises(InputError, match=r"is a folder: give a file, such as .*report\.html"):
+        report.report([workdir], tmp_path)
     lines = report.report([workdir], output)
     embedded = re.search(r'id="data">(.*?)</script>', output.read_text(), re.DOTALL)
     assert embedded and json.loads(embedded[1]) == json.loads(json.dumps(make_report([workdir])))
