@@ -11,6 +11,7 @@ _HOMES = {
     "Exported": "lad_jax.run.exported",
     "InputError": "lad_jax.errors",
     "RunOptions": "lad_jax.options",
+    "explain": "lad_jax.run.explain",
     "from_config": "lad_jax.config",
     "Result": "lad_jax.run.result",
     "Trained": "lad_jax.run.trained",
@@ -18,7 +19,7 @@ _HOMES = {
 }
 
 __version__ = "0.1.0"
-__all__ = ["Exported", "InputError", "Result", "RunOptions", "Trained", "from_config", "load"]
+__all__ = ["Exported", "InputError", "Result", "RunOptions", "Trained", "explain", "from_config", "load"]
 
 
 def __getattr__(name: str) -> Any:

@@ -9,6 +9,7 @@
     import-yolo  write COCO's JSON for a folder in YOLO's format
     export       write a detector as one file that runs without this package
     convert      weights of other programs in and out
+    report       one page: who is responsible and why, curves, what detectors get wrong
     push         write a trained network to the Hugging Face hub
     zoo          list published detectors, or fetch one
     recipe       train a config with its teachers, from the first on
@@ -39,6 +40,7 @@ COMMANDS = {
     "import-yolo": Takes(words=1),
     "export": Takes(words=1),
     "convert": Takes(words=1),
+    "report": Takes(words=None),
     "push": Takes(words=2),
     "zoo": Takes(words=1),
     "recipe": Takes(words=1, more=True),

@@ -78,6 +78,18 @@ class TrainOptions:
 
 
 @dataclass(frozen=True)
+class ReportOptions:
+    """Options of what a run records for `lad-jax report`."""
+
+    pictures: int = 16
+    """Number of validation pictures of which each evaluation records who is responsible, and why; 0: none. They are the
+    first with objects, in the order of the evaluation."""
+
+    def __post_init__(self) -> None:
+        check_range(self, "pictures", least=0)
+
+
+@dataclass(frozen=True)
 class RunOptions:
     """All options of a run."""
 
@@ -104,6 +116,7 @@ class RunOptions:
     train: TrainOptions = TrainOptions()
     mesh: MeshOptions = option(MeshOptions(), may_change=True)
     evaluation: EvaluationOptions = option(EvaluationOptions(), may_change=True)
+    report: ReportOptions = option(ReportOptions(), may_change=True)
     debug: bool = option(False, may_change=True)
     """Whether the first value that is not finite ends the run with an error that names its layer. The host then waits
     for every step."""

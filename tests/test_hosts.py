@@ -19,7 +19,7 @@ from lad_jax.data import DataOptions, SyntheticOptions, eval_batches, make_eval_
 from lad_jax.data import train_batches as read_batches
 from lad_jax.errors import InputError
 from lad_jax.hosts import VARIABLES, distributed_arguments
-from lad_jax.run import checkpoint
+from lad_jax.run import checkpoint, recording
 from lad_jax.run.logging import RunLog
 from lad_jax.run.train import train
 from tests.run.tiny import TINY, tiny
@@ -34,6 +34,7 @@ SMALL = {
     "model.n_levels": 1,
     "model.anchor_scale": 2.0,
     "mesh.data": 2,
+    "report.pictures": 3,
 }
 LAST, KILLED_AT = 8, 6
 
@@ -164,11 +165,25 @@ def test_each_picture_is_evaluated_once(four: Ended, alone: Path) -> None:
     np.testing.assert_allclose([d["score"] for d in ours], [d["score"] for d in theirs], atol=1e-4)
 
 
+def test_processes_record_what_one_does(four: Ended, alone: Path) -> None:
+    steps = recording.recorded_steps(alone)
+    assert recording.recorded_steps(four.workdir) == steps and len(steps) == 2
+    for file in ("scenes", *steps):
+        (ours, pictures), (theirs, expected) = (
+            recording.read(recording.folder_of(workdir) / f"{file}.npz") for workdir in (four.workdir, alone)
+        )
+        assert ours == theirs and len(pictures) == 3
+        for one, other in zip(pictures, expected, strict=True):
+            for name in ("boxes", "prior", "object", "n_candidates", "cost/student"):
+                if name in other:
+                    np.testing.assert_allclose(one[name].astype(float), other[name].astype(float), rtol=1e-2, atol=1e-3)
+
+
 def test_one_process_writes(four: Ended) -> None:
     names = {file.name for file in four.workdir.iterdir()}
     assert names == {
         *("checkpoints", "config.json", "starts.jsonl", "tensorboard"),
-        *("metrics.jsonl", "images.jsonl", "metrics.json", "detections.json"),
+        *("metrics.jsonl", "images.jsonl", "metrics.json", "detections.json", "report"),
     }
     assert len(list((four.workdir / "tensorboard").iterdir())) == 2, "one of the run of two, one of its end"
     assert all("step 8" not in said for said in four.said[1:])

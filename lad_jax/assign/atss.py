@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from lad_jax import boxes
 from lad_jax.assign import pairs
-from lad_jax.assign.base import Assigner
+from lad_jax.assign.base import Assigner, Explanation
 from lad_jax.fields import check_range
 from lad_jax.types import Assignment, CostTable, Predictions, Scene
 
@@ -25,8 +25,10 @@ class ATSSOptions:
 
 
 def make_atss(options: ATSSOptions) -> Assigner:
-    """ATSS's two functions, closed over the options."""
-    return Assigner(partial(cost, options=options), partition, static=True, quality_target="centerness")
+    """ATSS's functions, closed over the options."""
+    return Assigner(
+        partial(cost, options=options), partition, static=True, quality_target="centerness", explain=explain
+    )
 
 
 def cost(scene: Scene, predictions: Predictions, *, options: ATSSOptions) -> CostTable:
@@ -49,6 +51,11 @@ def partition(table: CostTable, scene: Scene) -> Assignment:
     iou = table.besides["iou"]
     positive = (table.object >= 0) & (iou >= threshold[:, None]) & (pairs.depth_in_box(scene) > pairs.INSIDE)
     return pairs.make_assignment(scene, pairs.preferred(positive, iou))
+
+
+def explain(table: CostTable, scene: Scene) -> Explanation:
+    """Mean and deviation of the IoUs of each object's candidates, and the IoU from which on one is positive."""
+    return Explanation(dict(zip(("mean", "std", "threshold_iou"), statistics(table), strict=True)), {})
 
 
 def statistics(table: CostTable) -> tuple[Float[Array, " G"], Float[Array, " G"], Float[Array, " G"]]:

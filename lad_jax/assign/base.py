@@ -2,6 +2,8 @@
 
 from typing import Literal, NamedTuple, Protocol
 
+from jaxtyping import Array, Float
+
 from lad_jax.types import Assignment, CostTable, Predictions, Scene
 
 
@@ -15,6 +17,21 @@ class PartitionFunction(Protocol):
     """A partition of the priors into positives and negatives by costs, which may be those of another network."""
 
     def __call__(self, table: CostTable, scene: Scene) -> Assignment: ...
+
+
+class Explanation(NamedTuple):
+    """An assigner's reasons for a partition: figures that stand beside the costs, by name."""
+
+    objects: dict[str, Float[Array, "G ..."]]
+    """Figures of each object; NaN where there is none, meaningless for rows that only pad."""
+    entries: dict[str, Float[Array, "*E"]]
+    """Figures of each entry of the table; meaningless where the entry has no object."""
+
+
+class ExplainFunction(Protocol):
+    """The reasons for the partition of a table."""
+
+    def __call__(self, table: CostTable, scene: Scene) -> Explanation: ...
 
 
 class Assigner(NamedTuple):
@@ -34,3 +51,5 @@ class Assigner(NamedTuple):
     how central the prior's centre lies in the object."""
     needs_quality: bool = False
     """Whether costs need the predicted IoU, which a network may lack."""
+    explain: ExplainFunction | None = None
+    """The reasons for a partition; None: sorted costs are reason enough."""

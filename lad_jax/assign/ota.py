@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from lad_jax.assign import pairs
-from lad_jax.assign.base import Assigner
+from lad_jax.assign.base import Assigner, Explanation
 from lad_jax.fields import check_range
 from lad_jax.losses.focal import focal_negative, focal_positive
 from lad_jax.types import Assignment, CostTable, Predictions, Scene
@@ -44,8 +44,9 @@ class OTAOptions:
 
 
 def make_ota(options: OTAOptions) -> Assigner:
-    """OTA's two functions, closed over the options."""
-    return Assigner(partial(cost, options=options), partial(partition, options=options))
+    """OTA's functions, closed over the options."""
+    functions = partial(cost, options=options), partial(partition, options=options)
+    return Assigner(*functions, explain=partial(explain, options=options))
 
 
 def cost(scene: Scene, predictions: Predictions, *, options: OTAOptions) -> CostTable:
@@ -75,6 +76,12 @@ def partition(table: CostTable, scene: Scene, *, options: OTAOptions) -> Assignm
     best = jnp.argmax(share, axis=0).astype(jnp.int32)
     owner = jnp.where(scene.priors.valid & (best < len(table.object)), best, -1)
     return pairs.make_assignment(scene, owner, iterations=options.rounds)
+
+
+def explain(table: CostTable, scene: Scene, *, options: OTAOptions) -> Explanation:
+    """The number of priors that each object supplies, and what each prior gets of it by the plan."""
+    supply, log_plan = transport(table, scene, options)
+    return Explanation({"supply": supply[:-1]}, {"plan": jnp.exp(log_plan[:-1])})
 
 
 class Transport(NamedTuple):

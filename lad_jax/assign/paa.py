@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from lad_jax import boxes, losses, masked, mixture
-from lad_jax.assign.base import Assigner
+from lad_jax.assign.base import Assigner, Explanation
 from lad_jax.assign.candidates import max_iou_candidates
 from lad_jax.fields import check_range
 from lad_jax.types import Assignment, CostTable, Predictions, Scene
@@ -44,8 +44,9 @@ class PAAOptions:
 
 
 def make_paa(options: PAAOptions) -> Assigner:
-    """PAA's two functions, closed over the options."""
-    return Assigner(partial(cost, options=options), partial(partition, options=options))
+    """PAA's functions, closed over the options."""
+    functions = partial(cost, options=options), partial(partition, options=options)
+    return Assigner(*functions, explain=partial(explain, options=options))
 
 
 def cost(scene: Scene, predictions: Predictions, *, options: PAAOptions) -> CostTable:
@@ -77,8 +78,7 @@ def partition(table: CostTable, scene: Scene, *, options: PAAOptions) -> Assignm
     to the one where the mixture is densest; an object with a single candidate gets none. This is the released code's
     way; `options` has those of others. All other valid priors are negative.
     """
-    index, costs, kept = cheapest_of_each_object(table, scene, per_level=options.candidates_per_level)
-    fitted = jax.vmap(mixture.fit)(costs, kept)
+    (index, costs, kept), fitted = fit_objects(table, scene, options)
     chosen = kept & THRESHOLDS[options.threshold](fitted, costs)
     if options.empty_component == "all":
         chosen = jnp.where(jnp.any(fitted.foreground, axis=1, keepdims=True), chosen, kept)
@@ -93,6 +93,27 @@ def partition(table: CostTable, scene: Scene, *, options: PAAOptions) -> Assignm
         target=positive.astype(jnp.float32),
         iterations=jnp.max(jnp.where(several, fitted.iterations, 0)),
     )
+
+
+def explain(table: CostTable, scene: Scene, *, options: PAAOptions) -> Explanation:
+    """Each object's mixture: means, variances and weights of its two components, and the iterations of the fit.
+
+    The component that started at the cheapest candidate is the first; NaN for an object with fewer than two.
+    """
+    (_, _, kept), fitted = fit_objects(table, scene, options)
+    several = jnp.sum(kept, axis=1) > 1
+    figures = {name: getattr(fitted, name) for name in ("means", "variances", "weights")}
+    figures = {name: jnp.where(several[:, None], x, jnp.nan) for name, x in figures.items()}
+    iterations = jnp.where(several, fitted.iterations.astype(jnp.float32), jnp.nan)
+    return Explanation(figures | {"iterations": iterations}, {})
+
+
+def fit_objects(
+    table: CostTable, scene: Scene, options: PAAOptions
+) -> tuple[tuple[Int[Array, "G S"], Float[Array, "G S"], Bool[Array, "G S"]], mixture.Mixture]:
+    """What `cheapest_of_each_object` gives, and the mixture of each object's costs."""
+    index, costs, kept = cheapest_of_each_object(table, scene, per_level=options.candidates_per_level)
+    return (index, costs, kept), jax.vmap(mixture.fit)(costs, kept)
 
 
 def densest_foreground(fitted: mixture.Mixture, costs: Float[Array, "G S"]) -> Bool[Array, "G S"]:

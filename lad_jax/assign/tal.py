@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from lad_jax.assign import pairs
-from lad_jax.assign.base import Assigner
+from lad_jax.assign.base import Assigner, Explanation
 from lad_jax.fields import check_range
 from lad_jax.types import Assignment, CostTable, Predictions, Scene
 
@@ -36,9 +36,10 @@ class TALOptions:
 
 
 def make_tal(options: TALOptions) -> Assigner:
-    """The two functions, closed over the options."""
+    """Its functions, closed over the options."""
     soft = options.target == "aligned"
-    return Assigner(partial(cost, options=options), partial(partition, options=options), soft_target=soft)
+    functions = partial(cost, options=options), partial(partition, options=options)
+    return Assigner(*functions, soft_target=soft, explain=explain)
 
 
 def cost(scene: Scene, predictions: Predictions, *, options: TALOptions) -> CostTable:
@@ -62,6 +63,11 @@ def partition(table: CostTable, scene: Scene, *, options: TALOptions) -> Assignm
     chosen = best_by_metric(table, options) & (pairs.depth_in_box(scene) > pairs.INSIDE)
     owner = pairs.preferred(chosen, table.besides["iou"])
     return pairs.make_assignment(scene, owner, aligned_target(table, owner) if options.target == "aligned" else None)
+
+
+def explain(table: CostTable, scene: Scene) -> Explanation:
+    """The metric of each pair, by which an object's priors are ranked."""
+    return Explanation({}, {"metric": table.besides["metric"]})
 
 
 def best_by_metric(table: CostTable, options: TALOptions) -> Bool[Array, "G A"]:

@@ -36,6 +36,16 @@ def make_detector(model: Detector, options: PostprocessOptions, mesh: Mesh | Non
     return jax.jit(detector if mesh is None else data_parallel(detector, mesh))
 
 
+def make_open_detector(model: Detector, options: PostprocessOptions, mesh: Mesh) -> Any:
+    """`make_detector`, whose answer is the `Detections` and the `Predictions` that they are from."""
+
+    def detector(variables: Any, pictures: Pictures) -> tuple[Detections, Predictions]:
+        predictions: Any = model.apply(variables, pictures.images, pictures.image_hw)
+        return finish(predictions, pictures, model.options, options), predictions
+
+    return jax.jit(data_parallel(detector, mesh))
+
+
 def finish(
     predictions: Predictions, pictures: Pictures, model: ModelOptions, options: PostprocessOptions
 ) -> Detections:

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -14,15 +14,22 @@ from lad_jax.data import DataOptions, DataSet, eval_batches, make_eval_plan, sta
 from lad_jax.data.canvases import Canvas
 from lad_jax.errors import InputError
 from lad_jax.evaluation.coco import Metrics, evaluate
-from lad_jax.evaluation.detector import detect, make_detector
+from lad_jax.evaluation.detector import detect, make_open_detector
 from lad_jax.evaluation.postprocess import PostprocessOptions
 from lad_jax.fields import check_range
 from lad_jax.mesh import local_rows, sharded
 from lad_jax.models import Detector
 from lad_jax.programs import Job, Programs, blank_shapes, compiling
 from lad_jax.progress import activities
-from lad_jax.types import Network
+from lad_jax.types import Detections, Network, Pictures, Predictions
 from lad_jax.visualize import draw_boxes, side_by_side
+
+Observe = Callable[[Network, int, Predictions], None]
+"""A function that is given each batch's predictions: network, number of the batch from 0, and what it predicts."""
+
+
+def _ignore(network: Network, number: int, predictions: Predictions) -> None:
+    """Nobody observes."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +76,7 @@ class Evaluator:
         shapes = blank_shapes(self._plan, sharded(mesh))
         pictures = {canvas: batch.pictures for canvas, batch in shapes.items()}
         self._detectors = {
-            name: Programs(f"evaluation of the {name}", make_detector(model, options.postprocess, mesh), pictures)
+            name: Programs(f"evaluation of the {name}", make_open_detector(model, options.postprocess, mesh), pictures)
             for name, model in models.items()
         }
 
@@ -97,27 +104,35 @@ class Evaluator:
         """Compilations that have not been done. `variables`: those of the networks, or their shapes."""
         return [job for name, detector in self._detectors.items() for job in detector.jobs(variables[name])]
 
-    def __call__(self, variables: Mapping[Network, Any]) -> dict[Network, Evaluated]:
-        """Detections and COCO metrics of each network."""
-        return {name: self._one(name, v) for name, v in variables.items()}
+    def __call__(self, variables: Mapping[Network, Any], observe: Observe = _ignore) -> dict[Network, Evaluated]:
+        """Detections and COCO metrics of each network, whose predictions are shown to `observe`."""
+        return {name: self._one(name, v, observe) for name, v in variables.items()}
 
-    def _one(self, network: Network, variables: Any) -> Evaluated:
+    def _one(self, network: Network, variables: Any, observe: Observe) -> Evaluated:
         dataset = self._dataset
-        detections = self.detect(network, variables)
+        detections = self.detect(network, variables, observe=observe)
         names, ids, most = dataset.class_names, dataset.category_ids, self._options.postprocess.counted
         metrics = evaluate(dataset.ground_truth(), detections, names, ids, most=most)
         return Evaluated(metrics, detections)
 
-    def detect(self, network: Network, variables: Any, *, at_most: int | None = None) -> list[dict[str, Any]]:
+    def detect(
+        self, network: Network, variables: Any, *, at_most: int | None = None, observe: Observe = _ignore
+    ) -> list[dict[str, Any]]:
         """Detections of one network in COCO's results format, on the first batches only if their number is given."""
-        detector, mesh = self._detectors[network], self._mesh
+        detector, mesh, numbers = self._detectors[network], self._mesh, itertools.count()
+
+        def detections(variables: Any, pictures: Pictures) -> Detections:
+            found, predictions = detector(variables, pictures)
+            observe(network, next(numbers), predictions)
+            return found
+
         with compiling(detector.jobs(variables)):
             read = started(
                 eval_batches(self._dataset, self._plan, self._data, rows=local_rows(mesh, self._options.batch_size))
             )
         with contextlib.closing(read):
             batches = activities(read, f"the {network}'s evaluation, batch")
-            return detect(detector, variables, self._dataset, itertools.islice(batches, at_most), mesh)
+            return detect(detections, variables, self._dataset, itertools.islice(batches, at_most), mesh)
 
     def pictures(self, detections: list[dict[str, Any]]) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
         """Drawings of the data set's first pictures, detections beside ground truth."""

@@ -68,18 +68,25 @@ def find(path: str | Path) -> Path:
     path = Path(path)
     if (path / "variables").is_dir():
         return path
-    if (path / "checkpoints").is_dir():
-        folders = [
-            path / "checkpoints" / str(step) for step in sorted(ocp.utils.checkpoint_steps(path / "checkpoints"))
-        ]
-        aps = {folder: ap for folder in folders if (ap := _ap(folder)) is not None}
-        if aps:
-            return max(reversed(aps), key=aps.__getitem__)  # the later of equals is the one that orbax keeps
-        if folders:
-            return folders[-1]
-    raise InputError(
-        f"no checkpoint in {path}: expected a workdir of a run that has saved one, or a checkpoint's folder."
-    )
+    folders = all_of(path)
+    aps = {folder: ap for folder in folders if (ap := _ap(folder)) is not None}
+    # Of equals the later is the one that orbax keeps.
+    return max(reversed(aps), key=aps.__getitem__) if aps else folders[-1]
+
+
+def all_of(workdir: Path) -> list[Path]:
+    """The folders of a workdir's checkpoints, the newest last.
+
+    Raises:
+      InputError: there is none.
+    """
+    folder = workdir / "checkpoints"
+    steps = sorted(ocp.utils.checkpoint_steps(folder)) if folder.is_dir() else []
+    if not steps:
+        raise InputError(
+            f"no checkpoint in {workdir}: expected a workdir of a run that has saved one, or a checkpoint's folder."
+        )
+    return [folder / str(step) for step in steps]
 
 
 def newest(workdir: Path) -> Path:

@@ -45,10 +45,10 @@ class Meta:
         lists = {name: tuple(values[name]) for name in ("class_names", "category_ids")}
         meta = Meta(**{**values, **lists})
         try:
-            known = as_json(from_config(RunOptions, meta.config))
+            known = from_config(RunOptions, meta.config)
         except InputError as error:
             raise _other_version(folder, str(error)) from error
-        if missing := sorted(_keys(known) - _keys(meta.config)):
+        if missing := sorted(_lacking(known, meta.config)):
             raise _other_version(folder, f"its config lacks {first_few(missing)}")
         return meta
 
@@ -104,12 +104,26 @@ def differences(
         yield name, old, new
 
 
-def _keys(value: Any, name: str = "") -> set[str]:
-    """Dotted keys of all options in nested groups, and in lists of groups."""
-    if isinstance(value, dict):
-        return set().union(*(_keys(inner, f"{name}.{key}" if name else key) for key, inner in value.items()))
-    groups = [(i, entry) for i, entry in enumerate(value) if isinstance(entry, dict)] if isinstance(value, list) else []
-    return {name}.union(*(_keys(entry, f"{name}[{i}]") for i, entry in groups))
+def _lacking(options: Any, config: Any, name: str = "") -> Iterator[str]:
+    """Dotted keys of options that a config lacks, but for those that a resumed run may change.
+
+    Args:
+      options: the options, or a list of them.
+      config: what was saved of them, as JSON.
+      name: key of both.
+    """
+    if dataclasses.is_dataclass(options):
+        for field in dataclasses.fields(options):
+            key = f"{name}.{field.name}" if name else field.name
+            if may_change(field):
+                continue
+            if field.name in config:
+                yield from _lacking(getattr(options, field.name), config[field.name], key)
+            else:
+                yield key
+    elif isinstance(options, tuple) and isinstance(config, list):
+        for i, (entry, saved) in enumerate(zip(options, config, strict=True)):
+            yield from _lacking(entry, saved, f"{name}[{i}]")
 
 
 def _other_version(folder: Path, reason: str) -> InputError:

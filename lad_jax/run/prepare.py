@@ -29,6 +29,7 @@ from lad_jax.run.environment import note_start
 from lad_jax.run.first_batch import check_first_batch
 from lad_jax.run.meta import Meta, as_json
 from lad_jax.run.networks import make_networks
+from lad_jax.run.recorder import Recorder
 from lad_jax.run.recover import resume
 from lad_jax.train.debug import debugged
 from lad_jax.train.optimizer import peak_learning_rate
@@ -55,6 +56,7 @@ class Run:
     """Training step, compiled for each canvas."""
     step: StepFunction
     evaluator: Evaluator
+    recorder: Recorder
 
     @property
     def total(self) -> int:
@@ -64,7 +66,9 @@ class Run:
     def jobs(self, state: TrainState) -> list[Job]:
         """Compilations of the run; also those of the evaluation, which else might fail an epoch later."""
         shapes = shapes_of(state)
-        return [*self.programs.jobs(shapes, shapes_of(self.frozen)), *self.evaluator.jobs(evaluated_variables(shapes))]
+        evaluated = evaluated_variables(shapes)
+        evaluation = [*self.evaluator.jobs(evaluated), *self.recorder.jobs()]
+        return [*self.programs.jobs(shapes, shapes_of(self.frozen)), *evaluation]
 
 
 def prepare(options: RunOptions, workdir: Path, manager: ocp.CheckpointManager, mesh: Mesh) -> tuple[Run, TrainState]:
@@ -102,6 +106,8 @@ def prepare(options: RunOptions, workdir: Path, manager: ocp.CheckpointManager, 
         write_whole(workdir / "config.json", json.dumps(meta.config, indent=2) + "\n")
         note_start(workdir, int(state.step))
     programs = Programs("training", train_step.jitted, blank_shapes(plan, sharded(mesh)))
+    frozen, of_epoch = replicate(networks.frozen, mesh), plan.steps_per_epoch
+    recorder = Recorder(options, workdir, val_set, train_step.assigner, networks.models, frozen, mesh, of_epoch)
     run = Run(
         options=options,
         workdir=workdir,
@@ -110,10 +116,11 @@ def prepare(options: RunOptions, workdir: Path, manager: ocp.CheckpointManager, 
         plan=plan,
         manager=manager,
         meta=meta,
-        frozen=replicate(networks.frozen, mesh),
+        frozen=frozen,
         programs=programs,
         step=debugged(programs, networks.models, train_set, mesh) if options.debug else programs,
         evaluator=evaluator,
+        recorder=recorder,
     )
     _announce(run, int(state.step))
     return run, state

@@ -17,7 +17,7 @@ from lad_jax.options import RunOptions
 from lad_jax.paths import make_folder
 from lad_jax.programs import compiling
 from lad_jax.progress import activity
-from lad_jax.run import lock, saving
+from lad_jax.run import lock, recording, saving
 from lad_jax.run.interrupt import Interruptions, saving_on_exit
 from lad_jax.run.logging import RunLog
 from lad_jax.run.prepare import Run, check_schedule, mesh_of, prepare
@@ -88,6 +88,8 @@ class _Loop:
             batch_size=options.batch_size,
             writes=hosts.is_writer(),
         )
+        if hosts.is_writer():
+            recording.drop_after(run.workdir, start)
         rows = local_rows(run.mesh, options.batch_size)
         self.batches = train_batches(
             run.train_set,
@@ -189,8 +191,9 @@ class _Loop:
         run, step, since = self.run, self.done, time.monotonic()
         with saving_on_exit(self.save_now):
             with self.stop.at_once(), activity(f"evaluating after step {step}"):
-                results = run.evaluator(evaluated_variables(self.state))
-            main = results[run.options.evaluation.network]
+                results = run.evaluator(evaluated_variables(self.state), run.recorder.observe)
+                main = results[run.options.evaluation.network]
+                run.recorder.record(step, main.detections)
             if hosts.is_writer():
                 write_metrics(run.workdir, {name: result.metrics for name, result in results.items()})
                 write_detections(run.workdir, main.detections)

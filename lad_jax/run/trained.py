@@ -40,6 +40,10 @@ class Trained:
     """Names of the classes by label."""
     category_ids: tuple[int, ...]
     """Ids of the classes by label, as in the annotations of the training data."""
+    folder: Path | None = None
+    """Folder of the checkpoint that the network is from; None: it is from none."""
+    network: Network = "student"
+    """Name of the network in its run."""
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # a str is a sequence of str, but means one picture
@@ -146,7 +150,7 @@ def load(source: str | Path, network: Network | None = None) -> Trained:
     model = Detector(options.model_of(name), len(meta.class_names))
     variables = checkpoint.read_variables(folder, name)
     keep_programs()
-    return Trained(model, variables, options, meta.class_names, meta.category_ids)
+    return Trained(model, variables, options, meta.class_names, meta.category_ids, folder, name)
 
 
 def widened(options: PostprocessOptions, threshold: float | None, max_detections: int | None) -> PostprocessOptions:

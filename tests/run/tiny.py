@@ -26,6 +26,7 @@ TINY = {
     "mesh.data": 1,
     "evaluation.batch_size": 4,
     "evaluation.pictures": 1,
+    "report.pictures": 0,
 }
 
 
