@@ -17,6 +17,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from lad_jax.cell_rows import in_rows
+
 TOLERANCE = 1e-3
 MAX_ITERATIONS = 100
 VARIANCE_FLOOR = 1e-6
@@ -25,8 +27,6 @@ COUNT_FLOOR = 10 * 2.220446e-16
 """Constant that is added to the weight of a component."""
 AT_ONCE = 4
 """Number of iterations between two looks at whether any set has not converged: on a GPU a look waits for the host."""
-ROW = 32
-"""Length of the rows that `fit_cells` lays values out in; longer ones would leave more places empty."""
 
 
 class Mixture(NamedTuple):
@@ -113,14 +113,14 @@ def fit(values: Float[Array, " N"], mask: Bool[Array, " N"]) -> Mixture:
 def fit_cells(values: Float[Array, " N"], cell: Int[Array, " N"], n_cells: int) -> Separation:
     """Fit a mixture to the values of each cell, as `fit`; the work hardly grows with the number of cells.
 
-    The values are laid out in rows of `ROW`, each row of one cell: sums are over rows first, then over a cell's rows.
+    The values are laid out in rows, each of one cell (`cell_rows`): sums are over rows first, then over a cell's rows.
 
     Args:
       values: finite where they have a cell.
       cell: of each value; `n_cells` for none.
       n_cells: K.
     """
-    rows, mask, cell_of_row = _in_rows(values, cell, n_cells)
+    rows, mask, cell_of_row = in_rows(values, cell, n_cells)
     own = jnp.minimum(cell_of_row, n_cells - 1)
     cells = _Sets(
         mask,
@@ -133,23 +133,6 @@ def fit_cells(values: Float[Array, " N"], cell: Int[Array, " N"], n_cells: int) 
     y, _ = _centred(rows, cells)
     parameters, _ = _fit(y, cells)
     return Separation(parameters.mean_contrast, parameters.variance.T)
-
-
-def _in_rows(
-    values: Float[Array, " N"], cell: Int[Array, " N"], n_cells: int
-) -> tuple[Float[Array, "R S"], Bool[Array, "R S"], Int[Array, " R"]]:
-    """Values in rows of one cell each; a mask of the places that hold one; each row's cell, `n_cells` for none."""
-    n = len(values)
-    n_rows = n // ROW + n_cells
-    cell, values = jax.lax.sort((cell, values), num_keys=1)
-    count = jax.ops.segment_sum(jnp.ones_like(cell), cell, n_cells)
-    end = jnp.cumsum(-(-count // ROW))
-    place = ROW * (end - -(-count // ROW)) - (jnp.cumsum(count) - count)  # of a cell's first value, less its index
-    place = jnp.where(cell < n_cells, place[jnp.minimum(cell, n_cells - 1)] + jnp.arange(n), n_rows * ROW)
-    rows = jnp.zeros(n_rows * ROW, values.dtype).at[place].set(values, mode="drop")
-    mask = jnp.zeros(n_rows * ROW, bool).at[place].set(True, mode="drop")
-    cell_of_row = jnp.searchsorted(end, jnp.arange(n_rows), side="right")
-    return rows.reshape(n_rows, ROW), mask.reshape(n_rows, ROW), cell_of_row
 
 
 def _by_last(reduce: Callable, x: Array, cell: Int[Array, " R"], n_cells: int) -> Array:

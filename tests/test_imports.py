@@ -7,7 +7,20 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "lad_jax"
 ROOMS = [
-    *("errors", "paths", "ending", "streams", "fields", "files", "rounding", "masked", "mixture", "types", "boxes"),
+    *(
+        "errors",
+        "paths",
+        "ending",
+        "streams",
+        "fields",
+        "files",
+        "rounding",
+        "masked",
+        "cell_rows",
+        "mixture",
+        "types",
+        "boxes",
+    ),
     *(
         "priors",
         "progress",

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lad_jax import mixture
+from lad_jax.cell_rows import ROW
 from tests.reference import paa as twin
 
 SLOTS = 45
@@ -137,7 +138,7 @@ def test_shift_does_not_matter_to_near_equal_values():
 def test_cells_are_fitted_as_each_alone():
     """Cells of none, one, and more values than a row has, and values of no cell."""
     rng = np.random.default_rng(7)
-    n_cells, sizes = 6, (0, 1, 2, mixture.ROW, 3 * mixture.ROW + 1, 200)
+    n_cells, sizes = 6, (0, 1, 2, ROW, 3 * ROW + 1, 200)
     cell = rng.permutation(np.repeat(np.arange(n_cells + 1), (*sizes, 50))).astype(np.int32)
     values = rng.gamma(2, 0.4, len(cell)).astype(np.float32)
     found = jax.jit(mixture.fit_cells, static_argnums=2)(values, cell, n_cells)

@@ -1,7 +1,7 @@
 """Distillation: whose costs assign the priors, and what else a student takes from its teacher."""
 
 from lad_jax.distill.assignment import Assigned, assign_batch, assignment_figures
-from lad_jax.distill.decision import Decision, decide, known_costs, networks_with_costs, without_padding
+from lad_jax.distill.decision import Decision, Verdict, decide, known_costs, networks_with_costs, without_padding
 from lad_jax.distill.methods import METHODS, Method
 from lad_jax.distill.policy import policy
 from lad_jax.distill.switch import SwitchOptions
@@ -12,6 +12,7 @@ __all__ = [
     "Decision",
     "Method",
     "SwitchOptions",
+    "Verdict",
     "assign_batch",
     "assignment_figures",
     "decide",

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -17,6 +17,13 @@ from lad_jax.distill.switch import SwitchOptions
 from lad_jax.types import Assignment, CostTable, Network, Predictions, Scene
 
 
+class Verdict(NamedTuple):
+    """An assignment, and the assigner's reasons."""
+
+    assignment: Assignment
+    explanation: Explanation
+
+
 class Decision(NamedTuple):
     """The assignment of one picture with all that led to it."""
 
@@ -24,8 +31,10 @@ class Decision(NamedTuple):
     """Costs by each network; entries are the same ones."""
     source: Int[Array, "*E"]
     """Index in `Method.costs_from` of the network whose cost counts, -1 where the entry has no object."""
-    assignment: Assignment
-    explanation: Explanation
+    verdict: Verdict
+    """The verdict by the costs that count."""
+    alone: dict[Network, Verdict]
+    """The verdict that each network's costs alone would give, but for one whose costs are all that count."""
 
 
 def decide(
@@ -48,20 +57,31 @@ def decide(
     switch = replace(switch, scope="image" if switch.scope == "batch" else switch.scope)
     tables = {name: assigner.cost(scene, p) for name, p in jax.lax.stop_gradient(dict(predictions)).items()}
     table, source = policy([tables[name] for name in method.costs_from], scene, switch)
-    explanation = assigner.explain(table, scene) if assigner.explain else Explanation({}, {})
-    return Decision(tables, source, assigner.partition(table, scene), explanation)
+
+    def judge(table: CostTable) -> Verdict:
+        explanation = assigner.explain(table, scene) if assigner.explain else Explanation({}, {})
+        return Verdict(assigner.partition(table, scene), explanation)
+
+    alone = {name: judge(table) for name, table in tables.items() if method.costs_from != (name,)}
+    return Decision(tables, source, judge(table), alone)
 
 
 def without_padding(decision: Decision, n_objects: int) -> Decision:
     """The decision without the rows of objects beyond the first so many; its arrays are numpy's."""
-    of_objects = {name: x[:n_objects] for name, x in decision.explanation.objects.items()}
-    explanation = decision.explanation._replace(objects=of_objects)
-    if decision.source.ndim == 2:
-        first = jax.tree.map(lambda x: x[:n_objects], (decision.tables, decision.source, explanation.entries))
-        tables, source, entries = first
+    of_pairs = decision.source.ndim == 2
+
+    def first(arrays: dict[str, Any]) -> dict[str, Any]:
+        return {name: x[:n_objects] for name, x in arrays.items()}
+
+    def trimmed(verdict: Verdict) -> Verdict:
+        objects, entries = verdict.explanation
+        return verdict._replace(explanation=Explanation(first(objects), first(entries) if of_pairs else entries))
+
+    if of_pairs:
+        tables, source = jax.tree.map(lambda x: x[:n_objects], (decision.tables, decision.source))
         decision = decision._replace(tables=tables, source=source)
-        explanation = explanation._replace(entries=entries)
-    return decision._replace(explanation=explanation)
+    alone = {name: trimmed(verdict) for name, verdict in decision.alone.items()}
+    return decision._replace(verdict=trimmed(decision.verdict), alone=alone)
 
 
 def known_costs(table: CostTable) -> Float[np.ndarray, "*E"]:

@@ -9,7 +9,7 @@ from jaxtyping import Integer, Shaped
 
 from lad_jax.priors import make_levels, make_priors
 from lad_jax.report.recordings import Id, Recording
-from lad_jax.run.recorded import as_jpegs
+from lad_jax.run.recorded import ALONE, as_jpegs
 from lad_jax.run.recording import Arrays
 
 JPEG_BYTES = 6_000_000
@@ -71,27 +71,33 @@ def make_evaluated(run: Recording, number: Id, arrays: Arrays) -> dict[str, Any]
         "costs": {name: plain(arrays[f"cost/{name}"][order]) for name in networks},
         "source": arrays["source"][order].tolist() if len(costs_from) > 1 else None,
         "besides": {name: plain(values[order]) for name, values in _below(arrays, "besides/").items()},
-        "positives": {key: plain(arrays[f"positive/{key}"]) for key in ("prior", "object", "target")},
-        "objects": _objects(arrays),
+        **_verdict(arrays, arrays["n_candidates"]),
+        "alone": {
+            name: _verdict(of_one, arrays["n_candidates"])
+            for name in networks
+            if (of_one := _below(arrays, f"{ALONE}{name}/"))
+        },
         "detections": [{"box": box, "label": label, "score": score} for box, label, score in found],
     }
 
 
-def _objects(arrays: Arrays) -> list[dict[str, Any]]:
-    """Threshold, numbers and reasons of each object."""
-    n = len(arrays["n_candidates"])
-    positives = np.bincount(arrays["positive/object"], minlength=n).tolist()
+def _verdict(arrays: Arrays, n_candidates: Integer[np.ndarray, " n"]) -> dict[str, Any]:
+    """The positives, and of each object its threshold, numbers and reasons."""
+    positives = np.bincount(arrays["positive/object"], minlength=len(n_candidates)).tolist()
     reasons = {name: plain(values) for name, values in _below(arrays, "reason/").items()}
-    columns = zip(plain(arrays["threshold"]), positives, arrays["n_candidates"].tolist(), strict=True)
-    return [
-        {
-            "threshold": threshold,
-            "n_positive": n_positive,
-            "n_candidates": n_candidates,
-            "explanation": {name: values[g] for name, values in reasons.items() if values[g] not in _UNKNOWN},
-        }
-        for g, (threshold, n_positive, n_candidates) in enumerate(columns)
-    ]
+    columns = zip(plain(arrays["threshold"]), positives, n_candidates.tolist(), strict=True)
+    return {
+        "positives": {key: plain(arrays[f"positive/{key}"]) for key in ("prior", "object", "target")},
+        "objects": [
+            {
+                "threshold": threshold,
+                "n_positive": n_positive,
+                "n_candidates": n,
+                "explanation": {name: values[g] for name, values in reasons.items() if values[g] not in _UNKNOWN},
+            }
+            for g, (threshold, n_positive, n) in enumerate(columns)
+        ],
+    }
 
 
 def _below(arrays: Arrays, prefix: str) -> Arrays:

@@ -49,6 +49,8 @@ class Explained:
     source: Int[np.ndarray, "*E"]
     """Index in `costs_from` of the network whose cost counts, -1 for none."""
     assignment: Assignment
+    alone: dict[Network, Assignment]
+    """The assignment that each network's costs alone would give, but for one whose costs are all that count."""
     objects: dict[str, Float[np.ndarray, "G ..."]]
     """The assigner's reasons by object: of `paa` its mixture (`means`, `variances`, `weights`, `iterations`), of `atss`
     `mean`, `std` and `threshold_iou`, of `ota` its `supply`."""
@@ -184,7 +186,7 @@ def _explained(
     """The noun of a decision, without the rows that only pad."""
     n = int(truth.mask.sum())
     decision = without_padding(decision, n)
-    tables, explanation = decision.tables, decision.explanation
+    tables, (assignment, explanation) = decision.tables, decision.verdict
     objects: Any = explanation.objects
     entries: Any = explanation.entries
     return Explained(
@@ -196,7 +198,8 @@ def _explained(
         object=np.asarray(tables[costs_from[0]].object),
         costs_from=costs_from,
         source=np.asarray(decision.source),
-        assignment=decision.assignment,
+        assignment=assignment,
+        alone={name: verdict.assignment for name, verdict in decision.alone.items()},
         objects=objects,
         entries=entries,
     )

@@ -1,5 +1,6 @@
 """The recording of a run that was trained before, or elsewhere, from its checkpoints."""
 
+import json
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -7,13 +8,15 @@ from pathlib import Path
 from lad_jax.config import from_config
 from lad_jax.data import DataSet, make_plan, open_datasets
 from lad_jax.errors import InputError
-from lad_jax.evaluation.evaluator import Evaluator
+from lad_jax.evaluation.coco import Metrics
+from lad_jax.evaluation.evaluator import Evaluated, Evaluator
 from lad_jax.mesh import MeshOptions, make_mesh, replicate
 from lad_jax.models import Detector
 from lad_jax.options import ReportOptions, RunOptions
 from lad_jax.run import checkpoint
 from lad_jax.run.cohort import assigner_of, load_teacher, networks_of
 from lad_jax.run.recorder import Recorder
+from lad_jax.types import Network
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +58,19 @@ def record(workdir: Path, n_pictures: int | None = None) -> None:
             for name in evaluated
         }
         recorder.record(int(folder.name), found[options.evaluation.network])
+    if last := _last_evaluation(workdir, options.evaluation.network):
+        recorder.record_errors(last)
+
+
+def _last_evaluation(workdir: Path, network: Network) -> Evaluated | None:
+    """What the run's last evaluation has written; None where it is not there, or damaged."""
+    try:
+        detections = json.loads((workdir / "detections.json").read_text())
+        metrics = json.loads((workdir / "metrics.json").read_text())[network]
+        return Evaluated(Metrics(**metrics), detections)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        _log.warning("%s: errors are not recorded: the command eval writes what is missing. %s", workdir, error)
+        return None
 
 
 def _options(folder: Path, n_pictures: int | None) -> RunOptions:

@@ -6,9 +6,11 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
-from lad_jax.distill import Decision, known_costs, without_padding
+from lad_jax.distill import Decision, Verdict, known_costs, without_padding
 from lad_jax.run.recording import Arrays
 
+ALONE = "alone/"
+"""Beginning of the names of arrays that tell of one network's costs alone; its name follows."""
 OF_OBJECT, OF_PICTURE = 200, 3072
 """Cheapest entries of a table of pairs that are kept: of an object, and about so many of a picture."""
 
@@ -26,34 +28,46 @@ def decision_arrays(decision: Decision, n_objects: int, costs_from: tuple[str, .
     decision = without_padding(decision, n_objects)
     costs = {name: known_costs(table) for name, table in decision.tables.items()}
     deciding = np.choose(np.maximum(decision.source, 0), [costs[name] for name in costs_from])
-    owner, target = np.asarray(decision.assignment.object), np.asarray(decision.assignment.target)
-    positive = np.flatnonzero(owner >= 0)
     objects = np.asarray(decision.tables[costs_from[0]].object)
-    at = _kept(objects, deciding, owner)
+    verdicts = [decision.verdict, *decision.alone.values()]
+    at = _kept(objects, deciding, [np.asarray(verdict.assignment.object) for verdict in verdicts])
     entries = {f"cost/{name}": _half(cost[at]) for name, cost in costs.items()}
-    entries |= {f"besides/{n}": np.asarray(x, np.float32)[at] for n, x in decision.explanation.entries.items()}
-    reasons = {f"reason/{n}": np.asarray(x, np.float32) for n, x in decision.explanation.objects.items()}
-    of_positive = deciding[positive] if deciding.ndim == 1 else deciding[owner[positive], positive]
-    return {
+    of_entries = decision.verdict.explanation.entries
+    entries |= {f"besides/{n}": np.asarray(x, np.float32)[at] for n, x in of_entries.items()}
+    arrays = {
         "prior": at[-1].astype(np.uint32),
         "object": (objects[at] if objects.ndim == 1 else at[0]).astype(np.uint16),
         "source": np.asarray(decision.source)[at].astype(np.int8),
         **entries,
+        "n_candidates": np.bincount(objects[objects >= 0], minlength=n_objects).astype(np.uint32),
+        **_verdict_arrays(decision.verdict, deciding, n_objects),
+    }
+    for name, verdict in decision.alone.items():
+        of_one = _verdict_arrays(verdict, costs[name], n_objects)
+        arrays |= {f"{ALONE}{name}/{key}": values for key, values in of_one.items()}
+    return arrays
+
+
+def _verdict_arrays(verdict: Verdict, cost: Float[np.ndarray, "*E"], n_objects: int) -> Arrays:
+    """Positives of a verdict by such costs, and its reasons by object."""
+    owner, target = np.asarray(verdict.assignment.object), np.asarray(verdict.assignment.target)
+    positive = np.flatnonzero(owner >= 0)
+    of_positive = cost[positive] if cost.ndim == 1 else cost[owner[positive], positive]
+    return {
         "positive/prior": positive.astype(np.uint32),
         "positive/object": owner[positive].astype(np.uint16),
         "positive/target": target[positive].astype(np.float32),
-        "n_candidates": np.bincount(objects[objects >= 0], minlength=n_objects).astype(np.uint32),
         "threshold": _largest(of_positive, owner[positive], n_objects),
-        **reasons,
+        **{f"reason/{name}": np.asarray(x, np.float32) for name, x in verdict.explanation.objects.items()},
     }
 
 
 def _kept(
-    objects: Int[np.ndarray, "*E"], cost: Float[np.ndarray, "*E"], owner: Int[np.ndarray, " A"]
+    objects: Int[np.ndarray, "*E"], cost: Float[np.ndarray, "*E"], owners: list[Int[np.ndarray, " A"]]
 ) -> tuple[np.ndarray, ...]:
-    """Indices of the entries that are kept, by object and prior."""
+    """Indices of the entries that are kept, by object and prior; `owners`: the object of each positive, by verdict."""
     if objects.ndim == 1:
-        priors = np.flatnonzero((objects >= 0) | (owner >= 0))
+        priors = np.flatnonzero((objects >= 0) | np.any([owner >= 0 for owner in owners], axis=0))
         return (priors[np.argsort(objects[priors], kind="stable")],)
     kept = objects >= 0
     most = min(OF_OBJECT, max(1, OF_PICTURE // max(1, len(objects))))
@@ -61,8 +75,9 @@ def _kept(
     if known.shape[1] > most:
         last = np.partition(known, most - 1, axis=1)[:, most - 1 : most]
         kept = _first(kept & (known <= last), known, most)
-    positive = np.flatnonzero(owner >= 0)
-    kept[owner[positive], positive] = True
+    for owner in owners:
+        positive = np.flatnonzero(owner >= 0)
+        kept[owner[positive], positive] = True
     return np.nonzero(kept)
 
 

@@ -4,6 +4,7 @@ Predictions of the trained networks are those of the evaluation itself. A frozen
 """
 
 import functools
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from lad_jax.assign import Assigner
 from lad_jax.data import DataSet, make_eval_plan
 from lad_jax.data.canvases import Canvas
 from lad_jax.distill import Decision, decide
+from lad_jax.evaluation.errors import find_errors, to_json
+from lad_jax.evaluation.evaluator import Evaluated
+from lad_jax.files import write_whole
 from lad_jax.mesh import share
 from lad_jax.models import Detector
 from lad_jax.options import RunOptions
@@ -113,6 +117,17 @@ class Recorder:
         self._seen = {key: kept for key, kept in self._seen.items() if key[0] in self._frozen}
         header = {"ids": ids, "step": step, "epoch": round(epoch, 3)}
         recording.write(recording.step_file(self._workdir, step), header, pictures)
+
+    def record_errors(self, evaluated: Evaluated) -> None:
+        """Write what is wrong with the detections of a whole evaluation."""
+        if not self._batches or not hosts.is_writer():
+            return
+        dataset, most = self._dataset, self._options.evaluation.postprocess.counted
+        names, ids = dataset.class_names, dataset.category_ids
+        errors = find_errors(dataset.ground_truth(), evaluated.detections, names, ids, most=most)
+        shown = [dataset.records[scene.position].id for scene in self._scenes]
+        text = json.dumps(to_json(errors, evaluated.metrics, shown), allow_nan=False)
+        write_whole(recording.errors_file(self._workdir), text)
 
     def jobs(self) -> list[Job]:
         """Compilations that have not been done."""

@@ -1,7 +1,8 @@
-"""The files of a run's recording: `report/scenes.npz`, its pictures, and `report/STEP.npz`, one for each evaluation.
+"""The files of a run's recording: `report/scenes.npz`, its pictures; `report/STEP.npz`, one for each evaluation; and
+`report/errors.json`, what the detector got wrong in the last one.
 
-A file has a header, which is JSON, and for each picture arrays by name; those of all pictures are joined along their
-first axis. It is written whole, so that a kill leaves the old file or the new one.
+One of arrays has a header, which is JSON, and for each picture arrays by name; those of all pictures are joined along
+their first axis. It is written whole, so that a kill leaves the old file or the new one.
 """
 
 import json
@@ -33,6 +34,7 @@ Of an evaluation, for N entries, P positives, D detections:
 * `positive/prior`, `positive/object`, `positive/target` [P]: the assignment;
 * `n_candidates`, `threshold` [n]: of each object, and its largest positive cost, NaN for none; `reason/NAME` [n, …]:
   the assigner's reasons by object;
+* `alone/NETWORK/…`: the three lines before, by that network's costs alone;
 * `detection/boxes` [D, 4], `detection/labels`, `detection/scores` [D]: on the resized picture.
 """
 
@@ -50,6 +52,11 @@ def scenes_file(workdir: Path) -> Path:
 def step_file(workdir: Path, step: int) -> Path:
     """The file of the evaluation after a step."""
     return folder_of(workdir) / f"{step}.npz"
+
+
+def errors_file(workdir: Path) -> Path:
+    """The file of the errors of the last evaluation, on all pictures."""
+    return folder_of(workdir) / "errors.json"
 
 
 def recorded_steps(workdir: Path) -> list[int]:

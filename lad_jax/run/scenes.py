@@ -56,7 +56,8 @@ def plan_to_record(dataset: DataSet, plan: Plan, n: int) -> Plan:
     They are the same for every run on the data set, whatever the size of its batches.
     """
     with_object = [p for p in np.concatenate(plan.groups).tolist() if not dataset.records[p].crowd.all()]
-    return dataclasses.replace(plan, groups=tuple(group[np.isin(group, with_object[:n])] for group in plan.groups))
+    groups = tuple(group[np.isin(group, with_object[:n])] for group in plan.groups)
+    return dataclasses.replace(plan, groups=groups, repeats=tuple(np.ones(len(group)) for group in groups))
 
 
 def read_scenes(dataset: DataSet, plan: Plan, data: DataOptions) -> Iterator[RecordedScene]:

@@ -194,6 +194,7 @@ class _Loop:
                 results = run.evaluator(evaluated_variables(self.state), run.recorder.observe)
                 main = results[run.options.evaluation.network]
                 run.recorder.record(step, main.detections)
+                run.recorder.record_errors(main)
             if hosts.is_writer():
                 write_metrics(run.workdir, {name: result.metrics for name, result in results.items()})
                 write_detections(run.workdir, main.detections)

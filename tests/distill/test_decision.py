@@ -12,15 +12,25 @@ from tests.decisions import N_OBJECTS, PICTURE, PREDICTIONS, SCENE, decided
 @pytest.mark.parametrize("name", ASSIGNERS)
 def test_the_assignment_is_that_of_the_batch(name):
     decision, batch = decided(name, batch=True)
-    jax.tree.map(np.testing.assert_array_equal, decision.assignment, jax.tree.map(lambda x: x[0], batch.assignment))
+    jax.tree.map(
+        np.testing.assert_array_equal, decision.verdict.assignment, jax.tree.map(lambda x: x[0], batch.assignment)
+    )
     counted = [(decision.tables["student"].compared & (decision.source == i)).sum() for i in range(2)]
     np.testing.assert_array_equal(counted, batch.compared[PICTURE])
 
 
+@pytest.mark.parametrize("name", ["paa", "tal"])
+def test_alone_a_network_assigns_as_in_plain_training(name):
+    (decision, _), (plain, _) = decided(name, batch=True), decided(name, "plain")
+    assert set(decision.alone) == {"student", "teacher"} and set(plain.alone) == {"teacher"}
+    jax.tree.map(np.testing.assert_array_equal, decision.alone["student"].assignment, plain.verdict.assignment)
+    assert (decision.alone["teacher"].assignment.object != plain.verdict.assignment.object).any()
+
+
 def test_other_networks_costs_are_there_without_a_say():
     both, batch = decided("paa", "lad", batch=True)
-    assert set(both.tables) == {"student", "teacher"}
-    np.testing.assert_array_equal(both.assignment.object, batch.assignment.object[PICTURE])
+    assert set(both.tables) == {"student", "teacher"} and set(both.alone) == {"student"}
+    np.testing.assert_array_equal(both.verdict.assignment.object, batch.assignment.object[PICTURE])
     for network, table in both.tables.items():
         one = jax.tree.map(lambda x: x[PICTURE], (SCENE, PREDICTIONS[network]))
         np.testing.assert_allclose(table.cost, make_assigner(AssignerOptions()).cost(*one).cost, rtol=1e-5)
@@ -37,7 +47,7 @@ def test_rows_that_only_pad_are_dropped(name):
     table = trimmed.tables["student"]
     if name == "tal":
         assert table.cost.shape[0] == trimmed.source.shape[0] == N_OBJECTS
-        assert trimmed.explanation.entries["metric"].shape == table.cost.shape
+        assert trimmed.verdict.explanation.entries["metric"].shape == table.cost.shape
     costs = known_costs(table)
     np.testing.assert_array_equal(np.isnan(costs), table.object < 0)
     np.testing.assert_array_equal(costs[table.object >= 0], table.cost[table.object >= 0])
@@ -45,7 +55,7 @@ def test_rows_that_only_pad_are_dropped(name):
 
 def test_a_cost_that_is_not_finite_is_not_known():
     decision, _ = decided("paa", "plain", spoilt=True)
-    assert np.isnan(known_costs(decision.tables["student"])).all() and (decision.assignment.object < 0).all()
+    assert np.isnan(known_costs(decision.tables["student"])).all() and (decision.verdict.assignment.object < 0).all()
 
 
 @pytest.mark.parametrize(

@@ -90,22 +90,44 @@ def test_the_data_are_the_recordings(workdir, name):
         costs = np.array(evaluated["costs"][network], float)
         np.testing.assert_array_equal(costs.astype(np.float16), arrays[f"cost/{network}"][place])
     np.testing.assert_array_equal(evaluated["source"], arrays["source"][place])
-    for key in decision.explanation.entries:
+    for key in decision.verdict.explanation.entries:
         np.testing.assert_array_equal(np.float32(evaluated["besides"][key]), arrays[f"besides/{key}"][place], key)
     deciding = np.where(np.array(evaluated["source"]) == 1, *(evaluated["costs"][n] for n in NETWORKS[::-1]))
     assert (np.lexsort((deciding, owner)) == np.arange(len(owner))).all()
     anchors = make_priors(CANVAS_HW, STRIDES, ANCHOR_SCALE).boxes[prior]
     np.testing.assert_allclose(evaluated["entries"]["iou"], iou(anchors, BOXES[owner]), atol=6e-4)
 
-    assert evaluated["positives"]["prior"] == np.flatnonzero(decision.assignment.object >= 0).tolist()
+    assert evaluated["positives"]["prior"] == np.flatnonzero(decision.verdict.assignment.object >= 0).tolist()
     for g, row in enumerate(evaluated["objects"]):
-        assert row["n_positive"] == (decision.assignment.object == g).sum()
-        costs = deciding[(owner == g) & (decision.assignment.object[prior] == g)]
+        assert row["n_positive"] == (decision.verdict.assignment.object == g).sum()
+        costs = deciding[(owner == g) & (decision.verdict.assignment.object[prior] == g)]
         assert row["threshold"] is None if not len(costs) else np.float16(row["threshold"]) == np.float16(costs.max())
         assert set(row["explanation"]) <= NAMES and ("means" in row["explanation"]) == (name == "paa")
+    for network, verdict in decision.alone.items():
+        owner_alone, alone = verdict.assignment.object, evaluated["alone"][network]
+        assert alone["positives"]["prior"] == np.flatnonzero(owner_alone >= 0).tolist()
+        assert [row["n_positive"] for row in alone["objects"]] == [(owner_alone == g).sum() for g in range(N_OBJECTS)]
+        assert set(alone["positives"]["prior"]) <= set(evaluated["entries"]["prior"])
     assert evaluated["detections"] == [{"box": [1, 2, 31, 6], "label": 1, "score": 0.25}]
     content = base64.b64decode(picture["jpeg"].partition(",")[2])
     assert cv2.imdecode(np.frombuffer(content, np.uint8), 1).shape == (*CANVAS_HW, 3)
+
+
+def test_errors_name_the_pictures_by_their_place(workdir):
+    write_run(workdir, "paa")
+    assert make_report([workdir])["runs"][0]["errors"] is None
+    worst = [{"id": number, "misses": 1, "picture": None} for number in (5, 2**40, 7)]
+    recording.errors_file(workdir).write_text(json.dumps({"threshold": {"best": 0.4}, "worst": worst}))
+    errors = make_report([workdir], 2)["runs"][0]["errors"]
+    assert [picture["picture"] for picture in errors["worst"]] == [None, 1, 0] and errors["threshold"] == {"best": 0.4}
+    assert [picture["picture"] for picture in make_report([workdir], 1)["runs"][0]["errors"]["worst"]] == [
+        None,
+        None,
+        0,
+    ]
+    recording.errors_file(workdir).write_text("{")
+    with pytest.raises(InputError, match=r"errors\.json is damaged: delete it"):
+        make_report([workdir])
 
 
 def test_one_networks_costs_have_no_source(workdir):

@@ -32,7 +32,7 @@ def test_a_recording_is_the_decision(name):
         expected = dense(known_costs(table), N_OBJECTS)(g, a).astype(np.float16)
         np.testing.assert_array_equal(arrays[f"cost/{network}"], np.where(np.isinf(expected), np.nan, expected))
     np.testing.assert_array_equal(arrays["source"], dense(decision.source, N_OBJECTS)(g, a))
-    for key, values in decision.explanation.entries.items():
+    for key, values in decision.verdict.explanation.entries.items():
         np.testing.assert_array_equal(arrays[f"besides/{key}"], dense(values, N_OBJECTS)(g, a))
     pairs = set(zip(g.tolist(), a.tolist(), strict=True))
     assert {(int(owner[prior]), int(prior)) for prior in np.flatnonzero(owner >= 0)} <= pairs
@@ -53,7 +53,10 @@ def test_entries_are_all_or_an_objects_cheapest(name, monkeypatch):
     for g in range(N_OBJECTS):
         there = np.flatnonzero(objects[g] == g)
         cheapest = set(there[np.argsort(chosen[g, there], kind="stable")[:30]])
-        positives = set(arrays["positive/prior"][arrays["positive/object"] == g])
+        verdicts = ("", "alone/student/", "alone/teacher/")
+        positives = {
+            prior for v in verdicts for prior in arrays[f"{v}positive/prior"][arrays[f"{v}positive/object"] == g]
+        }
         assert set(arrays["prior"][of == g]) == cheapest | positives
 
 
@@ -75,7 +78,7 @@ def test_costs_that_are_not_finite_or_too_large_are_not_known():
     cost = np.array(decision.tables["student"].cost)
     cost[at[:2]] = 1e6, 2e5
     table = decision.tables["student"]._replace(cost=cost)
-    spoilt = decision_arrays(decision._replace(tables={"student": table}), N_OBJECTS, ("student",))
+    spoilt = decision_arrays(decision._replace(tables={"student": table}, alone={}), N_OBJECTS, ("student",))
     assert set(spoilt["prior"][np.isnan(spoilt["cost/student"])]) == set(at[:2].tolist())
 
 

@@ -1,5 +1,6 @@
 """The recorder of a run: what an evaluation saw, on any number of devices; and the same afterwards from checkpoints."""
 
+import json
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -90,6 +91,12 @@ def test_a_run_records_and_its_checkpoints_give_the_same(tmp_path):
     copied = shutil.copytree(tmp_path / "run", tmp_path / "copy")
     shutil.rmtree(recording.folder_of(copied))
     record(copied)
+    found, again = (recording.errors_file(workdir).read_bytes() for workdir in (tmp_path / "run", copied))
+    assert found == again, "from detections.json and metrics.json"
+    errors, metrics = json.loads(found), json.loads((copied / "metrics.json").read_bytes())["student"]
+    n_objects = sum(int((~record.crowd).sum()) for record in DATASET.records)
+    assert sum(map(sum, errors["confusion"]["counts"][:-1])) == n_objects and errors["overall"] == metrics["overall"]
+    assert {picture["id"] for picture in errors["worst"]} >= {record.id for record in DATASET.records[:2]}
     assert recording.recorded_steps(copied) == [int(f.name) for f in checkpoint.all_of(copied)]
     for file in ("scenes.npz", "3.npz"):
         ours, theirs = (recording.read(recording.folder_of(workdir) / file) for workdir in (tmp_path / "run", copied))
