@@ -49,7 +49,9 @@ function precisionTile({ classes, threshold: { best, f1 } }, threshold) {
 }
 
 function worstTile(run, threshold) {
-  const chosen = Math.max(0, Math.min(Math.trunc(STATE.worst), run.errors.worst.length - 1));
+  const withBoxes = run.errors.worst.findIndex((row) => row.picture !== null);
+  const asked = STATE.worst < 0 ? withBoxes : Math.trunc(STATE.worst);
+  const chosen = Math.max(0, Math.min(asked, run.errors.worst.length - 1));
   return tile(
     "mistakes",
     "Pictures with most mistakes",

@@ -39,7 +39,7 @@ function start() {
     picture: -1,
     order: "worst",
     a: VIEWS[0]?.key ?? "",
-    b: VIEWS[1]?.key ?? "",
+    b: (VIEWS.find((view) => view.run !== VIEWS[0]?.run) ?? VIEWS[1])?.key ?? "",
     at: -1,
     object: -1,
     costs: "a",
@@ -50,7 +50,7 @@ function start() {
     run: 0,
     class: 0,
     threshold: -1,
-    worst: 0,
+    worst: -1,
   });
   listenToTabs();
   addEventListener("hashchange", () => {
