@@ -1,4 +1,4 @@
-# make demo   train networks by every method on drawn pictures, and print a table
+# make demo   train networks by every method on drawn pictures, print a table, and make a report of all runs
 # make test   lint and tests
 # make test-golden   the numbers of the reference implementations, in the folder LAD_GOLDEN
 PYTHON ?= python3

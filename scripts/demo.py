@@ -1,4 +1,4 @@
-"""The demo: train a teacher, and students by every method, on drawn pictures; print a table, draw what happened.
+"""The demo: train a teacher, and students by every method, on drawn pictures; print a table, and make a report.
 
 Every stage is an ordinary run of `main.py` in another workdir; stages that are done are not run again.
 
@@ -13,18 +13,9 @@ import sys
 import time
 from pathlib import Path
 
-import jax
-import numpy as np
-
-import lad_jax
 from configs import demo
-from lad_jax.assign import make_assigner
-from lad_jax.data import eval_batches, make_eval_plan, open_dataset
-from lad_jax.distill import METHODS, SwitchOptions, assign_batch
-from lad_jax.evaluation.evaluator import draw_results
-from lad_jax.priors import make_priors
-from lad_jax.types import Scene
-from lad_jax.visualize import draw_priors, stack, write_png
+from lad_jax.distill import METHODS
+from lad_jax.report.report import report
 
 ROOT = Path(__file__).parent.parent
 STAGES = {
@@ -41,7 +32,9 @@ NETWORKS = {"teacher": "R18", "student": "R10"}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, default=Path("runs/demo"), help="folder of the workdirs and pictures")
+    parser.add_argument(
+        "--output", type=Path, default=Path("runs/demo"), help="folder of the workdirs and of the report"
+    )
     parser.add_argument(
         "arguments", nargs="*", help="further arguments of main.py, such as --config.model.dtype=bfloat16"
     )
@@ -52,8 +45,7 @@ def main() -> None:
     table = format_table(output, seconds)
     (output / "table.md").write_text(table)
     print("\n" + table)
-    for file in draw(output):
-        print(f"picture: {file}")
+    print("\n".join(report([output / stage for stage in STAGES], output / "report.html")))
 
 
 def train(stage: str, output: Path, arguments: list[str]) -> float:
@@ -99,53 +91,6 @@ def format_table(output: Path, seconds: dict[str, float]) -> str:
         "",
     ]
     return "\n".join(rows)
-
-
-def draw(output: Path) -> list[Path]:
-    """Draw detections beside ground truth for each stage, and the priors responsible for one picture's objects."""
-    files = []
-    options = lad_jax.load(output / "lad").options
-    dataset = open_dataset(options.data, "val")
-    crowded = int(np.argmax([len(record.labels) for record in dataset.records]))
-    for stage in STAGES:
-        detections = json.loads((output / stage / "detections.json").read_text())
-        files.append(output / f"detections_{stage}.png")
-        write_png(files[-1], stack([draw_results(dataset, i, detections) for i in (crowded, 0, 1)]))
-    files.append(output / "responsible.png")
-    write_png(files[-1], draw_responsible(output, options, dataset, crowded))
-    return files
-
-
-def draw_responsible(output: Path, options: lad_jax.RunOptions, dataset, position: int) -> np.ndarray:
-    """Draw a row for each method: its positive priors for each object of a picture, level by level."""
-    plan = make_eval_plan(dataset, options.data, batch_size=1)
-    batch = next(b for b in eval_batches(dataset, plan, options.data) if b.position[0] == position)
-    canvas = make_priors(batch.canvas, options.model.strides, options.model.anchor_scale)
-    priors = jax.tree.map(lambda x: np.asarray(x)[None], canvas)
-    scene = Scene(priors, batch.truth, batch.pictures.image_hw, np.zeros(1, np.float32))
-    sources = {
-        "paa": {"student": ("paa", "student")},
-        "lad": {"teacher": ("teacher", "student")},
-        "colad": {"student": ("colad", "student"), "teacher": ("colad", "teacher")},
-    }
-    rows = []
-    for name, networks in sources.items():
-        predictions = {}
-        for network, (stage, saved_as) in networks.items():
-            trained = lad_jax.load(output / stage, saved_as)
-            images, image_hw, _ = batch.pictures
-            predictions[network] = jax.jit(trained.model.apply)(trained.variables, images, image_hw)
-        assigned = assign_batch(
-            predictions,
-            scene,
-            method=METHODS[demo.method_of(name)],
-            assigner=make_assigner(options.assigner),
-            switch=SwitchOptions(),
-        )
-        one = jax.tree.map(lambda x: np.asarray(x)[0], (assigned.assignment, batch.truth))
-        rows.append(draw_priors(batch.pictures.images[0], canvas, *one))
-    captions = ["PAA: by the student's costs", "LAD: by its teacher's costs", "CoLAD: by the better of the two"]
-    return stack(rows, captions)
 
 
 if __name__ == "__main__":
