@@ -168,9 +168,7 @@ def _fit(y: Float[Array, "*V"], sets: _Sets) -> tuple[_Parameters, Int[Array, "*
         return *kept, iterations + (~done).astype(jnp.int32)
 
     def several(state):
-        for _ in range(AT_ONCE):
-            state = iterate(state)
-        return state
+        return jax.lax.fori_loop(0, AT_ONCE, lambda _, now: iterate(now), state)
 
     def unfinished(state):
         _, _, converged, iterations = state

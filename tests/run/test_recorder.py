@@ -102,8 +102,6 @@ def test_a_run_records_and_its_checkpoints_give_the_same(tmp_path):
         ours, theirs = (recording.read(recording.folder_of(workdir) / file) for workdir in (tmp_path / "run", copied))
         assert ours[0] == theirs[0] and len(ours[1]) == 2
         jax.tree.map(np.testing.assert_array_equal, *(pictures for _, pictures in (ours, theirs)))
-    record(copied, 3)
-    assert len(recording.read(recording.scenes_file(copied))[1]) == 3
 
 
 def test_none_is_recorded_unless_asked_for(paa_workdir):
