@@ -21,7 +21,7 @@ README = (ROOT / "README.md").read_text()
 
 SMALL = [f"--config.{key}={value}" for key, value in TINY.items()]
 SMALL += [f"--config.teacher.{key}={value}" for key, value in TINY.items() if key.startswith("model.")]
-SMALL += ["--config.train.epochs=1", "--config.train.eval_every=1"]
+SMALL += ["--config.train.epochs=1", "--config.train.eval_every=1", "--config.report.pictures=2"]
 YOURS = [
     *(flag for flag in SMALL if "data.source" not in flag),
     "--config.data.canvases=1",

@@ -4,10 +4,12 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 from lad_jax.report.page import SCRIPTS, write_page
+from scripts.picture import take
 from tests.report.drawn import CLASSES
 from tests.report.shown import COLAD, DATA, PAA, Shown, dots
 
@@ -116,3 +118,12 @@ def test_time_of_a_redraw(shown: Shown, capsys: pytest.CaptureFixture[str]) -> N
     times = [page.evaluate(clock) for _ in range(5)]
     with capsys.disabled():
         print(f"\na redraw takes {np.median(times):.0f} ms")
+
+
+def test_a_picture_is_taken_of_what_the_address_says(browser: Any, tmp_path: Path) -> None:
+    write_page(DATA, tmp_path / "report.html")
+    taken = []
+    for state in ("b=", f"b=&picture={len(DATA['pictures']) - 1}"):
+        take(browser, tmp_path / "report.html", tmp_path / "taken.jpg", state, (1000, 500))
+        taken.append(cv2.imread(str(tmp_path / "taken.jpg")))
+    assert taken[0].shape == taken[1].shape == (500, 1000, 3) and (taken[0] != taken[1]).any()
