@@ -12,6 +12,7 @@ from lad_jax.errors import InputError
 from lad_jax.files import append_line
 from lad_jax.priors import make_priors
 from lad_jax.report import pictures, report
+from lad_jax.report.page import write_page
 from lad_jax.report.recordings import names_of
 from lad_jax.report.report import make_report
 from lad_jax.run import recording
@@ -19,6 +20,7 @@ from lad_jax.run.recorded import as_jpeg, decision_arrays, detection_arrays
 from lad_jax.testing.drawn import ANCHOR_SCALE, CANVAS_HW, STRIDES
 from tests.decisions import N_OBJECTS, SCENE, decided
 from tests.reference.paa import iou
+from tests.report.shown import Shown, dots
 
 NETWORKS = ["student", "teacher"]
 BOXES = np.asarray(SCENE.truth.boxes[0][:N_OBJECTS])
@@ -226,3 +228,22 @@ def test_the_page_has_the_data(workdir, tmp_path):
     embedded = re.search(r'id="data">(.*?)</script>', output.read_text(), re.DOTALL)
     assert embedded and json.loads(embedded[1]) == json.loads(json.dumps(make_report([workdir])))
     assert lines[-1].startswith(f"{output} (")
+
+
+@pytest.mark.parametrize("name", ["paa", "tal"])
+def test_the_page_has_a_dot_for_each_positive_of_the_assignment(name, workdir, browser, tmp_path):
+    """From the assignment of a batch by way of recording and report to what a browser draws; so for the line."""
+    decision, _ = write_run(workdir, name)
+    write_page(make_report([workdir]), tmp_path / "report.html")
+    shown = Shown(browser, tmp_path / "report.html")
+    owner, levels = decision.verdict.assignment.object, SCENE.priors.levels
+    expected = {level: int((owner[part] >= 0).sum()) for level, part in enumerate(levels.slices)}
+    assert dots(shown.open(b="")) == {level: n for level, n in expected.items() if n}
+    g = int(np.bincount(owner[owner >= 0]).argmax())
+    table = decision.tables[NETWORKS[0]]
+    costs = np.choose(np.maximum(decision.source, 0), [decision.tables[network].cost for network in NETWORKS])
+    largest = (costs[g] if table.cost.ndim == 2 else costs)[owner == g].max()
+    text = shown.open(b="", object=g).locator(".threshold text").first.text_content()
+    assert float(text.split()[-1]) == pytest.approx(float(largest), rel=5e-3)
+    assert shown.complaints == []
+    shown.page.close()
