@@ -27,6 +27,8 @@ STAGES = {
     "colad": "CoLAD",
 }
 """Variants of `configs/demo.py`, in order, with the method's name in the table."""
+EVALUATIONS = "--config.train.eval_every=2"
+"""More evaluations than the config has, so that the report shows how assignments change."""
 NETWORKS = {"teacher": "R18", "student": "R10"}
 
 
@@ -52,7 +54,7 @@ def train(stage: str, output: Path, arguments: list[str]) -> float:
     """Run one stage, unless the same command was run before; the seconds that it took."""
     workdir = output / stage
     note = workdir / "demo.json"
-    command = [sys.executable, "main.py", f"--config=configs/demo.py:{stage}", f"--workdir={workdir}"]
+    command = [sys.executable, "main.py", f"--config=configs/demo.py:{stage}", f"--workdir={workdir}", EVALUATIONS]
     if has_frozen_teacher(stage):
         command.append(f"--config.teacher.path={output / 'teacher'}")
     command += arguments
