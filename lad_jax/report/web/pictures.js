@@ -1,8 +1,8 @@
 // The strip of pictures.
 
-function drawStrip(chosen, order) {
-  const mistakes = mistakesOfPictures();
-  const rows = orderedPictures(order).map((index) => ({
+function drawStrip(chosen, order, run) {
+  const mistakes = mistakesOfPictures(run);
+  const rows = orderedPictures(order, run).map((index) => ({
     key: index,
     title: PICTURES[index].name,
     content: [
@@ -13,7 +13,7 @@ function drawStrip(chosen, order) {
         height: PICTURES[index].height,
       }),
       mistakes.has(index)
-        ? html("span", { class: "badge", title: "misses and false positives" }, `${mistakes.get(index)} ✕`)
+        ? html("span", { class: "badge", title: "misses and false positives" }, `${mistakes.get(index)} wrong`)
         : null,
     ],
   }));

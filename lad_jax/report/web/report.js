@@ -32,17 +32,17 @@ function nameOf(picture, object) {
   return `${object} (${REPORT.class_names[picture.objects[object].label]})`;
 }
 
-/** Indices of the pictures, by name or those with most mistakes first. */
-function orderedPictures(order) {
+/** Indices of the pictures, by name or those with most mistakes of a run first. */
+function orderedPictures(order, run) {
   const indices = PICTURES.map((_, index) => index);
   if (order === "name") return indices.sort((a, b) => (PICTURES[a].name < PICTURES[b].name ? -1 : 1));
-  const mistakes = mistakesOfPictures();
+  const mistakes = mistakesOfPictures(run);
   return indices.sort((a, b) => (mistakes.get(b) ?? 0) - (mistakes.get(a) ?? 0) || a - b);
 }
 
-/** Misses and false positives by picture, of the first run that knows them. */
-function mistakesOfPictures() {
-  const rows = RUNS.find((run) => run.errors)?.errors.worst ?? [];
+/** Misses and false positives by picture, of a run. */
+function mistakesOfPictures(run) {
+  const rows = run.errors?.worst ?? [];
   return new Map(
     rows.filter((row) => row.picture !== null).map((row) => [row.picture, row.misses + row.false_positives]),
   );

@@ -10,7 +10,8 @@ function drawResponsible(section) {
   const places = placesOf(section, "controls", "pictures", "levels", "side");
   const onobject = (chosen) => change({ object: chosen === object ? -1 : chosen });
   drawControls(places.controls, shown);
-  fillOnce(places.pictures, [index, STATE.order], () => [orderChoice(), drawStrip(index, STATE.order)]);
+  const run = viewA.run;
+  fillOnce(places.pictures, [index, STATE.order, run.name], () => [orderChoice(), drawStrip(index, STATE.order, run)]);
   refill(
     places.levels,
     html("p", { id: "summary" }, summaryOf(shown)),
@@ -41,7 +42,7 @@ function chooseShown(viewA) {
   const within = (value, number) => Math.max(0, Math.min(number - 1, Math.trunc(value)));
   const evaluations = viewA.run.evaluations;
   const at = STATE.at < 0 ? evaluations.length - 1 : within(STATE.at, evaluations.length);
-  const index = STATE.picture < 0 ? orderedPictures(STATE.order)[0] : within(STATE.picture, PICTURES.length);
+  const index = STATE.picture < 0 ? orderedPictures(STATE.order, viewA.run)[0] : within(STATE.picture, PICTURES.length);
   const viewB = STATE.b === STATE.a ? null : viewOf(STATE.b);
   const atB = viewB && nearestEvaluation(viewB.run, evaluations[at].step);
   const a = see(viewA, at, index);
@@ -97,6 +98,7 @@ function drawControls(place, { a, b, at, atB }) {
   const { step, epoch, overall } = evaluations[at];
   const stepB = b?.view.run.evaluations[atB].step;
   const other = b && stepB !== step ? ` (B: step ${stepB})` : "";
+  document.getElementById("evaluation").disabled = evaluations.length < 2;
   setSlider("evaluation", at, `step ${step}, epoch ${figure(epoch)}, AP ${figure(overall?.AP)}${other}`);
 }
 
@@ -111,6 +113,12 @@ function orderChoice() {
   );
 }
 
+/** By whose costs a run assigns, where these are not the student's alone. */
+function byWhom({ run, network }) {
+  const own = run.costs_from.length === 1 && run.costs_from[0] === "student";
+  return network || own ? "" : ` (by ${run.costs_from.join(" and ")})`;
+}
+
 /** How many positives A and B share. */
 function summaryOf({ a, b, picture, contested }) {
   const kinds = { shared: 0, here: 0, there: 0 };
@@ -118,13 +126,13 @@ function summaryOf({ a, b, picture, contested }) {
   const without = picture.objects.filter((object, index) => !object.crowd && a.objects[index].n_positive === 0).length;
   const words = [
     html("b", {}, picture.name),
-    ` ${count(picture.objects.length, "object")}${without ? `, ${without} without positives` : ""}; `,
+    ` ${count(picture.objects.length, "object")}, ${without || "none"} without positives; `,
     html("b", {}, count(a.positives.size, "positive")),
-    ` in ${a.view.name}`,
+    ` in ${a.view.name}${byWhom(a.view)}`,
   ];
   if (b)
     words.push(
-      `, ${b.positives.size} in ${b.view.name}: `,
+      `, ${b.positives.size} in ${b.view.name}${byWhom(b.view)}: `,
       html("b", {}, `${kinds.shared} shared, ${kinds.here} only A, ${kinds.there} only B`),
     );
   if (contested) words.push(`; ${contested.size} contested`);
@@ -147,7 +155,8 @@ function detailsOf({ a, b, picture, object }) {
             { class: "faint" },
             "Candidates by cost, cheap on the left; coloured: positive, gray: not. ",
             seen.some((each) => each.objects[object].explanation.means)
-              ? "Curves: the two groups that the assigner found, cheap (solid) and costly (dashed)."
+              ? "Curves: the two groups that the assigner found, cheap (solid) and costly (dashed). Positive are " +
+                "candidates of the cheap group, up to the one where both curves together are highest."
               : "",
           ),
         ],
