@@ -26,6 +26,7 @@ def get_config(row: str = "paa_r50_1x") -> ConfigDict:
         config.teacher.config = f"configs/narrow.py:{table.ROWS[row].teacher}"
         config.teacher.path = f"runs/{run_name(config.teacher.config)}"
 
+    config.report.pictures = 0
     data = config.data
     data.source = "synthetic"
     data.synthetic.train, data.synthetic.val, data.synthetic.size = 16, 8, SIZE

@@ -21,7 +21,7 @@ README = (ROOT / "README.md").read_text()
 
 SMALL = [f"--config.{key}={value}" for key, value in TINY.items()]
 SMALL += [f"--config.teacher.{key}={value}" for key, value in TINY.items() if key.startswith("model.")]
-SMALL += ["--config.train.epochs=1", "--config.train.eval_every=1", "--config.report.pictures=2"]
+SMALL += ["--config.train.epochs=1", "--config.train.eval_every=1"]
 YOURS = [
     *(flag for flag in SMALL if "data.source" not in flag),
     "--config.data.canvases=1",
@@ -36,7 +36,7 @@ EXTRA = {
     "lad-jax import-voc data/cells --val_share=0.2 --coordinates=edges": [],
     "lad-jax check --config=your_data_cpu:data/cells": ["--sheet=runs/check"],
     f"lad-jax plan {CELLS}": YOURS,
-    f"lad-jax train {CELLS}": YOURS,
+    f"lad-jax train {CELLS}": [*YOURS, "--config.report.pictures=2"],
     f"lad-jax eval {CELLS}": YOURS,
     "lad-jax report runs/cells --output=runs/cells.html": [],
     "lad-jax predict --workdir=runs/cells --images=data/cells --threshold=0.5": [],

@@ -50,6 +50,7 @@ def programs(caplog: pytest.LogCaptureFixture) -> int:
 TWO_EPOCHS = {"train__epochs": 2, "train__checkpoint_every": 3, "train__eval_every": 2}
 
 
+@pytest.mark.slow
 def test_each_canvas_is_compiled_once(folder, tmp_path, caplog) -> None:
     caplog.set_level(logging.INFO)
     train(options(folder, **TWO_EPOCHS), tmp_path)

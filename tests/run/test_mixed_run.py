@@ -50,6 +50,7 @@ def test_a_cohort_of_three_learns_together(workdir: Path) -> None:
     assert lad_jax.load(workdir).options == cohort()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("student", "teacher", "method"),
     [("conditional", "student", "solad"), ("none", "teacher", "soft_label")],

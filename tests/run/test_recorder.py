@@ -60,7 +60,7 @@ def expected():
     return batch, jax.device_get(answer)
 
 
-@pytest.mark.parametrize("devices", [1, 4])
+@pytest.mark.parametrize("devices", [1, pytest.param(4, marks=pytest.mark.slow)])
 def test_a_recording_has_what_a_training_step_would_do(devices, tmp_path):
     detections = recorded(tmp_path, devices)
     batch, answer = expected()
