@@ -15,6 +15,7 @@ from lad_jax.run.meta import check_same_run
 from lad_jax.run.train import train
 from tests.run.tiny import tiny
 
+pytestmark = pytest.mark.slow
 NETWORKS = ("student", "teacher", "peer_1")
 
 
@@ -50,7 +51,6 @@ def test_a_cohort_of_three_learns_together(workdir: Path) -> None:
     assert lad_jax.load(workdir).options == cohort()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("student", "teacher", "method"),
     [("conditional", "student", "solad"), ("none", "teacher", "soft_label")],
