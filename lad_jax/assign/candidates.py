@@ -54,11 +54,11 @@ def overlaps(priors: Priors, truth: GroundTruth) -> Overlaps:
     nobody = jnp.full(len(priors.boxes), -1)
     start = Overlaps(jnp.full(nobody.shape, -1.0), nobody, nobody)
     objects = (jnp.arange(len(truth.labels)), truth.boxes, truth.objects)
-    return jax.lax.scan(visit, start, jax.tree.map(_in_rows, objects))[0]
+    return jax.lax.scan(visit, start, jax.tree.map(_by_turn, objects))[0]
 
 
-def _in_rows(x: Shaped[Array, "G ..."]) -> Shaped[Array, "_ R ..."]:
-    """Objects, `ROWS` a row, the last one filled up with zeros: none of them is an object."""
+def _by_turn(x: Shaped[Array, "G ..."]) -> Shaped[Array, "_ R ..."]:
+    """Objects, `ROWS` a turn, the last one filled up with zeros: none of them is an object."""
     rows = min(ROWS, len(x))
     filled = jnp.pad(x, ((0, -len(x) % rows), *[(0, 0)] * (x.ndim - 1)))
     return filled.reshape(-1, rows, *x.shape[1:])

@@ -41,7 +41,7 @@ def _without_notes() -> Iterator[None]:
     """Silence what orbax logs of every checkpoint, so that it is not taken for a fault."""
     logger = logging.getLogger("absl")
     before = logger.level
-    logger.setLevel(logging.ERROR)
+    logger.setLevel(max(before, logging.ERROR))  # a command has silenced more
     try:
         yield
     finally:

@@ -155,8 +155,8 @@ function detailsOf({ a, b, picture, object }) {
             { class: "faint" },
             "Candidates by cost, cheap on the left; coloured: positive, gray: not. ",
             seen.some((each) => each.objects[object].explanation.means)
-              ? "Curves: the two groups that the assigner found, cheap (solid) and costly (dashed). Positive are " +
-                "candidates of the cheap group, up to the one where both curves together are highest."
+              ? "Curves: the two groups that the assigner found, cheap (solid) and costly (dashed). By PAA's defaults " +
+                "positives are the candidates of the cheap group up to where both curves together are highest."
               : "",
           ),
         ],
