@@ -122,8 +122,24 @@ def assign_picture(
             "target": [1.0] * int(positive.sum()),
         },
         "objects": objects,
+        "alone": {n: assign_alone(owner, prior, c, [row["n_positive"] for row in objects]) for n, c in costs.items()},
         "detections": detect(rng, picture, progress),
     }
+
+
+def assign_alone(owner: np.ndarray, prior: np.ndarray, costs: np.ndarray, numbers: list[int]) -> dict[str, Any]:
+    """A verdict by one network's costs: the cheapest of each object, one fewer than all networks together gave it."""
+    positives: dict[str, list[Any]] = {"prior": [], "object": [], "target": []}
+    objects = []
+    for number, count in enumerate(numbers):
+        mine = np.flatnonzero(owner == number)
+        mine = mine[np.argsort(costs[mine], kind="stable")]
+        chosen = mine[: max(0, count - 1)]
+        positives["prior"] += prior[chosen].tolist()
+        positives["object"] += [number] * len(chosen)
+        positives["target"] += [1.0] * len(chosen)
+        objects.append(explain(costs[mine], costs[chosen]))
+    return {"positives": positives, "objects": objects}
 
 
 def candidates(picture: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

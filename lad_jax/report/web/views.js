@@ -48,14 +48,14 @@ function computeSeen(view, recorded) {
     if (!atPrior.has(prior)) atPrior.set(prior, []);
     atPrior.get(prior).push(row);
   });
-  const alone = view.network ? aloneOf(recorded, view.network, costs, rowsOf) : recorded;
+  const verdict = view.network ? recorded.alone[view.network] : recorded;
   const positives = new Map(
-    alone.positives.prior.map((prior, i) => [
+    verdict.positives.prior.map((prior, i) => [
       prior,
-      { object: alone.positives.object[i], target: alone.positives.target[i] },
+      { object: verdict.positives.object[i], target: verdict.positives.target[i] },
     ]),
   );
-  return { view, recorded, costs, rowsOf, atPrior, positives, objects: alone.objects };
+  return { view, recorded, costs, rowsOf, atPrior, positives, objects: verdict.objects };
 }
 
 /** The network whose cost of an entry decided. */
@@ -65,24 +65,6 @@ function sourceOf(run, recorded, row) {
 
 function assigningCosts(run, recorded) {
   return recorded.entries.prior.map((_, row) => recorded.costs[sourceOf(run, recorded, row)][row]);
-}
-
-/** Positives by one network alone: as recorded, or else the cheapest of each object, as many as it had. */
-function aloneOf(recorded, network, costs, rowsOf) {
-  if (recorded.alone?.[network]) return recorded.alone[network];
-  const positives = { prior: [], object: [], target: [] };
-  const objects = recorded.objects.map((object, index) => {
-    const byCost = rowsOf[index].filter((row) => costs[row] !== null).sort((a, b) => costs[a] - costs[b]);
-    const chosen = byCost.slice(0, object.n_positive);
-    for (const row of chosen) {
-      positives.prior.push(recorded.entries.prior[row]);
-      positives.object.push(index);
-      positives.target.push(1);
-    }
-    const threshold = chosen.length ? costs[chosen[chosen.length - 1]] : null;
-    return { ...object, n_positive: chosen.length, threshold, explanation: {} };
-  });
-  return { positives, objects };
 }
 
 /** Whether an entry is positive in what is seen. */
