@@ -155,6 +155,7 @@ def test_four_processes_go_on_with_the_run_of_two(four: Ended, alone: Path) -> N
         np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_each_picture_is_evaluated_once(four: Ended, alone: Path) -> None:
     ours, theirs = (
         sorted(json.loads((f / "detections.json").read_text()), key=lambda d: (d["image_id"], -d["score"]))
@@ -165,20 +166,26 @@ def test_each_picture_is_evaluated_once(four: Ended, alone: Path) -> None:
     np.testing.assert_allclose([d["score"] for d in ours], [d["score"] for d in theirs], atol=1e-4)
 
 
-def test_processes_record_what_one_does(four: Ended, alone: Path) -> None:
-    steps = recording.recorded_steps(alone)
-    assert recording.recorded_steps(four.workdir) == steps and len(steps) == 2
+@pytest.mark.parametrize(("by", "evaluations"), [("two", 1), pytest.param("four", 2, marks=pytest.mark.slow)])
+def test_processes_record_what_one_does(
+    by: str, evaluations: int, alone: Path, request: pytest.FixtureRequest
+) -> None:
+    """What each evaluation saw, detections among it: the run of two was killed after its first."""
+    workdir = request.getfixturevalue(by).workdir
+    steps = recording.recorded_steps(alone)[:evaluations]
+    assert recording.recorded_steps(workdir) == steps and len(steps) == evaluations
     for file in ("scenes", *steps):
         (ours, pictures), (theirs, expected) = (
-            recording.read(recording.folder_of(workdir) / f"{file}.npz") for workdir in (four.workdir, alone)
+            recording.read(recording.folder_of(folder) / f"{file}.npz") for folder in (workdir, alone)
         )
         assert ours == theirs and len(pictures) == 3
         for one, other in zip(pictures, expected, strict=True):
-            for name in ("boxes", "prior", "object", "n_candidates", "cost/student"):
+            for name in ("boxes", "prior", "object", "n_candidates", "cost/student", "detection/scores"):
                 if name in other:
                     np.testing.assert_allclose(one[name].astype(float), other[name].astype(float), rtol=1e-2, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_one_process_writes(four: Ended) -> None:
     names = {file.name for file in four.workdir.iterdir()}
     assert names == {

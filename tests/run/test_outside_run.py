@@ -57,6 +57,7 @@ def test_the_page_as_a_new_user_follows_it(folder):
     assert options.name == "nearest:make_nearest" and options.options == {"near": 40}
 
 
+@pytest.mark.slow
 def test_what_was_trained_is_used_without_the_module(folder):
     (folder / "nearest.py").write_text(documented.SOURCE)
     options = tiny(assigner__name="nearest:make_nearest", train__epochs=1, train__eval_every=1)
