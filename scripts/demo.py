@@ -1,5 +1,7 @@
 """The demo: train a teacher, and students by every method, on drawn pictures; print a table, and make a report.
 
+Beside them a student whose labels another assigner gives: of its objects some have no positives.
+
 Every stage is an ordinary run of `main.py` in another workdir; stages that are done are not run again.
 
     python -m scripts.demo --output=runs/demo
@@ -25,10 +27,11 @@ STAGES = {
     "lad": "LAD",
     "solad": "SoLAD",
     "colad": "CoLAD",
+    "tal": "TAL",
 }
-"""Variants of `configs/demo.py`, in order, with the method's name in the table."""
-EVALUATIONS = "--config.train.eval_every=2"
-"""More evaluations than the config has, so that the report shows how assignments change."""
+"""Variants of `configs/demo.py`, in order, with the name of method or assigner in the table."""
+RECORDED = ("--config.train.eval_every=2", "--config.report.pictures=40")
+"""More evaluations and pictures than by default: the report shows how assignments change, and rare things too."""
 NETWORKS = {"teacher": "R18", "student": "R10"}
 
 
@@ -54,7 +57,7 @@ def train(stage: str, output: Path, arguments: list[str]) -> float:
     """Run one stage, unless the same command was run before; the seconds that it took."""
     workdir = output / stage
     note = workdir / "demo.json"
-    command = [sys.executable, "main.py", f"--config=configs/demo.py:{stage}", f"--workdir={workdir}", EVALUATIONS]
+    command = [sys.executable, "main.py", f"--config=configs/demo.py:{stage}", f"--workdir={workdir}", *RECORDED]
     if has_frozen_teacher(stage):
         command.append(f"--config.teacher.path={output / 'teacher'}")
     command += arguments

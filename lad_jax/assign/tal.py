@@ -66,8 +66,8 @@ def partition(table: CostTable, scene: Scene, *, options: TALOptions) -> Assignm
 
 
 def explain(table: CostTable, scene: Scene) -> Explanation:
-    """The metric of each pair, by which an object's priors are ranked."""
-    return Explanation({}, {"metric": table.besides["metric"]})
+    """The metric of each pair, by which an object's priors are ranked, and whether the point is inside (1 or 0)."""
+    return Explanation({}, {"metric": table.besides["metric"], "inside": table.compared.astype(jnp.float32)})
 
 
 def best_by_metric(table: CostTable, options: TALOptions) -> Bool[Array, "G A"]:

@@ -78,16 +78,22 @@ def test_ota_gives_supplies_and_a_plan_that_decides():
     np.testing.assert_array_equal(share.argmax(axis=0)[positive], assignment.object[positive])
 
 
-def test_tal_gives_the_metric_that_ranks():
+def test_tal_gives_the_metric_that_ranks_and_who_is_inside():
+    """Every one of the best inside is positive, unless another object has it."""
     predictions, table, assignment, reasons = explained("tal", trained=True)
     boxes, labels = SCENE.truth.boxes[:N_OBJECTS], SCENE.truth.labels[:N_OBJECTS]
     iou = twin.iou(boxes[:, None].astype(np.float64), np.asarray(predictions.boxes)[None])
     metric = np.exp(np.asarray(predictions.class_log_p).T[labels]) * iou**6
     there = table.object[:N_OBJECTS] >= 0
     np.testing.assert_allclose(reasons.entries["metric"][:N_OBJECTS][there], metric[there], rtol=1e-4, atol=1e-9)
+    (x, y), (x1, y1, x2, y2) = SCENE.priors.boxes.reshape(-1, 2, 2).mean(axis=1).T, boxes.T[..., None]
+    inside = np.minimum(np.minimum(x - x1, x2 - x), np.minimum(y - y1, y2 - y)) > 0.01
+    np.testing.assert_array_equal(reasons.entries["inside"][:N_OBJECTS][there], inside[there])
     for g in range(N_OBJECTS):
-        positive = np.flatnonzero(assignment.object == g)
-        assert set(positive) <= set(np.argsort(-np.where(there[g], metric[g], -1), kind="stable")[:13])
+        best = np.argsort(-np.where(there[g], metric[g], -1), kind="stable")[:13]
+        best = best[inside[g][best] & there[g][best] & (metric[g][best] > 0)]
+        assert set(np.flatnonzero(assignment.object == g)) <= set(best)
+        assert (assignment.object[best] >= 0).all()
 
 
 @pytest.mark.parametrize("name", ["paa", "atss", "ota", "tal"])

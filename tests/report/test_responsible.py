@@ -141,6 +141,33 @@ def test_why_an_object_has_its_positives(shown: Shown, rows: dict[str, int], exp
     assert said.startswith(expected) or expected in said
 
 
+def test_why_none_of_its_candidates_is_positive(shown: Shown) -> None:
+    """The five cheapest are told, wherever they stand in the record."""
+    costs = [0.9, 0.1, 0.3, None, 0.2, 0.4, 0.5]
+    seen = f"{{ objects: [{{ n_positive: 0, n_candidates: 7 }}], rowsOf: [[0, 1, 2, 3, 4, 5, 6]], costs: {costs}, "
+    seen += "positives: new Map([[11, {object: 2}], [14, {object: 2}], [15, {object: 1}], [10, {object: 3}]]), "
+    seen += "recorded: { entries: { prior: [10, 11, 12, 13, 14, 15, 16] } } }"
+    said = shown.open().evaluate(f"reasonOf({{ objects: [{{ crowd: false }}] }}, {seen.replace('None', 'null')}, 0)")
+    assert said == (
+        "None of its 7 candidates is positive. Of its 5 cheapest 2 are responsible for object 2, 2 are negative, "
+        "1 is responsible for object 1."
+    )
+
+
+def test_pictures_by_objects_without_positives(shown: Shown) -> None:
+    page = shown.open(a=PAA, b="", at=0, order="without")
+    numbers = [
+        sum(
+            not thing["crowd"] and row["n_positive"] == 0
+            for thing, row in zip(picture["objects"], recorded(PAA, 0, index)["objects"], strict=True)
+        )
+        for index, picture in enumerate(DATA["pictures"])
+    ]
+    assert max(numbers) > 0
+    expected = [f"{n} ✕" if n else "" for n in sorted(numbers, reverse=True)]
+    assert page.locator("#strip [role=option]").all_inner_texts() == expected
+
+
 def test_what_is_under_the_pointer(shown: Shown) -> None:
     """Prior, IoU, cost by each network, and whose counts; by the arrow keys too."""
     page = shown.open(a=COLAD, b="")

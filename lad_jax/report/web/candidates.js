@@ -1,9 +1,7 @@
 // The candidates of an object as a table, cheapest first.
 
 function drawCandidates(picture, seen, object) {
-  const rows = [...seen.rowsOf[object]].sort(
-    (one, other) => (seen.costs[one] ?? Infinity) - (seen.costs[other] ?? Infinity),
-  );
+  const rows = byCost(seen, seen.rowsOf[object]);
   if (!rows.length) return null;
   const { recorded } = seen;
   const columns = [
@@ -44,6 +42,11 @@ function drawCandidates(picture, seen, object) {
       html("tbody", {}, rows.map(line)),
     ),
   );
+}
+
+/** Rows of entries, cheapest first. */
+function byCost(seen, rows) {
+  return [...rows].sort((one, other) => (seen.costs[one] ?? Infinity) - (seen.costs[other] ?? Infinity));
 }
 
 /** The object that a candidate is responsible for instead. */

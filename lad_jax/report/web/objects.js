@@ -41,14 +41,29 @@ function reasonOf(picture, seen, object) {
   if (crowd) return "A crowd region: nothing is responsible for it, by design.";
   if (candidates === 0)
     return "No prior is its candidate: none overlaps it enough, or those that do overlap another object more.";
-  const lost = new Set(
-    seen.rowsOf[object]
-      .map((row) => seen.positives.get(seen.recorded.entries.prior[row])?.object)
-      .filter((other) => other !== undefined && other !== object),
-  );
-  const others = lost.size ? ` Some of its candidates are responsible for object ${[...lost].join(", ")}.` : "";
+  const others = fatesOf(seen, seen.rowsOf[object]).filter((other) => other !== null && other !== object);
+  const lost = others.length
+    ? ` Some of its candidates are responsible for object ${[...new Set(others)].join(", ")}.`
+    : "";
   if (positive > 0)
-    return `${positive} of its ${count(candidates, "candidate")} ${positive === 1 ? "is" : "are"} positive.${others}`;
-  if (candidates === 1) return `It has a single candidate, which stayed negative.${others}`;
-  return `None of its ${candidates} candidates is positive: the assigner took none of them for cheap enough.${others}`;
+    return `${positive} of its ${count(candidates, "candidate")} ${positive === 1 ? "is" : "are"} positive.${lost}`;
+  if (candidates === 1) return `It has a single candidate, which stayed negative.${lost}`;
+  return `None of its ${candidates} candidates is positive.${fateOfCheapest(seen, seen.rowsOf[object])}`;
+}
+
+/** The objects that entries' priors are responsible for, null for none. */
+function fatesOf(seen, rows) {
+  return rows.map((row) => seen.positives.get(seen.recorded.entries.prior[row])?.object ?? null);
+}
+
+/** What became of an object's cheapest candidates, none of which is its own positive. */
+function fateOfCheapest(seen, rows) {
+  const cheapest = byCost(seen, rows).slice(0, 5);
+  if (!cheapest.length) return "";
+  const fates = fatesOf(seen, cheapest);
+  const shares = [...new Set(fates)].map((object) => {
+    const n = fates.filter((fate) => fate === object).length;
+    return `${n} ${n === 1 ? "is" : "are"} ${object === null ? "negative" : `responsible for object ${object}`}`;
+  });
+  return ` Of its ${cheapest.length} cheapest ${shares.join(", ")}.`;
 }

@@ -1,8 +1,7 @@
 // The strip of pictures.
 
-function drawStrip(chosen, order, run) {
-  const mistakes = mistakesOfPictures(run);
-  const rows = orderedPictures(order, run).map((index) => ({
+function drawStrip(chosen, order, view, evaluation) {
+  const rows = orderedPictures(order, view, evaluation).map((index) => ({
     key: index,
     title: PICTURES[index].name,
     content: [
@@ -12,12 +11,22 @@ function drawStrip(chosen, order, run) {
         width: PICTURES[index].width,
         height: PICTURES[index].height,
       }),
-      mistakes.has(index)
-        ? html("span", { class: "badge", title: "misses and false positives" }, `${mistakes.get(index)} wrong`)
-        : null,
+      order === "without" ? badgeOfWithout(view, evaluation, index) : badgeOfMistakes(view.run, index),
     ],
   }));
   return listbox("strip", "Pictures", rows, chosen, (picture) => change({ picture, object: -1 }), {
     "data-scroll": true,
   });
+}
+
+function badgeOfMistakes(run, picture) {
+  const mistakes = mistakesOfPictures(run).get(picture);
+  return mistakes === undefined
+    ? null
+    : html("span", { class: "badge", title: "misses and false positives" }, `${mistakes} wrong`);
+}
+
+function badgeOfWithout(view, evaluation, picture) {
+  const number = withoutPositives(view, evaluation, picture);
+  return number ? html("span", { class: "badge", title: "objects without positives" }, `${number} ✕`) : null;
 }

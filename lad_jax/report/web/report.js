@@ -32,12 +32,21 @@ function nameOf(picture, object) {
   return `${object} (${REPORT.class_names[picture.objects[object].label]})`;
 }
 
-/** Indices of the pictures, by name or those with most mistakes of a run first. */
-function orderedPictures(order, run) {
+/** Indices of the pictures: by name, or those first with most mistakes or objects without positives. */
+function orderedPictures(order, view, evaluation) {
   const indices = PICTURES.map((_, index) => index);
   if (order === "name") return indices.sort((a, b) => (PICTURES[a].name < PICTURES[b].name ? -1 : 1));
-  const mistakes = mistakesOfPictures(run);
-  return indices.sort((a, b) => (mistakes.get(b) ?? 0) - (mistakes.get(a) ?? 0) || a - b);
+  const mistakes = mistakesOfPictures(view.run);
+  const numbers = indices.map((index) =>
+    order === "without" ? withoutPositives(view, evaluation, index) : (mistakes.get(index) ?? 0),
+  );
+  return indices.sort((a, b) => numbers[b] - numbers[a] || a - b);
+}
+
+/** Number of a picture's objects without positives in a view, crowd regions aside. */
+function withoutPositives(view, evaluation, picture) {
+  const { objects } = see(view, evaluation, picture);
+  return objects.filter(({ n_positive }, index) => !PICTURES[picture].objects[index].crowd && n_positive === 0).length;
 }
 
 /** Misses and false positives by picture, of a run. */

@@ -6,12 +6,15 @@ function drawResponsible(section) {
   if (!viewA || !PICTURES.length)
     return refill(section, html("p", { class: "empty" }, "None of these runs has recorded an assignment."));
   const shown = chooseShown(viewA);
-  const { picture, object, index, a, b } = shown;
+  const { picture, object, index, a, b, at } = shown;
   const places = placesOf(section, "controls", "pictures", "levels", "side");
   const onobject = (chosen) => change({ object: chosen === object ? -1 : chosen });
   drawControls(places.controls, shown);
-  const run = viewA.run;
-  fillOnce(places.pictures, [index, STATE.order, run.name], () => [orderChoice(), drawStrip(index, STATE.order, run)]);
+  const dependsOn = STATE.order === "without" ? [viewA.key, at] : [viewA.run.name];
+  fillOnce(places.pictures, [index, STATE.order, ...dependsOn], () => [
+    orderChoice(),
+    drawStrip(index, STATE.order, viewA, at),
+  ]);
   refill(
     places.levels,
     html("p", { id: "summary" }, summaryOf(shown)),
@@ -42,7 +45,7 @@ function chooseShown(viewA) {
   const within = (value, number) => Math.max(0, Math.min(number - 1, Math.trunc(value)));
   const evaluations = viewA.run.evaluations;
   const at = STATE.at < 0 ? evaluations.length - 1 : within(STATE.at, evaluations.length);
-  const index = STATE.picture < 0 ? orderedPictures(STATE.order, viewA.run)[0] : within(STATE.picture, PICTURES.length);
+  const index = STATE.picture < 0 ? orderedPictures(STATE.order, viewA, at)[0] : within(STATE.picture, PICTURES.length);
   const viewB = STATE.b === STATE.a ? null : viewOf(STATE.b);
   const atB = viewB && nearestEvaluation(viewB.run, evaluations[at].step);
   const a = see(viewA, at, index);
@@ -108,6 +111,7 @@ function orderChoice() {
     { "aria-label": "Order of the pictures", onchange: (event) => change({ order: event.target.value }) },
     [
       ["worst", "worst first"],
+      ["without", "objects without positives first"],
       ["name", "by name"],
     ].map(([value, text]) => html("option", { value, selected: value === STATE.order }, text)),
   );
@@ -120,10 +124,10 @@ function byWhom({ run, network }) {
 }
 
 /** How many positives A and B share. */
-function summaryOf({ a, b, picture, contested }) {
+function summaryOf({ a, b, at, index, picture, contested }) {
   const kinds = { shared: 0, here: 0, there: 0 };
   for (const { kind } of compare(a, b)) kinds[kind] += 1;
-  const without = picture.objects.filter((object, index) => !object.crowd && a.objects[index].n_positive === 0).length;
+  const without = withoutPositives(a.view, at, index);
   const words = [
     html("b", {}, picture.name),
     ` ${count(picture.objects.length, "object")}, ${without || "none"} without positives; `,
