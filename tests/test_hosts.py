@@ -167,9 +167,7 @@ def test_each_picture_is_evaluated_once(four: Ended, alone: Path) -> None:
 
 
 @pytest.mark.parametrize(("by", "evaluations"), [("two", 1), pytest.param("four", 2, marks=pytest.mark.slow)])
-def test_processes_record_what_one_does(
-    by: str, evaluations: int, alone: Path, request: pytest.FixtureRequest
-) -> None:
+def test_processes_record_what_one_does(by: str, evaluations: int, alone: Path, request: pytest.FixtureRequest) -> None:
     """What each evaluation saw, detections among it: the run of two was killed after its first."""
     workdir = request.getfixturevalue(by).workdir
     steps = recording.recorded_steps(alone)[:evaluations]

@@ -87,7 +87,9 @@ def test_the_demo_runs(tmp_path: Path) -> None:
     _run(DEMO, EXTRA[DEMO], tmp_path)
     table = (tmp_path / "runs/demo/table.md").read_text()
     assert table.count("\n| R") == 8, table
-    assert "<title>teacher, paa, soft_label, lad, solad, colad and tal" in (tmp_path / "runs/demo/report.html").read_text()
+    assert (
+        "<title>teacher, paa, soft_label, lad, solad, colad and tal" in (tmp_path / "runs/demo/report.html").read_text()
+    )
 
 
 @pytest.mark.first
