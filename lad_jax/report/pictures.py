@@ -65,7 +65,6 @@ def make_evaluated(run: Recording, number: Id, arrays: Arrays) -> dict[str, Any]
     order = np.lexsort((deciding, arrays["object"]))
     prior, owner = arrays["prior"][order], arrays["object"][order]
     entries = {"prior": prior.tolist(), "object": owner.tolist(), "iou": _ious(run, number, prior, owner)}
-    found = zip(*(plain(arrays[f"detection/{key}"]) for key in ("boxes", "labels", "scores")), strict=True)
     return {
         "entries": entries,
         "costs": {name: plain(arrays[f"cost/{name}"][order]) for name in networks},
@@ -77,8 +76,13 @@ def make_evaluated(run: Recording, number: Id, arrays: Arrays) -> dict[str, Any]
             for name in networks
             if (of_one := _below(arrays, f"{ALONE}{name}/"))
         },
-        "detections": [{"box": box, "label": label, "score": score} for box, label, score in found],
     }
+
+
+def make_detections(arrays: Arrays) -> list[dict[str, Any]]:
+    """What was detected in a picture."""
+    found = zip(*(plain(arrays[f"detection/{key}"]) for key in ("boxes", "labels", "scores")), strict=True)
+    return [{"box": box, "label": label, "score": score} for box, label, score in found]
 
 
 def _verdict(arrays: Arrays, n_candidates: Integer[np.ndarray, " n"]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from lad_jax.paths import make_folder
 from lad_jax.report.curves import make_curves, overall, read_log
 from lad_jax.report.errors import errors_of
 from lad_jax.report.page import write_page
-from lad_jax.report.pictures import make_evaluated, make_pictures
+from lad_jax.report.pictures import make_detections, make_evaluated, make_pictures
 from lad_jax.report.recordings import Id, Recording, common_ids, names_of, read_recording
 
 MOST_BYTES = 19_000_000
@@ -97,6 +97,7 @@ def _run(run: Recording, name: str, ids: list[Id], n_evaluations: int) -> dict[s
         **{key: run.about[key] for key in ("method", "assigner", "networks", "costs_from")},
         "curves": make_curves(lines, evaluated),
         "evaluations": evaluations,
+        "detections": [make_detections(last.pictures[number]) for last in run.evaluations[-1:] for number in ids],
         "errors": errors_of(run.workdir, ids),
     }
 

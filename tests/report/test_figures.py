@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.report.drawn import CLASSES
-from tests.report.shown import COLAD, DATA, PAA, Shown, recorded
+from tests.report.shown import COLAD, DATA, PAA, Shown
 
 
 def test_curves(shown: Shown) -> None:
@@ -61,7 +61,7 @@ def test_confusion_kinds_and_scores(shown: Shown) -> None:
 def test_pictures_with_most_mistakes(shown: Shown) -> None:
     page = shown.open(tab="errors")
     assert page.locator("#worst li").count() == len(DATA["pictures"]) + 1
-    detections = [row for row in recorded(PAA)["detections"] if row["score"] >= 0.42]
+    detections = [row for row in DATA["runs"][PAA]["detections"][0] if row["score"] >= 0.42]
     assert page.locator("svg.mistakes .mistake:not(.missed)").count() == len(detections)
     page.locator("#worst").focus()
     page.keyboard.press("End")

@@ -69,10 +69,10 @@ def test_a_detector_that_finds_nothing(browser: Any, tmp_path: Path) -> None:
         run["errors"]["threshold"] = {"best": None, "f1": None}
         run["errors"]["classes"] = [{"name": name, **nothing, "curve": curve} for name in CLASSES]
         run["errors"]["tide"] = dict.fromkeys(run["errors"]["tide"])
+        run["detections"] = [[] for _ in data["pictures"]]
         for evaluation in run["evaluations"]:
             evaluation["overall"] = {"AP": None}
             for picture in evaluation["pictures"]:
-                picture["detections"] = []
                 picture["costs"] = {name: [None] * len(costs) for name, costs in picture["costs"].items()}
                 mixture = {"means": [None, None], "variances": [0, 0], "weights": [1, None]}
                 picture["objects"][0]["explanation"] = mixture

@@ -110,7 +110,7 @@ def test_the_data_are_the_recordings(workdir, name):
         assert alone["positives"]["prior"] == np.flatnonzero(owner_alone >= 0).tolist()
         assert [row["n_positive"] for row in alone["objects"]] == [(owner_alone == g).sum() for g in range(N_OBJECTS)]
         assert set(alone["positives"]["prior"]) <= set(evaluated["entries"]["prior"])
-    assert evaluated["detections"] == [{"box": [1, 2, 31, 6], "label": 1, "score": 0.25}]
+    assert data["runs"][0]["detections"] == [[{"box": [1, 2, 31, 6], "label": 1, "score": 0.25}]] * 2
     content = base64.b64decode(picture["jpeg"].partition(",")[2])
     assert cv2.imdecode(np.frombuffer(content, np.uint8), 1).shape == (*CANVAS_HW, 3)
 

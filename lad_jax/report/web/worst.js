@@ -22,15 +22,14 @@ function drawWorst(run, chosen, threshold) {
 }
 
 function drawMistakes(run, row, threshold) {
-  const last = run.evaluations[run.evaluations.length - 1];
-  if (row.picture === null || !last)
+  if (row.picture === null || !run.detections.length)
     return html(
       "p",
       { class: "empty" },
       `${row.name} is not among the recorded pictures: it has numbers, but no boxes here.`,
     );
   const picture = PICTURES[row.picture];
-  const detections = last.pictures[row.picture].detections.filter((each) => each.score >= threshold);
+  const detections = run.detections[row.picture].filter((each) => each.score >= threshold);
   const { kinds, found } = matchBoxes(picture.objects, detections);
   const width = Math.min(560, (400 * picture.width) / picture.height);
   const [scale, height] = [width / picture.width, (width * picture.height) / picture.width];
