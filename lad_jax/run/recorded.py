@@ -65,28 +65,29 @@ def _verdict_arrays(verdict: Verdict, cost: Float[np.ndarray, "*E"], n_objects: 
 def _kept(
     objects: Int[np.ndarray, "*E"], cost: Float[np.ndarray, "*E"], owners: list[Int[np.ndarray, " A"]]
 ) -> tuple[np.ndarray, ...]:
-    """Indices of the entries that are kept, by object and prior; `owners`: the object of each positive, by verdict."""
+    """Indices of the entries that are kept, by object and cost; `owners`: the object of each positive, by verdict."""
     if objects.ndim == 1:
         priors = np.flatnonzero((objects >= 0) | np.any([owner >= 0 for owner in owners], axis=0))
         return (priors[np.argsort(objects[priors], kind="stable")],)
-    kept = objects >= 0
-    most = min(OF_OBJECT, max(1, OF_PICTURE // max(1, len(objects))))
-    known = np.where(kept, np.nan_to_num(cost, nan=np.inf), np.inf)
-    if known.shape[1] > most:
-        last = np.partition(known, most - 1, axis=1)[:, most - 1 : most]
-        kept = _first(kept & (known <= last), known, most)
+    known = np.where(objects >= 0, np.nan_to_num(cost, nan=np.inf), np.inf)
+    kept = (objects >= 0) & _among_cheapest(known, min(OF_OBJECT, max(1, OF_PICTURE // max(1, len(objects)))))
     for owner in owners:
         positive = np.flatnonzero(owner >= 0)
         kept[owner[positive], positive] = True
-    return np.nonzero(kept)
+    rows, priors = np.nonzero(kept)
+    by_cost = np.lexsort((known[rows, priors], rows))
+    return rows[by_cost], priors[by_cost]
 
 
-def _first(chosen: Bool[np.ndarray, "G A"], cost: Float[np.ndarray, "G A"], most: int) -> Bool[np.ndarray, "G A"]:
-    """The first so many of each row of what is chosen, the cheapest first: many may tie at the last cost."""
-    kept = np.zeros_like(chosen)
-    for row, candidates in enumerate(map(np.flatnonzero, chosen)):
-        kept[row, candidates[np.argsort(cost[row, candidates], kind="stable")[:most]]] = True
-    return kept
+def _among_cheapest(cost: Float[np.ndarray, "G A"], most: int) -> Bool[np.ndarray, "G A"]:
+    """Whether an entry is among the cheapest of its row, at most so many; of a tie that would be more, none is.
+
+    Costs tie where they are as large as they can be: of boxes that do not overlap. Any choice among them would mislead.
+    """
+    if cost.shape[1] <= most:
+        return np.ones_like(cost, bool)
+    next_cost = np.partition(cost, most, axis=1)[:, most : most + 1]
+    return cost < next_cost
 
 
 def _half(cost: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:

@@ -28,8 +28,8 @@ Arrays = dict[str, np.ndarray]
 
 Of an evaluation, for N entries, P positives, D detections:
 
-* `prior`, `object` [N]: pairs that may be positive, by object and prior; `source` [N]: index in the header's
-  `costs_from` of the network whose cost counts;
+* `prior`, `object` [N]: pairs that may be positive, by object and, in a table of pairs, by cost; `source` [N]: index
+  in the header's `costs_from` of the network whose cost counts;
 * `cost/NETWORK` [N] in float16, NaN where it is not finite; `besides/NAME` [N]: the assigner's reasons by entry;
 * `positive/prior`, `positive/object`, `positive/target` [P]: the assignment;
 * `n_candidates`, `threshold` [n]: of each object, and its largest positive cost, NaN for none; `reason/NAME` [n, …]:

@@ -17,7 +17,7 @@ from tests.report.shown import COLAD, DATA, PAA, Shown, dots
 def test_the_address_keeps_the_state(shown: Shown) -> None:
     page = shown.open(a=COLAD, b=PAA, picture=2, object=3, at=1, contested=1, costs="b")
     before = page.locator("#responsible").inner_html()
-    assert "Object 3" in page.locator("#details").inner_text()
+    assert "Object 3" in page.locator(".details").inner_text()
     page.locator("#objects-2").click()
     assert "object=2" in page.url
     page.locator("#objects-3").click()

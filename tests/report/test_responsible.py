@@ -146,11 +146,13 @@ def test_why_none_of_its_candidates_is_positive(shown: Shown) -> None:
     costs = [0.9, 0.1, 0.3, None, 0.2, 0.4, 0.5]
     seen = f"{{ objects: [{{ n_positive: 0, n_candidates: 7 }}], rowsOf: [[0, 1, 2, 3, 4, 5, 6]], costs: {costs}, "
     seen += "positives: new Map([[11, {object: 2}], [14, {object: 2}], [15, {object: 1}], [10, {object: 3}]]), "
-    seen += "recorded: { entries: { prior: [10, 11, 12, 13, 14, 15, 16] } } }"
+    seen += (
+        "recorded: { entries: { prior: [10, 11, 12, 13, 14, 15, 16] }, besides: { inside: [0, 1, 1, 0, 1, 1, 0] } } }"
+    )
     said = shown.open().evaluate(f"reasonOf({{ objects: [{{ crowd: false }}] }}, {seen.replace('None', 'null')}, 0)")
     assert said == (
-        "None of its 7 candidates is positive. Of its 5 cheapest 2 are responsible for object 2, 2 are negative, "
-        "1 is responsible for object 1."
+        "None of its 7 candidates is positive. Of its 5 cheapest 2 are responsible for object 2, 1 is negative, "
+        "1 is responsible for object 1, 1 is outside the object."
     )
 
 
@@ -166,6 +168,23 @@ def test_pictures_by_objects_without_positives(shown: Shown) -> None:
     assert max(numbers) > 0
     expected = [f"{n} ✕" if n else "" for n in sorted(numbers, reverse=True)]
     assert page.locator("#strip [role=option]").all_inner_texts() == expected
+    others = sum(
+        row["n_positive"] == 0 and not thing["crowd"]
+        for picture, seen in zip(DATA["pictures"], DATA["runs"][COLAD]["evaluations"][0]["pictures"], strict=True)
+        for thing, row in zip(picture["objects"], seen["objects"], strict=True)
+    )
+    names = [DATA["runs"][run]["name"] for run in (PAA, COLAD)]
+    assert page.locator("#who").inner_text() == f"{sum(numbers)} in {names[0]}, {others} in {names[1]}"
+
+
+def test_the_picture_stays_when_its_object_was_chosen(shown: Shown) -> None:
+    """Whatever the order says at another evaluation."""
+    page = shown.open(a=PAA, b="", at=0, order="without")
+    page.locator("#objects-0").click()
+    chosen = page.locator("#strip [aria-selected=true]").get_attribute("id")
+    page.locator("#evaluation").press("ArrowRight")
+    assert page.locator("#strip [aria-selected=true]").get_attribute("id") == chosen
+    assert "picture=" in page.url
 
 
 def test_what_is_under_the_pointer(shown: Shown) -> None:

@@ -8,7 +8,7 @@ function drawCandidates(picture, seen, object) {
     ["", (row) => (isPositive(seen, row) ? "●" : fateOf(seen, row))],
     ["stride", (row) => String(placeOf(picture, recorded.entries.prior[row]).stride)],
     ["IoU", (row) => figure(recorded.entries.iou[row])],
-    ...Object.keys(recorded.costs).map((network) => [network, (row) => figure(recorded.costs[network][row])]),
+    ...Object.keys(recorded.costs).map((network) => [`cost by ${network}`, (row) => figure(recorded.costs[network][row])]),
     ...(recorded.source ? [["cost from", (row) => sourceOf(seen.view.run, recorded, row)]] : []),
     ...Object.keys(recorded.besides).map((name) => [name, (row) => figure(recorded.besides[name][row])]),
   ];
@@ -36,7 +36,8 @@ function drawCandidates(picture, seen, object) {
       html(
         "caption",
         {},
-        `Its candidates in ${seen.view.run.name}, cheapest first; ● positive, → 3 positive for object 3`,
+        `${ofAll(rows.length, seen.objects[object].n_candidates)} in ${seen.view.run.name}, cheapest first; ` +
+          `● positive, → 3 positive for object 3${meaningsOf(recorded)}`,
       ),
       head,
       html("tbody", {}, rows.map(line)),
@@ -44,7 +45,25 @@ function drawCandidates(picture, seen, object) {
   );
 }
 
-/** Rows of entries, cheapest first. */
+function ofAll(shown, number) {
+  return shown < number ? `The ${shown} cheapest of its ${number} candidates` : "Its candidates";
+}
+
+const MEANINGS = {
+  metric: "metric: class probability and IoU in one, by which an object takes its priors, the largest first",
+  inside: "inside: 1 where the prior's point lies in the object; others stay negative",
+  plan: "plan: what optimal transport sends from the object to the prior",
+};
+
+/** What the assigner's reasons are, in words. */
+function meaningsOf(recorded) {
+  return Object.keys(recorded.besides)
+    .filter((name) => name in MEANINGS)
+    .map((name) => `; ${MEANINGS[name]}`)
+    .join("");
+}
+
+/** Rows of entries, cheapest first; of equal costs in the recorded order, which knows more digits. */
 function byCost(seen, rows) {
   return [...rows].sort((one, other) => (seen.costs[one] ?? Infinity) - (seen.costs[other] ?? Infinity));
 }

@@ -68,18 +68,11 @@ function inkOn(colour) {
 }
 
 // Lines of runs: a colour and a dash each; no yellow, which is hard to see on paper.
-const LINES = [
-  ["#0072b2", ""],
-  ["#d55e00", "7 3"],
-  ["#009e73", "2 3"],
-  ["#cc79a7", "9 3 2 3"],
-  ["#e69f00", "4 2"],
-  ["#56b4e9", "12 4"],
-];
+const LINES = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"];
+const DASHES = ["", "7 3", "2 3", "9 3 2 3", "12 4"]; // as many as share no divisor with the colours: 35 lines
 
 function lineOf(index) {
-  const [colour, dash] = LINES[index % LINES.length];
-  return { colour, dash };
+  return { colour: LINES[index % LINES.length], dash: DASHES[index % DASHES.length] };
 }
 
 // Viridis from its bright end: cheap is bright, costly is dark.

@@ -60,10 +60,14 @@ function fatesOf(seen, rows) {
 function fateOfCheapest(seen, rows) {
   const cheapest = byCost(seen, rows).slice(0, 5);
   if (!cheapest.length) return "";
-  const fates = fatesOf(seen, cheapest);
-  const shares = [...new Set(fates)].map((object) => {
-    const n = fates.filter((fate) => fate === object).length;
-    return `${n} ${n === 1 ? "is" : "are"} ${object === null ? "negative" : `responsible for object ${object}`}`;
+  const { inside } = seen.recorded.besides;
+  const words = fatesOf(seen, cheapest).map((object, i) => {
+    if (object !== null) return `responsible for object ${object}`;
+    return inside?.[cheapest[i]] === 0 ? "outside the object" : "negative";
+  });
+  const shares = [...new Set(words)].map((word) => {
+    const n = words.filter((each) => each === word).length;
+    return `${n} ${n === 1 ? "is" : "are"} ${word}`;
   });
   return ` Of its ${cheapest.length} cheapest ${shares.join(", ")}.`;
 }

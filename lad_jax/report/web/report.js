@@ -45,8 +45,20 @@ function orderedPictures(order, view, evaluation) {
 
 /** Number of a picture's objects without positives in a view, crowd regions aside. */
 function withoutPositives(view, evaluation, picture) {
-  const { objects } = see(view, evaluation, picture);
+  const recorded = view.run.evaluations[evaluation].pictures[picture];
+  const { objects } = view.network ? recorded.alone[view.network] : recorded;
   return objects.filter(({ n_positive }, index) => !PICTURES[picture].objects[index].crowd && n_positive === 0).length;
+}
+
+/** How many objects of the recorded pictures are without positives: of the view, and of other runs that have some. */
+function whoseAreWithout(view, evaluation) {
+  const numberOf = (other, at) =>
+    PICTURES.reduce((sum, _, picture) => sum + withoutPositives(other, at, picture), 0);
+  const others = VIEWS.filter((other) => !other.network && other.run !== view.run)
+    .map((other) => [other.run.name, numberOf(other, nearestEvaluation(other.run, view.run.evaluations[evaluation].step))])
+    .filter(([, number]) => number);
+  const rest = others.map(([name, number]) => `, ${number} in ${name}`).join("");
+  return `${numberOf(view, evaluation) || "none"} in ${view.name}${rest}`;
 }
 
 /** Misses and false positives by picture, of a run. */

@@ -8,11 +8,12 @@ function drawResponsible(section) {
   const shown = chooseShown(viewA);
   const { picture, object, index, a, b, at } = shown;
   const places = placesOf(section, "controls", "pictures", "levels", "side");
-  const onobject = (chosen) => change({ object: chosen === object ? -1 : chosen });
+  const onobject = (chosen) => change({ picture: index, object: chosen === object ? -1 : chosen });
   drawControls(places.controls, shown);
   const dependsOn = STATE.order === "without" ? [viewA.key, at] : [viewA.run.name];
   fillOnce(places.pictures, [index, STATE.order, ...dependsOn], () => [
     orderChoice(),
+    STATE.order === "without" ? html("p", { id: "who" }, whoseAreWithout(viewA, at)) : null,
     drawStrip(index, STATE.order, viewA, at),
   ]);
   refill(
@@ -23,10 +24,10 @@ function drawResponsible(section) {
   );
   refill(
     places.side,
-    drawObjects(picture, a, b, object, (chosen) => change({ object: chosen })),
+    drawObjects(picture, a, b, object, (chosen) => change({ picture: index, object: chosen })),
     html(
       "div",
-      { class: "details", id: "details", "data-scroll": true },
+      { class: "details", id: `details-${object}`, "data-scroll": true },
       object < 0
         ? [introduction(shown), drawHistory(shown)]
         : [
@@ -69,10 +70,10 @@ function roomOf(place) {
   return { width: Math.max(320, place.clientWidth), height: Math.max(330, place.clientHeight - 70) };
 }
 
-function drawControls(place, { a, b, at, atB }) {
+function drawControls(place, { a, b, at, atB, index }) {
   const names = VIEWS.map((view) => [view.key, view.name]);
   const evaluations = a.view.run.evaluations;
-  fillOnce(place, [a.view.key, b?.view.key, STATE.costs, STATE.contested, STATE.zoom], () => [
+  fillOnce(place, [a.view.key, b?.view.key, STATE.costs, STATE.contested, STATE.zoom, index], () => [
     choice("A ", names, a.view.key, (key) => change({ a: key })),
     choice("against B ", [["", "nothing"], ...names.filter(([key]) => key !== a.view.key)], b?.view.key ?? "", (key) =>
       change({ b: key }),
@@ -80,7 +81,7 @@ function drawControls(place, { a, b, at, atB }) {
     slider(
       "evaluation ",
       { min: 0, max: evaluations.length - 1, step: 1, value: at, text: "", id: "evaluation" },
-      (value) => change({ at: value }),
+      (value) => change({ at: value, picture: index }),
     ),
     choice("costs ", [["a", "of A"], ...(b ? [["b", "of B"]] : []), ["off", "hidden"]], STATE.costs, (costs) =>
       change({ costs }),
@@ -108,10 +109,10 @@ function drawControls(place, { a, b, at, atB }) {
 function orderChoice() {
   return html(
     "select",
-    { "aria-label": "Order of the pictures", onchange: (event) => change({ order: event.target.value }) },
+    { "aria-label": "Order of the pictures", onchange: (event) => change({ order: event.target.value, picture: -1, object: -1 }) },
     [
       ["worst", "worst first"],
-      ["without", "objects without positives first"],
+      ["without", "✕ first"],
       ["name", "by name"],
     ].map(([value, text]) => html("option", { value, selected: value === STATE.order }, text)),
   );
@@ -159,8 +160,9 @@ function detailsOf({ a, b, picture, object }) {
             { class: "faint" },
             "Candidates by cost, cheap on the left; coloured: positive, gray: not. ",
             seen.some((each) => each.objects[object].explanation.means)
-              ? "Curves: the two groups that the assigner found, cheap (solid) and costly (dashed). By PAA's defaults " +
-                "positives are the candidates of the cheap group up to where both curves together are highest."
+              ? "Curves: the two groups that the assigner found among the nine cheapest of each level (by PAA's defaults), " +
+                "cheap (solid) and costly (dashed). Of those nine all are positive up to where both curves together " +
+                "are highest."
               : "",
           ),
         ],
