@@ -23,7 +23,7 @@ function badgeOfMistakes(run, picture) {
   const mistakes = mistakesOfPictures(run).get(picture);
   return mistakes === undefined
     ? null
-    : html("span", { class: "badge", title: "misses and false positives" }, `${mistakes} wrong`);
+    : html("span", { class: "badge", title: `misses and false positives of ${run.name} at its best threshold` }, `${mistakes} wrong`);
 }
 
 function badgeOfWithout(view, evaluation, picture) {
