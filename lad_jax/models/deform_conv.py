@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from lad_jax.models.conv import scaled, shifted
+
 TAPS = 9
 """Number of taps of a 3x3 kernel, row by row."""
 
@@ -27,8 +29,13 @@ class DeformConv(nn.Module):
     groups: int = 1
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B _ _ _"]:
-        """Convolve; samples are taken and weighted in float32, whatever `dtype`."""
+    def __call__(
+        self,
+        x: Float[Array, "B H W C"],
+        factor: Float[Array, " K"] | None = None,
+        offset: Float[Array, " K"] | None = None,
+    ) -> Float[Array, "B _ _ K"]:
+        """Convolve, with factor and offset as in `Conv`; samples are taken in float32, whatever `dtype`."""
         to_taps = nn.Conv(
             3 * TAPS,
             (3, 3),
@@ -40,13 +47,14 @@ class DeformConv(nn.Module):
         )
         offsets, masks = jnp.split(to_taps(x).astype(jnp.float32), [2 * TAPS], axis=-1)
         kernel = self.param("kernel", self.kernel_init, (3, 3, x.shape[-1] // self.groups, self.channels))
-        return deform_conv(
+        y = deform_conv(
             x.astype(self.dtype),
             offsets.reshape(*offsets.shape[:-1], TAPS, 2),
             jax.nn.sigmoid(masks),
-            kernel.astype(self.dtype),
+            scaled(kernel, factor).astype(self.dtype),
             stride=self.stride,
         )
+        return shifted(y, offset)
 
 
 def deform_conv(

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal, NamedTuple
 
 import flax.linen as nn
@@ -9,8 +10,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from lad_jax.models import objectness
+from lad_jax.models.conv import relu
 from lad_jax.models.deform_conv import DeformConv
-from lad_jax.models.norm import make_norm
+from lad_jax.models.norm import GroupNorm
 from lad_jax.models.region import Region, inside
 
 Objectness = Literal["none", "implicit", "conditional"]
@@ -53,7 +55,7 @@ class PAAHead(nn.Module):
     @nn.compact
     def __call__(self, features: Sequence[Float[Array, "B _ _ _"]], regions: Sequence[Region]) -> HeadOutputs:
         """Predict from the maps of all levels; `regions` has one for each."""
-        norm = make_norm("group", self.dtype, groups=self.norm_groups)
+        norm = partial(GroupNorm, groups=self.norm_groups, dtype=self.dtype)
 
         def tower(name: str) -> list[tuple[nn.Module, nn.Module]]:
             return [(self._tower_conv(name, i), norm(name=f"{name}_{i}_gn")) for i in range(self.tower_convs)]
@@ -130,4 +132,4 @@ def _apply(
 
 def _normalised(norm: nn.Module, x: Float[Array, "B H W C"], region: Region) -> Float[Array, "B H W C"]:
     """Norm and activation that follow a convolution, zero outside the region."""
-    return inside(nn.relu(norm(x, region)), region)
+    return inside(relu(norm(x, region)), region)

@@ -1,8 +1,6 @@
 """Normalisation layers, by name."""
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import flax.linen as nn
 import jax
@@ -19,19 +17,15 @@ EPSILON = 1e-5
 class FrozenBatchNorm(nn.Module):
     """Batch norm with constant statistics: an affine map whose scale and bias are trained (spec 1.1, `norm_eval`)."""
 
-    dtype: jnp.dtype
-
     @nn.compact
-    def __call__(self, x: Float[Array, "B H W C"], region: Region) -> Float[Array, "B H W C"]:
-        """Normalise every cell by itself, whatever the region."""
-        channels = x.shape[-1]
+    def __call__(self, channels: int) -> tuple[Float[Array, " C"], Float[Array, " C"]]:
+        """Factor and offset of each channel, for the convolution before it to take into its kernel and bias."""
         scale = self.param("scale", nn.initializers.ones, (channels,))
         bias = self.param("bias", nn.initializers.zeros, (channels,))
         mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,)).value
         variance = self.variable("batch_stats", "var", jnp.ones, (channels,)).value
         factor = scale * jax.lax.rsqrt(variance + EPSILON)
-        factor, offset = (y.astype(self.dtype)[None, None, None] for y in (factor, bias - mean * factor))
-        return x * factor + offset
+        return factor, bias - mean * factor
 
 
 class GroupNorm(nn.Module):
@@ -59,10 +53,3 @@ class GroupNorm(nn.Module):
         factor = scale[None] * jax.lax.rsqrt(variance + EPSILON)
         factor, offset = factor[:, None, None], (bias[None] - mean * factor)[:, None, None]
         return (x.astype(jnp.float32) * factor + offset).astype(self.dtype)
-
-
-def make_norm(name: NormName, dtype: jnp.dtype, *, groups: int) -> Callable[..., Any]:
-    """A constructor of norm layers `(map, region) -> map`; `groups` counts the groups of group norm."""
-    if name == "group":
-        return partial(GroupNorm, groups=groups, dtype=dtype)
-    return partial(FrozenBatchNorm, dtype=dtype)

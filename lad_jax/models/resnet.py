@@ -6,7 +6,7 @@ Submodules carry torchvision's names, so weights convert name by name.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import flax.linen as nn
 import jax
@@ -14,8 +14,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from lad_jax.fields import check_range, option
+from lad_jax.models.conv import Conv, relu
 from lad_jax.models.deform_conv import DeformConv
-from lad_jax.models.norm import NormName, make_norm
+from lad_jax.models.norm import FrozenBatchNorm, GroupNorm, NormName
 from lad_jax.models.region import Region, cells, inside
 
 STAGES = {
@@ -103,10 +104,9 @@ class ResNet(nn.Module):
     def __call__(self, images: Float[Array, "B H W 3"], region: Region = None) -> tuple[Float[Array, "B _ _ _"], ...]:
         """Maps of normalised images, zero outside their content; `region` in pixels, multiples of 32."""
         options = self.options
-        norm = make_norm(options.norm, self.dtype, groups=options.norm_groups)
-        x = _conv(self.dtype)(options.width, 7, strides=2, name="conv1")(images)
-        region = cells(region, 2)
-        x = inside(nn.relu(norm(name="bn1")(x, region)), region)
+        conv, norm, region = _conv(self.dtype), _norm(options, self.dtype), cells(region, 2)
+        x = _normed(conv(options.width, 7, stride=2, name="conv1"), norm(name="bn1"), images, region)
+        x = inside(relu(x), region)
         x = nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
         region = cells(region, 2)
         x = self._frozen(0, x)
@@ -137,23 +137,23 @@ def is_frozen(path: tuple[str, ...], frozen_stages: int) -> bool:
 _KERNEL_INIT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 
-def _conv(dtype: jnp.dtype) -> Callable[..., nn.Conv]:
-    """Bias-free convolutions padded by half their kernel on every side, as torch pads (not `SAME`)."""
+def _conv(dtype: jnp.dtype) -> Callable[..., Conv]:
+    """A constructor of convolutions."""
+    return partial(Conv, dtype=dtype, kernel_init=_KERNEL_INIT)
 
-    def make(channels: int, kernel: int, *, strides: int = 1, groups: int = 1, name: str) -> nn.Conv:
-        return nn.Conv(
-            channels,
-            (kernel, kernel),
-            strides=strides,
-            padding=kernel // 2,
-            feature_group_count=groups,
-            use_bias=False,
-            kernel_init=_KERNEL_INIT,
-            dtype=dtype,
-            name=name,
-        )
 
-    return make
+def _norm(options: ResNetOptions, dtype: jnp.dtype) -> Callable[..., nn.Module]:
+    """A constructor of norm layers."""
+    if options.norm == "group":
+        return partial(GroupNorm, groups=options.norm_groups, dtype=dtype)
+    return FrozenBatchNorm
+
+
+def _normed(conv: nn.Module, norm: nn.Module, x: Float[Array, "B H W C"], out: Region) -> Float[Array, "B _ _ _"]:
+    """A convolution and its norm; one with constant statistics is taken into the convolution: no map of its own."""
+    if isinstance(norm, FrozenBatchNorm):
+        return conv(x, *norm(conv.channels))
+    return norm(conv(x), out)
 
 
 class BasicBlock(nn.Module):
@@ -161,17 +161,17 @@ class BasicBlock(nn.Module):
 
     planes: int
     stride: int
-    norm: Callable[..., Any]
+    norm: Callable[..., nn.Module]
     dtype: jnp.dtype
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], region: Region) -> Float[Array, "B _ _ _"]:
         """`region` is that of the input."""
         conv, norm, out = _conv(self.dtype), self.norm, cells(region, self.stride)
-        y = conv(self.planes, 3, strides=self.stride, name="conv1")(inside(x, region))
-        y = nn.relu(norm(name="bn1")(y, out))
-        y = norm(name="bn2")(conv(self.planes, 3, name="conv2")(inside(y, out)), out)
-        return nn.relu(y + _shortcut(x, out, self.planes, self.stride, conv, norm))
+        first, second = conv(self.planes, 3, stride=self.stride, name="conv1"), conv(self.planes, 3, name="conv2")
+        y = relu(_normed(first, norm(name="bn1"), inside(x, region), out))
+        y = _normed(second, norm(name="bn2"), inside(y, out), out)
+        return relu(y + _shortcut(x, out, self.planes, self.stride, conv, norm))
 
 
 class Bottleneck(nn.Module):
@@ -179,7 +179,7 @@ class Bottleneck(nn.Module):
 
     planes: int
     stride: int
-    norm: Callable[..., Any]
+    norm: Callable[..., nn.Module]
     dtype: jnp.dtype
     style: Style
     inner: int
@@ -195,16 +195,15 @@ class Bottleneck(nn.Module):
         conv, norm = _conv(self.dtype), self.norm
         first, second = (1, self.stride) if self.style == "pytorch" else (self.stride, 1)
         between, out = cells(region, first), cells(region, self.stride)
-        y = nn.relu(norm(name="bn1")(conv(self.inner, 1, strides=first, name="conv1")(x), between))
-        y = self._conv2(second)(inside(y, between))
-        y = nn.relu(norm(name="bn2")(y, out))
-        y = norm(name="bn3")(conv(4 * self.planes, 1, name="conv3")(y), out)
-        return nn.relu(y + _shortcut(x, out, 4 * self.planes, self.stride, conv, norm))
+        y = relu(_normed(conv(self.inner, 1, stride=first, name="conv1"), norm(name="bn1"), x, between))
+        y = relu(_normed(self._conv2(second), norm(name="bn2"), inside(y, between), out))
+        y = _normed(conv(4 * self.planes, 1, name="conv3"), norm(name="bn3"), y, out)
+        return relu(y + _shortcut(x, out, 4 * self.planes, self.stride, conv, norm))
 
     def _conv2(self, stride: int) -> nn.Module:
         if self.deformable:
             return DeformConv(self.inner, self.dtype, _KERNEL_INIT, stride=stride, groups=self.groups, name="conv2")
-        return _conv(self.dtype)(self.inner, 3, strides=stride, groups=self.groups, name="conv2")
+        return _conv(self.dtype)(self.inner, 3, stride=stride, groups=self.groups, name="conv2")
 
 
 def _block(options: ResNetOptions, stage: int) -> Callable[..., nn.Module]:
@@ -229,10 +228,10 @@ def _shortcut(
     out: Region,
     channels: int,
     stride: int,
-    conv: Callable[..., nn.Conv],
-    norm: Callable[..., Any],
+    conv: Callable[..., Conv],
+    norm: Callable[..., nn.Module],
 ) -> Float[Array, "B _ _ _"]:
     """The input, projected where its shape changes; `out` is the region of the result."""
     if stride == 1 and x.shape[-1] == channels:
         return x
-    return norm(name="downsample_1")(conv(channels, 1, strides=stride, name="downsample_0")(x), out)
+    return _normed(conv(channels, 1, stride=stride, name="downsample_0"), norm(name="downsample_1"), x, out)

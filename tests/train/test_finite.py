@@ -16,7 +16,7 @@ from lad_jax.models import Detector
 from lad_jax.train.debug import debugged, first_not_finite
 from lad_jax.train.finite import explain
 from lad_jax.train.optimizer import OptimizerOptions, make_optimizer
-from lad_jax.train.state import init_state, init_variables
+from lad_jax.train.state import TrainState, init_state, init_variables, updated_if
 from tests import networks
 from tests.networks import N_CLASSES, ONE_DEVICE, OPTIONS, noise, train_step
 from tests.reference.example import truth_of
@@ -146,3 +146,13 @@ def test_debug_ends_the_run_with_names(step, start):
         InputError, match=r"gradient of student/neck .*\. Every layer's output is finite: it comes after them\.$"
     ):
         run(state, {}, batch_of(0, 0, NO_GRADIENT, 0))
+
+
+@pytest.mark.parametrize("platform", ["cpu", "gpu", "tpu"])
+@pytest.mark.parametrize("applied", [True, False])
+def test_an_update_that_is_not_applied_leaves_no_trace(platform, applied):
+    """On any platform, and though the update has made nothing but NaN."""
+    old = TrainState(jnp.int32(3), {"student": {"params": jnp.ones(4)}}, (), {}, jnp.zeros(2, jnp.uint32))
+    new = old._replace(variables={"student": {"params": jnp.full(4, jnp.nan)}})
+    found = jax.jit(lambda old, applied: updated_if(applied, lambda: new, old, platform))(old, jnp.asarray(applied))
+    jax.tree.map(np.testing.assert_array_equal, found, new if applied else old)
