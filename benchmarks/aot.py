@@ -58,6 +58,7 @@ flags.DEFINE_integer("classes", 80, "Classes.")
 flags.DEFINE_enum("dtype", "bfloat16", ["float32", "bfloat16"], "In which the convolutions compute.")
 flags.DEFINE_string("xla_flags", "", "Flags of XLA to compile with, to compare forms.")
 flags.DEFINE_string("json", "", "File that keeps the figures.")
+flags.register_validator("programs", lambda given: set(given) <= set(PICTURES), f"known are {', '.join(PICTURES)}")
 
 
 class Known:
