@@ -83,6 +83,7 @@ class Known:
 def main(_: list[str]) -> None:
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FLAGS.xla_flags}".strip()
     jax.config.update("jax_platforms", "cpu")  # no device of this machine is needed
+    jax.config.update("jax_enable_compilation_cache", False)  # it cannot give back a program for another machine
     known = Known(FLAGS.json)
     print(f"{FLAGS.height}x{FLAGS.width}, {FLAGS.dtype}, jax {jax.__version__}\n")
     tpus = [topology for topology in FLAGS.topology if topology != H100]

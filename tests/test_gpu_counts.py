@@ -9,6 +9,7 @@ from pathlib import Path
 import jax
 import pytest
 
+import lad_jax
 from benchmarks import _gpu, _h100
 from benchmarks._convolutions import Convolution, convolution
 from benchmarks._gpu_text import read_text
@@ -266,6 +267,13 @@ condition:
     assert found["loops"] == [
         {"loop": "loop", "place": "", "turns": 9, "known": True, "in a graph": False, "asked": 0},
     ]
+
+
+@pytest.mark.parametrize("place", _gpu.TURNS)
+def test_turns_are_assumed_of_loops_that_exist(place: str):
+    file, function = place.split(":")
+    source = (Path(lad_jax.__file__).parent / file).read_text()
+    assert "jax.lax.while_loop" in source.partition(f"\ndef {function}(")[2].partition("\ndef ")[0]
 
 
 def test_without_the_wheels_the_error_says_what_to_install(monkeypatch):
