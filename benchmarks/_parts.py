@@ -1,4 +1,4 @@
-"""The parts of a training step, by the scopes that its instructions were traced in."""
+"""The parts of a training step or a detector, by the scopes that its instructions were traced in."""
 
 import re
 from collections.abc import Callable
@@ -13,8 +13,11 @@ SCOPES = {
     "losses": "losses",
     "optimiser": "optimiser",
     "metrics": "metrics",
+    "postprocess": "detections: best priors of each level",
+    "nms": "detections: NMS",
+    "voting": "detections: voting",
 }
-"""Parts of a step by `jax.named_scope`; of several that enclose one another the innermost counts."""
+"""Parts by `jax.named_scope`; of several that enclose one another the innermost counts."""
 OTHER = "without a scope (copies of weights and state)"
 
 GROUPS: dict[str, Callable[[str], bool]] = {

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import aot
 from benchmarks._hlo import collectives
 from benchmarks._measure import Times, ratio
 from benchmarks._parts import OTHER, part_of
 from benchmarks._profile import Event, parse, shares
+from benchmarks._tpu import largest
 from tests.networks import TINY
 
 MODEL = [f"--config.model.{key}={value}" for key, value in TINY.items()]
@@ -28,7 +28,7 @@ COMMANDS = {
     "loader": ["--workers=0", *CANVAS, "--short_side=64", "--batch=2", "--batches=2", "--rounds=1", "--files=4"],
     "xla_flags": ["--rounds=1", "--only=default,fast math", "--", *STEP],
     "aot": [
-        *("--configs=configs/narrow.py:colad_r50_r101_1x", "--topologies=v5e:2x2", "--remat=all", "--pictures=2"),
+        *("--configs=configs/narrow.py:colad_r50_r101_1x", "--topology=v5e:2x2", "--remat=all", "--pictures=2"),
         *(*CANVAS, "--objects=8"),
     ],
 }
@@ -117,6 +117,7 @@ def test_time_that_several_instructions_share_is_divided_among_them():
         ("jit(step)/jvp(assignment)/vmap(candidates)/while/body/max", "assignment: candidates"),
         ("jit(step)/jvp(assignment)/vmap(add)", "assignment: costs and partition"),
         ("jit(step)/transpose(jvp(losses))/vmap/mul", "losses"),
+        ("jit(detector)/vmap(postprocess)/vmap(nms)/while/body/top_k", "detections: NMS"),
         ("jit(step)/mul", OTHER),
         ("", OTHER),
     ],
@@ -140,7 +141,7 @@ def test_search_for_what_fits_a_chip_finds_the_largest_that_fits(fixed, each, li
         figures = {"memory_gib": {"arguments": 0.8 * fixed, "temporaries": memory - 0.8 * fixed}}
         return figures if memory <= 1.1 * limit else {"refused": "too much"}
 
-    n = aot.largest(figures_of, start, limit)
+    n = largest(figures_of, start, limit)
     assert n == max([i for i in range(200) if fixed + each * i + 0.01 * i % 0.05 <= limit])
     assert not n or n in compiled
     assert len(compiled) == len(set(compiled)) <= 6

@@ -119,7 +119,8 @@ def supplies(table: CostTable, scene: Scene, options: OTAOptions) -> Float[Array
     k = jnp.where(jnp.any(entries, axis=1), pairs.to_whole(iou_sum), 0).astype(jnp.float32)
     n_priors = jnp.sum(scene.priors.valid).astype(jnp.float32)
     k = k * jnp.minimum(1.0, (n_priors - 1) / jnp.maximum(jnp.sum(k), 1.0))
-    return jnp.append(k, n_priors - jnp.sum(k))
+    # Not concatenated: XLA's compiler for GPUs (jax 0.10.2) fails on that after a product.
+    return jnp.pad(k, (0, 1)).at[-1].set(n_priors - jnp.sum(k))
 
 
 def sinkhorn(

@@ -40,6 +40,7 @@ class _Pairs(NamedTuple):
     score: Float[Array, " P"]
 
 
+@jax.named_scope("nms")
 def nms(boxes: Float[Array, "N 4"], scores: Float[Array, "N C"], *, iou_threshold: float, max_detections: int) -> Picks:
     """Greedy NMS within each class, then the best `max_detections` over all classes. Exact: no cap on candidates.
 
@@ -114,6 +115,7 @@ def _unsuppressed(alive: Bool[Array, " P"], hit: Bool[Array, "P P"]) -> Bool[Arr
     return jax.lax.while_loop(changes, turn, (alive, ~alive))[0]
 
 
+@jax.named_scope("voting")
 def vote(
     kept: Float[Array, "D 4"], classes: Int[Array, " D"], boxes: Float[Array, "N 4"], scores: Float[Array, "N C"]
 ) -> Float[Array, "D 4"]:

@@ -38,6 +38,7 @@ class PostprocessOptions:
         return max(MOST, self.max_detections)
 
 
+@jax.named_scope("postprocess")
 def postprocess(
     predictions: Predictions,
     valid: Bool[Array, " A"],

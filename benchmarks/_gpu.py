@@ -1,0 +1,122 @@
+"""Figures of a program by an H100's compiler, and their tables: what it launches, moves and asks of the host."""
+
+import math
+import time
+from typing import Any
+
+import jax
+
+from benchmarks._counts import COLUMNS, count
+from benchmarks._gpu_text import Text, read_text
+from benchmarks._h100 import compile_program, mesh
+from benchmarks._launches import LOOP, Launch, Turns, launches, read
+from benchmarks._measure import print_table
+from benchmarks._profile import parse
+from benchmarks._programs import Case, lower
+from benchmarks._tpu import GIB, memory
+from lad_jax import mixture
+
+NETWORKS = ("student", "teacher", "peer_1", "peer_2", "Detector")
+"""Scopes of the networks: a training step's names, and the module that a detector applies."""
+TURNS = {
+    "mixture.py:_fit": math.ceil(20 / mixture.AT_ONCE),
+    "evaluation/nms.py:nms": 2,
+    "evaluation/nms.py:_unsuppressed": 2,
+}
+"""Turns that are assumed of loops that end when a value says so, by place: 20 iterations of a mixture, two blocks of
+pairs that NMS visits, of which each settles in two turns. Of any other loop one turn, as `benchmarks.assign` finds for
+the matching's."""
+SHOWN = 20
+"""Number of groups of alike launches that a table shows; JSON has all."""
+
+
+def measure(case: Case) -> dict[str, Any]:
+    """Counts, amounts, loops and memory of a compiled program; or the compiler's words where it refuses it."""
+    lowered, since = lower(case, mesh()), time.perf_counter()
+    try:
+        compiled = compile_program(lowered)
+    except jax.errors.JaxRuntimeError as error:
+        return {"refused": str(error)[:500]}
+    compile_s = time.perf_counter() - since
+    sizes = memory(compiled.program)
+    return {
+        "compile_s": compile_s,
+        "jax": jax.__version__,
+        **figures(compiled.text, compiled.sequence, compiled.names),
+        "memory GiB": sizes,
+        "peak GiB": compiled.program.memory_analysis().peak_memory_in_bytes / GIB,
+    }
+
+
+def figures(text: str, sequence: str, names: str) -> dict[str, Any]:
+    """Counts, amounts and loops of a program by what its compiler wrote.
+
+    Args:
+      text: the optimised program.
+      sequence: its launches, as `_launches.read` takes them.
+      names: the instructions behind them.
+    """
+    program, scopes = read_text(text), parse(text)
+    found = list(launches(read(sequence, names), lambda loop: turns(program, loop)))
+    loops = {launch.instruction for launch in found if launch.kind == LOOP}
+    return count(program, scopes, found, NETWORKS) | {"loops": [_loop(program, found, loop) for loop in sorted(loops)]}
+
+
+def turns(program: Text, loop: str) -> Turns:
+    """Turns of a loop: the compiler's number, else the one that is assumed."""
+    known = program.known_turns(loop)
+    return Turns(TURNS.get(program.place(loop), 1), known=False) if known is None else Turns(known, known=True)
+
+
+def _loop(program: Text, found: list[Launch], name: str) -> dict[str, Any]:
+    number, known = turns(program, name)
+    of_it = [launch for launch in found if launch.instruction == name]
+    return {
+        "loop": name,
+        "place": program.place(name),
+        "turns": number,
+        "known": known,
+        "in a graph": any(launch.in_graph for launch in of_it),
+        "asked": sum(launch.times for launch in of_it),
+    }
+
+
+def print_tables(measured: list[tuple[Case, dict[str, Any]]]) -> None:
+    """Print a table of all programs, and for each the tables of its parts, convolutions, loops and groups."""
+    compiled = [(case, found) for case, found in measured if "refused" not in found]
+    if compiled:
+        print_table([_summary(case, found) for case, found in compiled])
+    for case, found in measured:
+        if "refused" in found:
+            print(f"**{_title(case)}**: refused: {found['refused']}\n")
+    for case, found in compiled:
+        print(f"**{_title(case)}**\n")
+        parts = [{"part": part, **of_part} for part, of_part in found["parts"].items()]
+        for rows in (parts, found["convolution kinds"], found["loops"], found["groups"][:SHOWN]):
+            if rows:
+                print_table(rows)
+
+
+def _title(case: Case) -> str:
+    """A program's name and sizes."""
+    kind = {"step": "training step", "detector": "detector", "assignment": "assignment alone"}[case.program]
+    objects = "" if case.program == "detector" else f", {case.objects} objects"
+    pictures = f"{case.pictures} pictures" if case.pictures > 1 else "1 picture"
+    remat = "" if case.remat == "none" else f", remat {case.remat}"
+    return f"{case.name}, {kind}, {pictures}{objects}{remat}{', ' if case.xla_flags else ''}{case.xla_flags}"
+
+
+def _summary(case: Case, found: dict[str, Any]) -> dict[str, Any]:
+    sizes = found["memory GiB"]
+    return {
+        "program": _title(case),
+        **{column: found[column] for column in COLUMNS},
+        **{column: found[column] for column in ("GB", "TFLOP")},
+        "arguments GiB": sizes["arguments"],
+        "temporary GiB": sizes["temporaries"],
+        "peak GiB": found["peak GiB"],
+        "convolution ms (model)": found["convolution ms"],
+        "ms (model)": found["ms"],
+        "pictures/s (model)": 1e3 * case.pictures / found["ms"],
+        "compile s": found["compile_s"],
+    }
