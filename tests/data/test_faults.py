@@ -147,6 +147,7 @@ def test_shared_memory_of_a_worker_that_was_killed_early_is_freed(size, tmp_path
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_again_and_again_ends_the_run(tmp_path):
     first = int(make_plan(Sizes(), FOLDER, batch_size=4, seed=0).step(0).positions[0])
     with pytest.raises(InputError, match=r"died 3 times while batch 0 was awaited: .*-9.*lower config\.data\.workers"):
