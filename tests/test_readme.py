@@ -44,7 +44,7 @@ EXTRA = {
     "lad-jax import-yolo data/signs": [],
     f"lad-jax train {CELLS}-lad --config.method=lad --config.teacher.path=runs/cells": YOURS,
     "lad-jax options train": [],
-    DEMO: ["--", *SMALL],
+    DEMO: ["--", *SMALL, "--config.report.pictures=2"],
     "lad-jax eval --config=demo:paa --workdir=runs/demo/paa": SMALL,
     "lad-jax predict --workdir=runs/demo/paa --images=docs/sample.png": [],
     "lad-jax study studies/methods.py": [],
