@@ -1,4 +1,4 @@
-"""Normalisation layers, by name."""
+"""Normalisation layers: one that a convolution takes into itself, and one that follows it."""
 
 from typing import Literal
 

@@ -76,7 +76,7 @@ def wait_for(happened: Callable[[], object], study: subprocess.Popen[str]) -> No
         time.sleep(0.05)
 
 
-@pytest.mark.slow
+@pytest.mark.first
 def test_a_killed_study_ends_in_the_same_table(file: Path, tmp_path: Path) -> None:
     workdirs, records = tmp_path / "runs", file.parent / "records"
 

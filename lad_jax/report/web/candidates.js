@@ -8,7 +8,7 @@ function drawCandidates(picture, seen, object) {
     ["", (row) => (isPositive(seen, row) ? "●" : fateOf(seen, row))],
     ["stride", (row) => String(placeOf(picture, recorded.entries.prior[row]).stride)],
     ["IoU", (row) => figure(recorded.entries.iou[row])],
-    ...Object.keys(recorded.costs).map((network) => [`cost by ${network}`, (row) => figure(recorded.costs[network][row])]),
+    ...Object.entries(recorded.costs).map(([network, costs]) => [`cost by ${network}`, (row) => figure(costs[row])]),
     ...(recorded.source ? [["cost from", (row) => sourceOf(seen.view.run, recorded, row)]] : []),
     ...Object.keys(recorded.besides).map((name) => [name, (row) => figure(recorded.besides[name][row])]),
   ];

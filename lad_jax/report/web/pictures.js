@@ -21,9 +21,9 @@ function drawStrip(chosen, order, view, evaluation) {
 
 function badgeOfMistakes(run, picture) {
   const mistakes = mistakesOfPictures(run).get(picture);
-  return mistakes === undefined
-    ? null
-    : html("span", { class: "badge", title: `misses and false positives of ${run.name} at its best threshold` }, `${mistakes} wrong`);
+  if (mistakes === undefined) return null;
+  const title = `misses and false positives of ${run.name} at its best threshold`;
+  return html("span", { class: "badge", title }, `${mistakes} wrong`);
 }
 
 function badgeOfWithout(view, evaluation, picture) {

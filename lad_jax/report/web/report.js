@@ -54,8 +54,9 @@ function withoutPositives(view, evaluation, picture) {
 function whoseAreWithout(view, evaluation) {
   const numberOf = (other, at) =>
     PICTURES.reduce((sum, _, picture) => sum + withoutPositives(other, at, picture), 0);
+  const { step } = view.run.evaluations[evaluation];
   const others = VIEWS.filter((other) => !other.network && other.run !== view.run)
-    .map((other) => [other.run.name, numberOf(other, nearestEvaluation(other.run, view.run.evaluations[evaluation].step))])
+    .map((other) => [other.run.name, numberOf(other, nearestEvaluation(other.run, step))])
     .filter(([, number]) => number);
   const rest = others.map(([name, number]) => `, ${number} in ${name}`).join("");
   return `${numberOf(view, evaluation) || "none"} in ${view.name}${rest}`;
