@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -92,8 +93,14 @@ def _read_source(model: Detector, key: str) -> Source:
         return _read_file(model, key)
     folder = local_checkpoint(name, f"{key}.pretrained")
     meta = checkpoint.read_meta(folder)
-    network = from_config(RunOptions, meta.config).evaluation.network
-    variables = checkpoint.read_fitting(folder, network, model.options, key)
+    saved = from_config(RunOptions, meta.config)
+    network = saved.evaluation.network
+    scale, ours = saved.model_of(network).anchor_scale, model.options.anchor_scale
+    if scale != ours:
+        # The weights fit. Other data have objects of other sizes, so this is what one wants; but it costs training.
+        message = "%s.anchor_scale: %s in %s, here %s: sizes of boxes are to be learnt again"
+        _log.warning(message, key, scale, name, ours)
+    variables = checkpoint.read_fitting(folder, network, replace(model.options, anchor_scale=scale), key)
     origin = {"source": name, "digest": checkpoint.digest(variables)}
     return Source(str(folder), variables, meta.class_names, origin)
 

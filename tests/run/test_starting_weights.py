@@ -198,6 +198,18 @@ def test_keys_that_shapes_do_not_show(source: Path) -> None:
         start(source, CLASSES, channel_order="bgr")
 
 
+def test_anchors_of_another_size_are_no_hindrance(
+    source: Path, trained: Variables, caplog: pytest.LogCaptureFixture
+) -> None:
+    scale = tiny().model.anchor_scale
+    assert checkpoint.digest(start(source, CLASSES, anchor_scale=scale / 2)) == checkpoint.digest(trained)
+    warning = f"config.model.anchor_scale: {scale} in {source}, here {scale / 2}: sizes of boxes are to be learnt again"
+    assert warning in [record.message for record in caplog.records]
+    caplog.clear()
+    start(source, CLASSES)
+    assert not any("anchor_scale" in record.message for record in caplog.records)
+
+
 def test_no_class_to_keep(source: Path, file: Path) -> None:
     with pytest.raises(InputError, match=r"none of the data's 2 classes \(car, bus\).*the 3 of .*\(cat, dog, cow\)"):
         start(source, ("car", "bus"), keep_classes=True)
