@@ -45,10 +45,13 @@ class GroupNorm(nn.Module):
         scale = self.param("scale", nn.initializers.ones, (channels,))
         bias = self.param("bias", nn.initializers.zeros, (channels,))
         cells = height * width if region is None else (region[:, :1] * region[:, 1:]).astype(jnp.float32)
-        inner = inside(x, region).astype(jnp.float32).reshape(batch, height, width, self.groups, -1)
-        count = cells * inner.shape[-1]
-        mean = jnp.sum(inner, axis=(1, 2, 4)) / count
-        variance = jnp.maximum(jnp.sum(inner**2, axis=(1, 2, 4)) / count - mean**2, 0.0)
+        inner = inside(x, region).astype(jnp.float32)
+        # Over the map, then both sums at once over a group's channels: fewer kernels on a GPU, and quicker on a CPU.
+        sums = jnp.stack([jnp.sum(inner, axis=(1, 2)), jnp.sum(inner**2, axis=(1, 2))])
+        total, square = jnp.sum(sums.reshape(2, batch, self.groups, -1), axis=3)
+        count = cells * (channels // self.groups)
+        mean = total / count
+        variance = jnp.maximum(square / count - mean**2, 0.0)
         mean, variance = (jnp.repeat(s, channels // self.groups, axis=1) for s in (mean, variance))
         factor = scale[None] * jax.lax.rsqrt(variance + EPSILON)
         factor, offset = factor[:, None, None], (bias[None] - mean * factor)[:, None, None]
