@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 
+from benchmarks import _memory
 from benchmarks._counts import COLUMNS, count
 from benchmarks._gpu_text import Text, read_text
 from benchmarks._h100 import compile_program, mesh
@@ -82,10 +83,12 @@ def _loop(program: Text, found: list[Launch], name: str) -> dict[str, Any]:
 
 
 def print_tables(measured: list[tuple[Case, dict[str, Any]]]) -> None:
-    """Print a table of all programs, and for each the tables of its parts, convolutions, loops and groups."""
+    """Print a table of all programs, of the pictures that cards hold, and of each program's parts and launches."""
     compiled = [(case, found) for case, found in measured if "refused" not in found]
     if compiled:
         print_table([_summary(case, found) for case, found in compiled])
+    if of_cards := _memory.rows(compiled):
+        print_table(of_cards)
     for case, found in measured:
         if "refused" in found:
             print(f"**{_title(case)}**: refused: {found['refused']}\n")

@@ -7,6 +7,7 @@
     pip install 'lad-jax[cuda]'
     python -m benchmarks.aot --topology=h100 --json=runs/aot.json
     python -m benchmarks.aot --topology=h100 --programs=detector,assignment --objects=96
+    python -m benchmarks.aot --topology=h100 --pictures=8,32 --remat=none,all --objects=96
     python -m benchmarks.aot --topology=h100 --xla_flags=--xla_gpu_enable_command_buffer=+WHILE,+CONDITIONAL
 
 Nothing is run: parameters and pictures are shapes. A compilation takes minutes, and those in the file are not repeated.
@@ -17,8 +18,9 @@ another reason than memory ends the program with its message. Memory is the comp
 in a loop are counted for one turn.
 
 For an H100: what a program launches, moves, and asks of the host, by part; loops are counted with their turns, which
-are assumed where a value ends them. Counts, bytes and memory are the compiler's, without the workspaces of cuDNN. A
-convolution counts as one launch. Milliseconds are an estimate by a model (`_time_model`), not measured.
+are assumed where a value ends them. For several numbers of pictures also how many the memory of usual cards holds.
+Counts, bytes and memory are the compiler's, without the workspaces of cuDNN. A convolution counts as one launch.
+Milliseconds are an estimate by a model (`_time_model`), not measured.
 """
 
 import itertools

@@ -10,11 +10,12 @@ import jax
 import pytest
 
 import lad_jax
-from benchmarks import _gpu, _h100
+from benchmarks import _gpu, _h100, _memory
 from benchmarks._convolutions import Convolution, convolution
 from benchmarks._gpu_text import read_text
 from benchmarks._launches import Turns, launches, read
 from benchmarks._parts import OTHER
+from benchmarks._programs import Case
 from benchmarks._time_model import convolution_seconds, kernel_seconds
 
 NAMES = "".join(
@@ -298,3 +299,19 @@ def test_compiles_for_an_h100_and_prints_its_tables():
     assert len(rows) == 2
     assert all(int(row.split("|")[2]) > 50 for row in rows)
     assert "| mixture.py:_fit | 5 | False |" in ended.stdout
+
+
+def test_pictures_that_a_card_holds_lie_on_a_line_through_the_compiled_ones() -> None:
+    def case(pictures: int, remat: str) -> Case:
+        sizes = {"height": 800, "width": 1344, "objects": 96, "classes": 80, "dtype": "bfloat16"}
+        return Case("step", "configs/paper.py:paa_r50_1x", "h100", remat, pictures, **sizes)
+
+    line = {8: 5.0, 16: 9.5, 32: 17.0}  # by hand: 0.5 GiB a picture beside 1 GiB, and half a GiB off in the middle
+    measured = [(case(n, "none"), {"peak GiB": gib}) for n, gib in line.items()]
+    measured += [(case(8, "all"), {"peak GiB": 3.0})]  # one number gives no line
+    (row,) = _memory.rows(measured)
+    assert (row["remat"], row["pictures"], row["off"]) == ("none", "8, 16, 32", "5.3 %")
+    assert (row["fixed GiB"], row["GiB a picture"]) == (1.0, 0.5)
+    # 24 · 0.85 · 10⁹ / 2³⁰ = 18.999 GiB
+    assert [row[f"{gb} GB"] for gb in (16, 24, 40, 80)] == [23, 35, 61, 124]
+    assert _memory.fitting(1, 1.0, 0.5) == 0
