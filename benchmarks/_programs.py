@@ -13,12 +13,12 @@ from lad_jax import RunOptions, from_config
 from lad_jax.assign import AssignerOptions, make_assigner
 from lad_jax.evaluation.detector import make_detector
 from lad_jax.mesh import replicated, sharded
-from lad_jax.models import Detector, ModelOptions
+from lad_jax.models import ModelOptions
 from lad_jax.options import run_name
 from lad_jax.priors import make_priors
-from lad_jax.run.build import make_models, make_train_step
+from lad_jax.run.build import make_model, make_models, make_train_step
 from lad_jax.train.state import init_state, init_variables
-from lad_jax.types import Batch, GroundTruth, Pictures, Predictions, Scene
+from lad_jax.types import Batch, GroundTruth, Pictures, Precision, Predictions, Scene
 
 REMAT = {"none": (False, False), "towers": (False, True), "all": (True, True)}
 """Values of `backbone.remat` and `remat_towers`, by name."""
@@ -42,7 +42,7 @@ class Case:
     width: int
     objects: int
     classes: int
-    dtype: Literal["float32", "bfloat16"]
+    dtype: Precision
     xla_flags: str = ""
     """Flags of XLA that it is compiled with."""
 
@@ -93,7 +93,7 @@ def lower_detector(case: Case, mesh: Mesh) -> jax.stages.Lowered:
     """Lower the student of a config as a detector: network, NMS and voting."""
     pictures = batch_of(case, mesh).pictures
     options = options_of(case)
-    model = Detector(options.model, case.classes)
+    model = make_model(options, "student", case.classes)
     variables = jax.eval_shape(lambda: init_variables(model, seed=0))
     variables = jax.tree.map(lambda x: x.update(sharding=replicated(mesh)), variables)
     mesh_if_several = mesh if mesh.size > 1 else None
@@ -126,7 +126,7 @@ def lower_assignment(case: Case, mesh: Mesh) -> jax.stages.Lowered:
 
 
 def options_of(case: Case, batch_size: int | None = None) -> RunOptions:
-    """Options of the config, with the case's dtype and `remat` for every network.
+    """Options of the config, with the case's dtype, and its `remat` for every network.
 
     Args:
       case: names the config.
@@ -137,12 +137,12 @@ def options_of(case: Case, batch_size: int | None = None) -> RunOptions:
 
     def change(model: ModelOptions) -> ModelOptions:
         backbone, towers = REMAT[case.remat]
-        model = replace(model, dtype=case.dtype, remat_towers=towers)
-        return replace(model, backbone=replace(model.backbone, remat=backbone))
+        return replace(model, remat_towers=towers, backbone=replace(model.backbone, remat=backbone))
 
     teacher, *peers = (replace(other, model=change(other.model)) for other in options.others.values())
     train = replace(options.train, batch_size=batch_size or options.train.batch_size)
-    return replace(options, model=change(options.model), teacher=teacher, peers=tuple(peers), train=train)
+    networks = {"model": change(options.model), "teacher": teacher, "peers": tuple(peers)}
+    return replace(options, **networks, dtype=case.dtype, train=train)
 
 
 def batch_of(case: Case, mesh: Mesh) -> Batch:

@@ -1,7 +1,7 @@
 """Speed of inference: from uint8 pixels to detections, with NMS and voting, on random pictures and random weights.
 
     python -m benchmarks.inference --config=configs/base.py --height=256 --width=256 --batch=1,2
-    python -m benchmarks.inference --height=800 --width=1344 --batch=1,16 --config.model.dtype=bfloat16
+    python -m benchmarks.inference --height=800 --width=1344 --batch=1,16 --config.dtype=bfloat16
 
 An untrained network passes the threshold everywhere, so NMS and voting have as much to do as they ever can. The bare
 network and, where torchvision is installed, its detectors (threshold 0, NMS, no voting) take turns with ours.
@@ -18,7 +18,7 @@ from benchmarks._inputs import random_batch
 from benchmarks._measure import in_turns, machine, print_table, ratio, write_json
 from lad_jax import RunOptions, from_config
 from lad_jax.evaluation.detector import make_detector
-from lad_jax.models import Detector
+from lad_jax.run.build import make_model
 from lad_jax.train.state import init_variables
 
 FLAGS = flags.FLAGS
@@ -34,7 +34,7 @@ flags.DEFINE_string("json", "", "File to write the figures to.")
 
 def measure(options: RunOptions, variables: Any, n_images: int) -> list[dict[str, Any]]:
     """Rows of the table, one for each program, at one batch size."""
-    model = Detector(options.model, FLAGS.classes)
+    model = make_model(options, "student", FLAGS.classes)
     canvas = (FLAGS.height, FLAGS.width)
     batch = random_batch(canvas, n_images=n_images, n_objects=0, n_classes=FLAGS.classes)
     pictures = jax.device_put(batch.pictures)
@@ -43,7 +43,7 @@ def measure(options: RunOptions, variables: Any, n_images: int) -> list[dict[str
     programs = {
         "detector": lambda: jax.block_until_ready(detector(variables, pictures)),
         "its bare network": lambda: jax.block_until_ready(network(variables, pictures)),
-        **_beside.inference(FLAGS.beside, batch.pictures, n_classes=FLAGS.classes, dtype=options.model.dtype),
+        **_beside.inference(FLAGS.beside, batch.pictures, n_classes=FLAGS.classes, dtype=options.dtype),
     }
     times = in_turns(programs, FLAGS.runs)
     return [
@@ -60,9 +60,9 @@ def measure(options: RunOptions, variables: Any, n_images: int) -> list[dict[str
 
 def main(_: list[str]) -> None:
     options = from_config(RunOptions, FLAGS.config)
-    variables = init_variables(Detector(options.model, FLAGS.classes), 0)
+    variables = init_variables(make_model(options, "student", FLAGS.classes), 0)
     rows = [row for n_images in FLAGS.batch for row in measure(options, variables, int(n_images))]
-    title = f"{FLAGS.height}x{FLAGS.width}, {options.model.dtype}, {machine()}"
+    title = f"{FLAGS.height}x{FLAGS.width}, {options.dtype}, {machine()}"
     print(f"{title}\n")
     print_table(rows)
     write_json(FLAGS.json, {"title": title, "rows": rows})

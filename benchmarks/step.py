@@ -2,7 +2,7 @@
 
     python -m benchmarks.step --config=configs/base.py --height=256 --width=256 --batch=2
     python -m benchmarks.step --config=configs/paper.py:colad_r50_r101_1x --height=800 --width=1344 --batch=16 \
-        --config.model.dtype=bfloat16 --config.teacher.model.dtype=bfloat16
+        --config.dtype=bfloat16
 
 The step, its bare networks (the trained ones forward and backward, the frozen ones forward) and, where torchvision is
 installed, its detectors take turns. Then the step is profiled, and its time divided among its parts.
@@ -132,7 +132,7 @@ def main(_: list[str]) -> None:
     program, compile_s, flops = compiled(train_step.step, state, frozen, batch, donate_argnums=0)
     step = Stepper(program, state, frozen, batch)
     networks, *_ = compiled(bare_networks(models, method), params, constants, batch)
-    beside = _beside.training(FLAGS.beside, pictures, n_classes=FLAGS.classes, dtype=options.model.dtype)
+    beside = _beside.training(FLAGS.beside, pictures, n_classes=FLAGS.classes, dtype=options.dtype)
     times = in_turns(
         {"step": step, "bare networks": lambda: jax.block_until_ready(networks(params, constants, batch)), **beside},
         FLAGS.runs,
@@ -142,7 +142,7 @@ def main(_: list[str]) -> None:
     figures = figures_of(step.program, times, compile_s, None if accumulated else flops)
     figures |= {f"images/s, {name} (torchvision)": FLAGS.batch / times[name].median for name in beside}
     figures |= {f"{name} / step, time": ratio(times[name], times["step"]) for name in beside}
-    title = f"{options.method}, {FLAGS.batch} x {FLAGS.height}x{FLAGS.width}, {options.model.dtype}, {machine()}"
+    title = f"{options.method}, {FLAGS.batch} x {FLAGS.height}x{FLAGS.width}, {options.dtype}, {machine()}"
     print(f"{title}\n")
     print_table([{"": name, "whole step": value} for name, value in figures.items()])
     parts = profiled_rows(step, method.networks) if FLAGS.profiled else []

@@ -4,7 +4,8 @@
     python main.py --config=configs/assigners.py:atss_r50_1x --workdir=runs/assigners_atss_r50_1x
     python -m scripts.paper_tables recipes                                     # the tables of docs/recipes.md
 
-Schedules, pictures and backbones are those of `configs/paper.py`.
+Schedules, pictures and backbones are those of `configs/paper.py`, and `--config.dtype=bfloat16` is for GPUs and TPUs
+as there.
 """
 
 from dataclasses import dataclass

@@ -4,7 +4,8 @@
     python main.py --config=configs/paper.py:paa_r50_1x --workdir=runs/paper_paa_r50_1x
     python -m scripts.paper_tables                                      # the tables of docs/paper.md
 
-docs/paper.md says what the paper leaves open, and what was chosen.
+On GPUs and TPUs add `--config.dtype=bfloat16`, after `--` where it is a recipe. docs/paper.md says what the
+paper leaves open, and what was chosen.
 """
 
 import difflib

@@ -64,7 +64,7 @@ def get_config(variant: str = "bccd") -> ConfigDict:
     if "narrow" in kind:
         _set_from_scratch(config.model)
     _set_data(config, name)
-    config.model.dtype = "bfloat16"
+    config.dtype = "bfloat16"
     config.optimizer.clip_norm = 10.0
     config.optimizer.warmup_steps = 100
     config.optimizer.decay_epochs = (32, 44)
@@ -115,8 +115,8 @@ def _set_cpu(config: ConfigDict, data: Set) -> None:
     """Halve resolution and anchors, narrow pyramid and head, and train fewer epochs with smaller batches."""
     config.data.short_side, config.data.long_side = data.cpu
     config.data.canvases = 2
+    config.dtype = "float32"
     for model in (config.model, config.teacher.model):
-        model.dtype = "float32"
         model.channels = 128
         model.tower_convs = 2
         model.anchor_scale /= 2

@@ -1,6 +1,6 @@
 """PAA with a ResNet-50 pretrained on ImageNet, on a folder of your pictures.
 
-    python main.py --config=configs/your_data.py:data/cells --workdir=runs/cells
+    python main.py --config=configs/your_data.py:data/cells --workdir=runs/cells --config.dtype=bfloat16  # a GPU
 
 After the colon: the folder, with the `train.json` and `val.json` that an importer has written, or as Roboflow exports
 COCO's format. Copy this file to change more than a command line should hold.

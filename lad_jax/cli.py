@@ -87,7 +87,7 @@ def message_of(error: Exception) -> str | None:
         return (
             "the device has not enough memory. In training raise config.train.accumulate, which changes nothing but "
             "memory and time; so do config.model.remat_towers=True and then config.model.backbone.remat=True. In "
-            "evaluation lower config.evaluation.batch_size. Else set config.model.dtype=bfloat16, or lower "
+            "evaluation lower config.evaluation.batch_size. Else set config.dtype=bfloat16, or lower "
             "config.data.short_side. "
             f"Reason: {str(error)[:300]}"
         )

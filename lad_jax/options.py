@@ -13,7 +13,7 @@ from lad_jax.losses import FreeAnchorOptions, LossOptions, SoftOptions
 from lad_jax.mesh import MeshOptions
 from lad_jax.models import ModelOptions
 from lad_jax.train.optimizer import OptimizerOptions
-from lad_jax.types import Network
+from lad_jax.types import Network, Precision
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class TrainOptions:
     """Steps between checkpoints; each evaluation has one too."""
     log_every: int = option(50, may_change=True)
     """Steps between lines of the log."""
-    gradients: Literal["float32", "bfloat16"] = "float32"
+    gradients: Precision = "float32"
     """Type in which the gradients of several devices are summed."""
     on_non_finite: Literal["skip", "stop"] = option("skip", may_change=True)
     """Action where the loss or its gradient is not finite: leave the step out, or end the run."""
@@ -97,6 +97,9 @@ class RunOptions:
     """Method of training: which networks are trained, whose costs assign, and which losses count (docs/methods.md)."""
     seed: int = 0
     """Seed of the first weights, the order of the pictures, their augmentation and stochastic depth."""
+    dtype: Precision = "float32"
+    """Type in which the convolutions of all networks compute, the frozen ones' too; docs/performance.md has what stays
+    float32."""
     model: ModelOptions = ModelOptions()
     """Architecture of the student."""
     teacher: TeacherOptions = TeacherOptions()

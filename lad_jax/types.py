@@ -11,7 +11,7 @@ Masks are bool and mean *keep*.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import numpy as np
@@ -186,3 +186,6 @@ class Batch(NamedTuple):
 
 Network = str
 """The networks of a run, by name: `student`, `teacher`, and in a larger cohort `peer_1`, `peer_2`, …"""
+
+Precision = Literal["float32", "bfloat16"]
+"""Type in which a part of a run computes, where there is a choice."""

@@ -40,9 +40,7 @@ def main() -> None:
     parser.add_argument(
         "--output", type=Path, default=Path("runs/demo"), help="folder of the workdirs and of the report"
     )
-    parser.add_argument(
-        "arguments", nargs="*", help="further arguments of main.py, such as --config.model.dtype=bfloat16"
-    )
+    parser.add_argument("arguments", nargs="*", help="further arguments of main.py, such as --config.dtype=bfloat16")
     options = parser.parse_args()
     output: Path = options.output.absolute()
 

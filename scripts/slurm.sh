@@ -2,7 +2,7 @@
 # One training run on several hosts with GPUs, by Slurm:  sbatch scripts/slurm.sh CONFIG WORKDIR [FLAGS]
 #
 #   sbatch --nodes=4 scripts/slurm.sh configs/paper.py:paa_r50_1x /shared/runs/paa_r50 \
-#     --config.train.batch_size=64 --config.evaluation.batch_size=64
+#     --config.dtype=bfloat16 --config.train.batch_size=64 --config.evaluation.batch_size=64
 #
 # One process for each GPU: JAX learns from Slurm how many there are and where the first one listens, and gives each
 # the GPU of its number on the host. WORKDIR, the data and this folder must be at the same place on all hosts. Both

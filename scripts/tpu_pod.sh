@@ -12,8 +12,8 @@
 # To prepare them, `gcloud compute tpus tpu-vm ssh --worker=all --command=...` does the same on all.
 #
 # The same command starts on every host; JAX finds the others by the slice's metadata. Both batches must be multiples of
-# the number of chips. Student and teacher compute in bfloat16. Started again with the same WORKDIR, the run goes on from
-# its last checkpoint.
+# the number of chips. All networks compute in bfloat16. Started again with the same WORKDIR, the run goes on from its
+# last checkpoint.
 
 set -euo pipefail
 : "${TPU:?name of the slice}" "${ZONE:?its zone}"
@@ -22,7 +22,6 @@ workdir=$2
 shift 2
 
 # Quoted for the hosts' shell.
-run=$(printf '%q ' .venv/bin/python main.py --config="$config" --workdir="$workdir" \
-  --config.model.dtype=bfloat16 --config.teacher.model.dtype=bfloat16 "$@")
+run=$(printf '%q ' .venv/bin/python main.py --config="$config" --workdir="$workdir" --config.dtype=bfloat16 "$@")
 
 exec gcloud compute tpus tpu-vm ssh "$TPU" --zone="$ZONE" --worker=all --command="cd ~/lad_jax && $run"

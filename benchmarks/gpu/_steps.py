@@ -38,7 +38,7 @@ class Commands:
         """Flags of canvas and dtype."""
         if self.dry:
             return DRY_CANVAS
-        return "--height=800", "--width=1344", "--config.model.dtype=bfloat16", "--config.teacher.model.dtype=bfloat16"
+        return "--height=800", "--width=1344", "--config.dtype=bfloat16"
 
     def config(self, row: str) -> str:
         """A row of the paper, narrow in a dry run."""

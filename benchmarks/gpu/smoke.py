@@ -28,7 +28,7 @@ from lad_jax.mesh import MeshOptions, make_mesh
 from lad_jax.models import Detector, ModelOptions, ResNetOptions
 from lad_jax.options import TeacherOptions
 from lad_jax.priors import make_priors, within
-from lad_jax.run.build import make_models, make_train_step
+from lad_jax.run.build import make_model, make_models, make_train_step
 from lad_jax.train.optimizer import OptimizerOptions
 from lad_jax.train.state import Variables, init_state, init_variables
 from lad_jax.types import Batch, Predictions, Scene
@@ -120,7 +120,7 @@ def step(method: Any) -> Any:
 def detection() -> Any:
     """The detections of a network, with NMS and voting."""
     options = RunOptions(model=model_of(10))
-    model = Detector(options.model, CLASSES)
+    model = make_model(options, "student", CLASSES)
     finish = replace(options.evaluation.postprocess, max_detections=50)
     return make_detector(model, finish)(weights(model, 0), jax.device_put(pictures().pictures))._asdict()
 

@@ -16,7 +16,7 @@ from lad_jax.models.region import cells
 from lad_jax.models.resnet import ResNetOptions
 from lad_jax.models.swin import SwinOptions
 from lad_jax.priors import make_priors, valid_extent
-from lad_jax.types import Predictions
+from lad_jax.types import Precision, Predictions
 
 IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
@@ -65,8 +65,6 @@ class ModelOptions:
     mask_padding: bool = option(True, architecture=False)
     """Whether a canvas's padding is kept out of the features: a picture's predictions do not depend on the size of its
     canvas then. Otherwise they do a little, as in the references."""
-    dtype: Literal["float32", "bfloat16"] = option("float32", architecture=False)
-    """Type in which the convolutions compute. Parameters, outputs, costs and losses are float32."""
 
     def __post_init__(self) -> None:
         check_range(self, "first_level", least=2, most=5)
@@ -92,6 +90,8 @@ class Detector(nn.Module):
 
     options: ModelOptions
     n_classes: int
+    dtype: Precision = "float32"
+    """Type in which convolutions compute; parameters and predictions are float32, whichever it is."""
 
     @nn.compact
     def __call__(self, images: UInt8[Array, "B H W 3"], image_hw: Int[Array, "B 2"]) -> Predictions:
@@ -101,7 +101,7 @@ class Detector(nn.Module):
           images: RGB; what lies outside `image_hw` is ignored.
           image_hw: height and width of each image's content [pixels].
         """
-        options, dtype = self.options, jnp.dtype(self.options.dtype)
+        options, dtype = self.options, jnp.dtype(self.dtype)
         x = normalise(images, image_hw, options).astype(dtype)
         # A picture that could not be read has no content, but statistics need some cells.
         region = valid_extent(jnp.maximum(image_hw, 1)) if options.mask_padding else None

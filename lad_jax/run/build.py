@@ -13,9 +13,14 @@ from lad_jax.train.step import TrainStep
 from lad_jax.types import Network
 
 
+def make_model(options: RunOptions, network: Network, n_classes: int) -> Detector:
+    """The network of a run that has the name `network`."""
+    return Detector(options.model_of(network), n_classes, options.dtype)
+
+
 def make_models(options: RunOptions, n_classes: int) -> dict[Network, Detector]:
     """Networks of the method, by name."""
-    return {name: Detector(options.model_of(name), n_classes) for name in options.roles.networks}
+    return {name: make_model(options, name, n_classes) for name in options.roles.networks}
 
 
 def loss_setting(options: RunOptions, assigner: Assigner, model: ModelOptions) -> LossSetting:

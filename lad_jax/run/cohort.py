@@ -10,10 +10,10 @@ from lad_jax.assign.outside import is_outside
 from lad_jax.data.canvases import Canvas
 from lad_jax.distill import networks_with_costs
 from lad_jax.errors import InputError
-from lad_jax.models import Detector
 from lad_jax.options import RunOptions
 from lad_jax.priors import make_priors, within
 from lad_jax.run import checkpoint
+from lad_jax.run.build import make_model
 from lad_jax.run.sources import local_checkpoint
 from lad_jax.train.state import Variables
 from lad_jax.types import GroundTruth, Network, Scene
@@ -46,7 +46,7 @@ def load_teacher(folder: Path, options: RunOptions) -> Variables:
             f"the run of {folder} had a frozen teacher, but its config.teacher.path is empty: give lad_jax.explain the "
             "teacher as teacher=…"
         )
-    model = Detector(options.model_of("teacher"), len(meta.class_names))
+    model = make_model(options, "teacher", len(meta.class_names))
     place = local_checkpoint(teacher.path, "config.teacher.path")
     variables = checkpoint.load_network(place, teacher.network, model, meta.class_names, options.key_of("teacher"))
     if meta.teacher and checkpoint.digest(variables) != meta.teacher["digest"]:

@@ -12,11 +12,11 @@ from lad_jax.evaluation.errors import find_errors
 from lad_jax.evaluation.evaluator import Evaluated, Evaluator
 from lad_jax.evaluation.table import format_table
 from lad_jax.mesh import make_mesh, replicate
-from lad_jax.models import Detector
 from lad_jax.models.backbones import check_canvases
 from lad_jax.options import RunOptions
 from lad_jax.paths import check_writable
 from lad_jax.run import checkpoint
+from lad_jax.run.build import make_model
 from lad_jax.types import Network
 
 _log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ def _load(
 ) -> tuple[Evaluator, dict[Network, Any]]:
     """An evaluator on the data set, and variables of networks of the run in `workdir`, on the devices."""
     mesh = make_mesh(options.mesh, {"config.evaluation.batch_size": options.evaluation.batch_size})
-    models = {name: Detector(options.model_of(name), len(dataset.class_names)) for name in networks}
+    models = {name: make_model(options, name, len(dataset.class_names)) for name in networks}
     evaluator = Evaluator(models, dataset, options.data, options.evaluation, mesh)
     for name, model in models.items():
         check_canvases(evaluator.canvases, model.options.backbone, f"{options.key_of(name)}.backbone")

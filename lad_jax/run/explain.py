@@ -17,6 +17,7 @@ from lad_jax.errors import InputError
 from lad_jax.models import Detector
 from lad_jax.options import RunOptions
 from lad_jax.rounding import round_up
+from lad_jax.run.build import make_model
 from lad_jax.run.cohort import assigner_of, load_variables, networks_of, scene_of
 from lad_jax.run.pictures import Picture, batches, image_of, pictures_of
 from lad_jax.run.trained import Trained
@@ -105,7 +106,9 @@ class _Explainer:
             raise InputError(f"the run's {', '.join(lacking)} cannot be read: the detector is from no checkpoint.")
         read = load_variables(detector.folder, options, lacking) if detector.folder else {}
         n_classes = len(detector.class_names)
-        models = {n: given[n].model if n in given else Detector(options.model_of(n), n_classes) for n in names}
+        # A teacher from elsewhere computes in this run's precision, as in its training.
+        loaded = {n: trained.model.clone(dtype=options.dtype) for n, trained in given.items()}
+        models = {n: loaded.get(n) or make_model(options, n, n_classes) for n in names}
         self._variables = jax.device_put({n: given[n].variables if n in given else read[n] for n in names})
         self._program = jax.jit(functools.partial(_decide, models, options, assigner))
         self.costs_from = options.roles.costs_from

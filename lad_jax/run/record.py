@@ -11,9 +11,9 @@ from lad_jax.errors import InputError
 from lad_jax.evaluation.coco import Metrics
 from lad_jax.evaluation.evaluator import Evaluated, Evaluator
 from lad_jax.mesh import MeshOptions, make_mesh, replicate
-from lad_jax.models import Detector
 from lad_jax.options import ReportOptions, RunOptions
 from lad_jax.run import checkpoint
+from lad_jax.run.build import make_models
 from lad_jax.run.cohort import assigner_of, load_teacher, networks_of
 from lad_jax.run.recorder import Recorder
 from lad_jax.types import Network
@@ -39,7 +39,7 @@ def record(workdir: Path, n_pictures: int | None = None) -> None:
     _check_classes(folders[-1], val_set)
     of_epoch = make_plan(train_set, options.data, batch_size=options.train.batch_size, seed=options.seed)
     names = networks_of(options, assigner)
-    models = {n: Detector(options.model_of(n), len(val_set.class_names)) for n in options.roles.networks}
+    models = make_models(options, len(val_set.class_names))
     mesh = make_mesh(options.mesh, {})
     frozen = {n: load_teacher(folders[-1], options) for n in names if n not in trained}
     evaluated = {n: models[n] for n in trained if n in names or n == options.evaluation.network}

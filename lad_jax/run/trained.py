@@ -18,6 +18,7 @@ from lad_jax.models.backbones import check_canvases
 from lad_jax.options import RunOptions
 from lad_jax.programs import keep_programs
 from lad_jax.run import checkpoint
+from lad_jax.run.build import make_model
 from lad_jax.run.calls import Detected, call, detect
 from lad_jax.run.pictures import Picture, numbered
 from lad_jax.run.result import Result
@@ -147,7 +148,7 @@ def load(source: str | Path, network: Network | None = None) -> Trained:
     meta = checkpoint.read_meta(folder)
     options = from_config(RunOptions, meta.config)
     name: Network = network or options.evaluation.network
-    model = Detector(options.model_of(name), len(meta.class_names))
+    model = make_model(options, name, len(meta.class_names))
     variables = checkpoint.read_variables(folder, name)
     keep_programs()
     return Trained(model, variables, options, meta.class_names, meta.category_ids, folder, name)

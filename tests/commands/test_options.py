@@ -44,7 +44,7 @@ def test_all_options_are_listed() -> None:
     text = listing()
     repeated = ("teacher.model.", "peers[i].", "data.val.", "data.test.")
     assert [e.key for e in OPTIONS if f" {e.key} " not in text and not e.key.startswith(repeated)] == []
-    assert " teacher.model.dtype " in listing("teacher.model") and " peers[i].path " in listing("peers[0]")
+    assert " teacher.model.anchor_scale " in listing("teacher.model") and " peers[i].path " in listing("peers[0]")
 
 
 def test_marks_of_what_may_change() -> None:
@@ -53,7 +53,7 @@ def test_marks_of_what_may_change() -> None:
     marked = {line.split()[1] for line in lines if line.startswith("* ")}
     assert marked >= {"train.accumulate", "evaluation.postprocess.nms_iou", "data.train.images", "teacher.path"}
     assert marked >= {"model.backbone.remat", "teacher.model.backbone.remat", "peers[i].model.backbone.remat"}
-    assert not marked & {"method", "train.batch_size", "model.dtype", "teacher.network", "peers[i].model.channels"}
+    assert not marked & {"method", "train.batch_size", "dtype", "teacher.network", "peers[i].model.channels"}
 
 
 def test_the_list_fits_a_terminal() -> None:

@@ -1,6 +1,7 @@
 """The network's size, its treatment of pixels, and its frozen stages."""
 
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ from lad_jax.models import Detector, ModelOptions, ResNetOptions
 from lad_jax.models.detector import IMAGENET_MEAN, IMAGENET_STD, normalise
 from lad_jax.models.resnet import is_frozen
 from lad_jax.train.state import init_variables
-from tests.networks import CANVAS, N_CLASSES, OPTIONS, noise
+from tests.networks import CANVAS, N_CLASSES, OPTIONS, noise, of_family
 
 
 def shapes(model):
@@ -119,6 +120,28 @@ def test_no_gradient_reaches_frozen_stages(tiny):
     for name, tree in gradients["backbone"].items():
         moved = any(np.asarray(g).any() for g in jax.tree.leaves(tree))
         assert moved == (name[:6] in ("layer3", "layer4")), name
+
+
+def equations(program):
+    """Those of a traced program, and of the functions in it."""
+    for equation in program.eqns:
+        yield equation
+        for inner in jax.core.jaxprs_in_params(equation.params):
+            yield from equations(inner)
+
+
+@pytest.mark.parametrize("family", ["basic", "caffe", "dcn", "swin"])
+def test_products_are_in_bfloat16_and_all_else_that_rounds_in_float32(family):
+    """Norms, softmax and logarithms are float32; and what a network is made of and gives on."""
+    model = Detector(of_family(family), N_CLASSES, "bfloat16")
+    variables = jax.eval_shape(partial(init_variables, model, 0))
+    program = jax.make_jaxpr(model.apply)(variables, noise(1), np.array([CANVAS]))
+    kinds = dict.fromkeys(["conv_general_dilated", "dot_general"], "bfloat16")
+    kinds |= dict.fromkeys(["rsqrt", "reduce_sum", "exp", "log1p", "logistic"], "float32")
+    inner = [e for e in equations(program.jaxpr) if e.primitive.name in kinds]
+    wrong = [e for e in inner if {str(v.aval.dtype) for v in e.invars} != {kinds[e.primitive.name]}]
+    assert wrong == [] and {e.primitive.name for e in inner} >= {"conv_general_dilated", "rsqrt", "reduce_sum", "exp"}
+    assert {str(x.dtype) for x in (*jax.tree.leaves(variables), *program.out_avals)} == {"float32"}
 
 
 @pytest.mark.parametrize(

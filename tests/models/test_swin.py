@@ -156,25 +156,11 @@ class TestDropPath:
         assert [shift for _, shift in blocks.values()] == [0, 3] * 12
 
 
-def equations(program):
-    """Those of a traced program, and of the functions in it."""
-    for equation in program.eqns:
-        yield equation
-        for inner in jax.core.jaxprs_in_params(equation.params):
-            yield from equations(inner)
-
-
-def test_precision():
-    """With bfloat16: matrices are multiplied in it, layer norm and softmax are float32."""
+def test_a_block_in_bfloat16():
     x = jnp.asarray(np.random.default_rng(5).standard_normal((1, 4, 6, 4)), jnp.float32)
     block, exact = Block(2, 4, 2, 0.0, jnp.dtype("bfloat16")), Block(2, 4, 2, 0.0, FLOAT32)
     params = params_of(exact, x, None)
     rounded = x.astype(jnp.bfloat16)
-    program = jax.make_jaxpr(lambda x: block.apply(params, x, None))(rounded).jaxpr
-    kinds = {"dot_general": set(), "exp": set(), "rsqrt": set()}
-    for equation in equations(program):
-        kinds.get(equation.primitive.name, set()).update(str(v.aval.dtype) for v in equation.invars)
-    assert kinds == {"dot_general": {"bfloat16"}, "exp": {"float32"}, "rsqrt": {"float32"}}
     out = jax.jit(block.apply)(params, rounded, None)
     assert out.dtype == jnp.bfloat16
     np.testing.assert_allclose(out.astype(jnp.float32), jax.jit(exact.apply)(params, x, None), rtol=0.05, atol=0.05)

@@ -50,6 +50,13 @@ def test_losses_by_option_assigner_and_method(
     assert (setting.class_loss, setting.box_weighting, setting.quality_target) == expected
 
 
+@pytest.mark.parametrize(("method", "n_peers"), [("plain", 0), ("lad", 0), ("colad", 0), ("colad", 2)])
+def test_all_networks_of_a_run_compute_in_its_precision(method: Any, n_peers: int) -> None:
+    options = replace(tiny(method=method, dtype="bfloat16"), peers=(tiny().teacher,) * n_peers)
+    precisions = {name: model.dtype for name, model in make_models(options, 3).items()}
+    assert precisions == dict.fromkeys(options.roles.networks, "bfloat16")
+
+
 def lowered(seed: int) -> str:
     """The text of the step of a network that draws in training (drop path)."""
     options = replace(tiny(seed=seed), model=of_family("swin"))

@@ -85,7 +85,8 @@ def test_a_teacher_can_be_given(lad_workdir, student, batch):
     moved = replace(detector, options=replace(detector.options, teacher=replace(detector.options.teacher, path="")))
     with pytest.raises(InputError, match="teacher=…"):
         lad_jax.explain(moved, *of_the_picture(batch))
-    given = lad_jax.explain(moved, *of_the_picture(batch), teacher=student)
+    other = replace(student, model=student.model.clone(dtype="bfloat16"))
+    given = lad_jax.explain(moved, *of_the_picture(batch), teacher=other)  # in the run's precision, as in its training
     found = lad_jax.explain(detector, *of_the_picture(batch))
     np.testing.assert_array_equal(given.costs["teacher"], found.costs["teacher"])
     with pytest.raises(InputError, match="other classes"):

@@ -185,7 +185,7 @@ def test_dynamic_lad_in_bfloat16_with_ema(paa_workdir: Path, tmp_path: Path) -> 
         method="dynamic_lad",
         teacher__path=str(paa_workdir),
         train__epochs=1,
-        model__dtype="bfloat16",
+        dtype="bfloat16",
         optimizer__ema_decay=0.9,
         optimizer__clip_norm=1.0,
     )
@@ -199,7 +199,7 @@ def test_dynamic_lad_in_bfloat16_with_ema(paa_workdir: Path, tmp_path: Path) -> 
     # What is evaluated and loaded is the average; the parameters stay float32.
     jax.tree.map(np.testing.assert_array_equal, loaded["params"], jax.tree.map(np.asarray, average["student"]))
     raw = variables["student"]["params"]["bbox_head"]["atss_cls"]["kernel"]
-    assert raw.dtype == np.float32
+    assert {leaf.dtype for leaf in jax.tree.leaves((variables, average))} == {np.dtype(np.float32)}
     assert np.abs(raw - average["student"]["bbox_head"]["atss_cls"]["kernel"]).max() > 0
     # The convolutions compute in bfloat16: near float32, and not equal to it.
     images, hw = open_dataset(options.data, "val").read(0)[None], np.array([[96, 96]], np.int32)
