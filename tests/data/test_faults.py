@@ -32,11 +32,11 @@ class Killed(Sizes):
     def orientation(self, position):
         return 1
 
-    def read(self, position):
+    def read(self, position, reduction=1):
         if position == self._position and len(list(self._notes.iterdir())) < self._times:
             (self._notes / str(os.getpid())).touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().read(position)
+        return super().read(position, reduction)
 
 
 class StrangeError(Exception):
@@ -50,10 +50,10 @@ class Raising(Sizes):
     def orientation(self, position):
         return 1
 
-    def read(self, position):
+    def read(self, position, reduction=1):
         if position == 3:
             raise StrangeError
-        return super().read(position)
+        return super().read(position, reduction)
 
 
 class Gone(Sizes):
@@ -62,7 +62,7 @@ class Gone(Sizes):
     def orientation(self, position):
         return 1
 
-    def read(self, position):
+    def read(self, position, reduction=1):
         raise Unreachable(f"cannot read picture {position}.png: Stale file handle.")
 
 

@@ -65,7 +65,7 @@ class Sizes:
     def orientation(self, position):
         return 1
 
-    def read(self, position):
+    def read(self, position, reduction=1):
         if position in self._bad:
             raise InputError(f"picture {position}.png is bad, JAX_PLATFORMS={os.environ.get('JAX_PLATFORMS')}")
         record = self.records[position]
