@@ -228,7 +228,7 @@ class Counted:
     def orientation(self, position):
         return 1
 
-    def read(self, position):
+    def read(self, position, reduction=1):
         self.read_positions.append(position)
         return self._dataset.read(position)
 

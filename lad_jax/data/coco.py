@@ -54,22 +54,25 @@ class CocoFolder:
         _check_files(self._folder, [image["file_name"] for image in content["images"]], f"{key}.images")
         self.records = make_records(str(self._file), content, strict=strict)
 
-    def read(self, position: int) -> UInt8[np.ndarray, "h w 3"]:
-        """The picture of `records[position]`, RGB.
+    def read(self, position: int, reduction: int = 1) -> UInt8[np.ndarray, "h w 3"]:
+        """The picture of `records[position]`, RGB; see `DataSet.read`.
 
         Raises:
           InputError: the picture cannot be read or decoded, or is not of the recorded size; names the file.
         """
         record = self.records[position]
-        picture = read_picture(self._folder / record.file_name)
+        recorded = record.height, record.width
+        picture = read_picture(self._folder / record.file_name, reduction)
         height, width = picture.shape[:2]
-        if (width, height) != (record.width, record.height):
-            turned = " (after turning it as its EXIF orientation says)" if height == record.width != width else ""
-            raise InputError(
-                f"picture {self._folder / record.file_name} is {width}x{height} pixels{turned}, but {self._file} says "
-                f"{record.width}x{record.height} for image id {record.id}: correct one of them."
-            )
-        return picture
+        if (height, width) in (recorded, (record.height // reduction, record.width // reduction)):
+            return picture
+        if reduction > 1:
+            return self.read(position)  # whole, since the error names its size
+        turned = " (after turning it as its EXIF orientation says)" if height == record.width != width else ""
+        raise InputError(
+            f"picture {self._folder / record.file_name} is {width}x{height} pixels{turned}, but {self._file} says "
+            f"{record.width}x{record.height} for image id {record.id}: correct one of them."
+        )
 
     def orientation(self, position: int) -> int:
         """EXIF orientation of the picture's file, 1…8."""

@@ -18,7 +18,7 @@ _HARMLESS = re.compile(
 _log = logging.getLogger(__name__)
 
 
-def decode_jpeg(data: bytes, name: str) -> Picture | None:
+def decode_jpeg(data: bytes, name: str, reduction: int = 1) -> Picture | None:
     """Decode a JPEG file to BGR, turned upright; None where no picture can be made of it.
 
     A file that lacks nothing but its end marker is read.
@@ -26,6 +26,7 @@ def decode_jpeg(data: bytes, name: str) -> Picture | None:
     Args:
       data: content of the file.
       name: name of the picture, for messages.
+      reduction: factor that it is decoded smaller by: 1, 2, 4 or 8.
 
     Raises:
       InputError: the file is cut off, or damaged within.
@@ -34,7 +35,7 @@ def decode_jpeg(data: bytes, name: str) -> Picture | None:
     ends = data.find(_END, scan) >= 0
     if not ends and not only_scan:  # whole scans may be missing, and libjpeg would say nothing
         raise InputError(cut_off(data, name))
-    picture, messages = decode(data if ends else data + _END)
+    picture, messages = decode(data if ends else data + _END, reduction)
     harmless = [message for message in messages if _HARMLESS.match(message)]
     damage = [message for message in messages if message not in harmless]
     if harmless and picture is not None:

@@ -18,7 +18,7 @@ from lad_jax.data.options import DataOptions
 from lad_jax.data.pictures import Unreachable
 from lad_jax.data.plan import Plan, PlannedBatch
 from lad_jax.data.records import DataSet
-from lad_jax.data.transforms import clip_boxes, flip_boxes, flip_picture, has_area
+from lad_jax.data.transforms import clip_boxes, flip_boxes, flip_picture, has_area, reduction
 from lad_jax.data.views import whole_view
 from lad_jax.data.workers import make_ahead
 from lad_jax.errors import InputError
@@ -205,7 +205,8 @@ def _fill_row(batch: Batch, row: int, dataset: DataSet, options: DataOptions, au
     scale = view.scale(original)
     batch.pictures.image_hw[row], batch.pictures.scale[row] = view.hw, scale[::-1]
     try:
-        picture = view.of(_read(dataset, position))
+        factor = reduction(original, view.resized) if options.decode_reduced else 1
+        picture = view.of(_read(dataset, position, factor))
     except InputError as error:
         if options.on_bad_picture == "stop":
             raise
@@ -228,16 +229,20 @@ def _fill_row(batch: Batch, row: int, dataset: DataSet, options: DataOptions, au
     batch.valid[row] = True
 
 
-def _read(dataset: DataSet, position: int) -> UInt8[np.ndarray, "h w 3"]:
+def _read(dataset: DataSet, position: int, factor: int) -> UInt8[np.ndarray, "h w 3"]:
     """Read a picture; where its file cannot be had, try again after each of `PAUSES_S`.
+
+    Args:
+      position: place in the data set.
+      factor: factor that it may be decoded smaller by.
 
     Raises:
       InputError: see `DataSet.read`.
     """
     for number, pause in enumerate(PAUSES_S, start=1):
         try:
-            return dataset.read(position)
+            return dataset.read(position, factor)
         except Unreachable as error:
             _log.warning("%s Trying again in %g s (%d of %d).", error, pause, number, len(PAUSES_S))
             time.sleep(pause)
-    return dataset.read(position)
+    return dataset.read(position, factor)

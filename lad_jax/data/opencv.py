@@ -21,16 +21,26 @@ _MESSAGE = re.compile(
 )
 """Messages of libjpeg, libpng and OpenCV itself, which speaks for libtiff too."""
 _BEGINNING = re.compile(r"Corrupt JPEG data: |libpng \w+: |\[.*?\] global \S+ \S+ ")
+_FLAGS = {
+    1: cv2.IMREAD_COLOR,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
 _one_at_a_time = threading.Lock()
 
 
-def decode(data: bytes) -> tuple[Picture | None, list[str]]:
+def decode(data: bytes, reduction: int = 1) -> tuple[Picture | None, list[str]]:
     """Decode a picture file by OpenCV to BGR, 8 bits a channel, turned upright.
+
+    Args:
+      data: content of the file.
+      reduction: factor that it is decoded smaller by: 1, 2, 4 or 8.
 
     Returns:
       The picture, or None where none can be made of the data; and the messages that the decoder printed.
     """
-    picture, written = with_stderr(lambda: _imdecode(data))
+    picture, written = with_stderr(lambda: _imdecode(data, reduction))
     if others := _MESSAGE.sub("", written):  # of other threads
         print(others, end="", file=sys.stderr, flush=True)
     return picture, [message.strip() for message in _MESSAGE.findall(written)]
@@ -67,8 +77,8 @@ def _scratch() -> IO[bytes]:
     return tempfile.TemporaryFile(buffering=0)
 
 
-def _imdecode(data: bytes) -> Picture | None:
+def _imdecode(data: bytes, reduction: int) -> Picture | None:
     try:
-        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        return cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS[reduction])
     except cv2.error:
         return None

@@ -84,6 +84,9 @@ class DataOptions:
     repeat_threshold: float = 0.0
     """Share f of the training pictures: one with a class that only a share c < f of them has is shown √(f / c) times
     an epoch, as LVIS's repeat factor has it (`plan.repeat_factors`); 0: none is."""
+    decode_reduced: bool = False
+    """Whether a JPEG that is to be shrunk by two or more is decoded at a half, a quarter or an eighth of its size,
+    where that divides both sides: quicker, but of other pixels than the references' (docs/data.md)."""
     flip: float = 0.5
     """Probability that a training picture is mirrored."""
     canvases: int = 4

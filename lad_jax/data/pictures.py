@@ -31,7 +31,7 @@ class Unreachable(InputError):
     """A picture's file could not be had. It may be there again later: a file system can be gone for a while."""
 
 
-def read_picture(path: Path) -> Picture:
+def read_picture(path: Path, reduction: int = 1) -> Picture:
     """Read and decode a picture file; see `decode_picture`.
 
     Raises:
@@ -42,10 +42,10 @@ def read_picture(path: Path) -> Picture:
         data = path.read_bytes()
     except OSError as error:
         raise Unreachable(f"cannot read picture {path}: {error.strerror}.") from None
-    return decode_picture(data, str(path))
+    return decode_picture(data, str(path), reduction)
 
 
-def decode_picture(data: bytes, name: str) -> Picture:
+def decode_picture(data: bytes, name: str, reduction: int = 1) -> Picture:
     """Decode a picture to RGB, 8 bits a channel, turned upright as its EXIF orientation says.
 
     Gray, palette, CMYK and 16-bit pictures are converted as `cv2.imread` does; alpha is dropped, and of an animated
@@ -54,12 +54,13 @@ def decode_picture(data: bytes, name: str) -> Picture:
     Args:
       data: content of the file.
       name: name of the picture, for messages.
+      reduction: factor that a JPEG is decoded smaller by, 1, 2, 4 or 8; others stay whole.
 
     Raises:
       InputError: the picture cannot be decoded, is cut off or damaged (where a decoder would fill the rest with gray),
         or would become almost black, since its 16 bits are used as 12 or fewer.
     """
-    picture = _decode(data, name)
+    picture = _decode(data, name, reduction)
     if picture is None:
         raise InputError(f"cannot decode picture {name} ({len(data)} bytes): fetch it again or leave it out.")
     if not data.startswith(_JPEG) and 0 < picture.max() <= _MAX_OF_12_BITS and _has_16_bits(data):
@@ -70,10 +71,10 @@ def decode_picture(data: bytes, name: str) -> Picture:
     return picture
 
 
-def _decode(data: bytes, name: str) -> Picture | None:
+def _decode(data: bytes, name: str, reduction: int) -> Picture | None:
     """The picture in RGB, or None where it cannot be decoded."""
     if data.startswith(_JPEG):
-        return _to_rgb(decode_jpeg(data, name))
+        return _to_rgb(decode_jpeg(data, name, reduction))
     if data.startswith(_PNG):
         if _PNG_END not in data:
             raise InputError(cut_off(data, name))

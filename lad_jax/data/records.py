@@ -52,8 +52,12 @@ class DataSet(Protocol):
     @property
     def records(self) -> Sequence[Record]: ...
 
-    def read(self, position: int) -> UInt8[np.ndarray, "h w 3"]:
+    def read(self, position: int, reduction: int = 1) -> UInt8[np.ndarray, "h w 3"]:
         """The picture of `records[position]`, RGB.
+
+        Args:
+          position: place in `records`.
+          reduction: factor that it may be decoded smaller by: 1, 2, 4 or 8, a divisor of both sides.
 
         Raises:
           InputError: the picture cannot be decoded, or is not of the recorded size; names the file.

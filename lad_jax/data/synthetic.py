@@ -57,8 +57,9 @@ class SyntheticShapes:
             for position, scene in enumerate(self._scenes)
         )
 
-    def read(self, position: int) -> UInt8[np.ndarray, "h w 3"]:
-        """Draw the picture of `records[position]`, RGB."""
+    def read(self, position: int, reduction: int = 1) -> UInt8[np.ndarray, "h w 3"]:
+        """Draw the picture of `records[position]`, RGB, whole."""
+        del reduction
         random = np.random.default_rng((*self._key, position, 1))
         picture = draw_background(self._size, random)
         for shape in self._scenes[position].members + self._scenes[position].objects:

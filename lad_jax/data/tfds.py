@@ -78,14 +78,14 @@ class TfdsCoco:
         self.records = make_records(self._where, content, strict=strict)
         self._positions = [image["position"] for image in content["images"]]
 
-    def read(self, position: int) -> UInt8[np.ndarray, "h w 3"]:
-        """The picture of `records[position]`, RGB.
+    def read(self, position: int, reduction: int = 1) -> UInt8[np.ndarray, "h w 3"]:
+        """The picture of `records[position]`, RGB; see `DataSet.read`.
 
         Raises:
           InputError: the picture cannot be decoded; names file and split.
           Unreachable: its record cannot be had now.
         """
-        return decode_picture(self._file(position), self._name(position))
+        return decode_picture(self._file(position), self._name(position), reduction)
 
     def orientation(self, position: int) -> int:
         """EXIF orientation of the picture's file, 1…8.

@@ -33,6 +33,19 @@ def _scaled(hw: Int[np.ndarray, "*n 2"], factor: Float[np.ndarray, "*n 1"]) -> I
     return np.maximum((hw * factor + 0.5).astype(np.int64), 1)
 
 
+def reduction(hw: Int[np.ndarray, "2"], shown: Int[np.ndarray, "2"]) -> int:
+    """The largest of 8, 4 and 2 that divides both sides of a picture and leaves it no smaller than it is shown, or 1.
+
+    A JPEG is decoded at such a fraction of its size by means of its cells, each point where it belongs; of sides that
+    it does not divide, the last cell would be cut, and stretch the others.
+
+    Args:
+      hw: height and width of the picture [pixels].
+      shown: height and width that it is resized to [pixels].
+    """
+    return next((factor for factor in (8, 4, 2) if not (hw % factor).any() and (hw >= factor * shown).all()), 1)
+
+
 def resize(picture: UInt8[np.ndarray, "h w 3"], hw: Int[np.ndarray, "2"]) -> UInt8[np.ndarray, "H W 3"]:
     """The picture at height and width `hw`, bilinear; itself, where it is of that size."""
     height, width = hw.tolist()

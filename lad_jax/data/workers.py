@@ -3,7 +3,9 @@
 import contextlib
 import functools
 import gc
+import itertools
 import logging
+import mmap
 import multiprocessing
 import os
 import secrets
@@ -20,6 +22,7 @@ import cv2
 import grain
 import numpy as np
 from absl import flags
+from grain.multiprocessing import SharedMemoryArray
 
 from lad_jax.errors import InputError
 from lad_jax.types import Batch, GroundTruth, Pictures
@@ -85,22 +88,23 @@ def _read(make: Callable[[int], Batch], numbers: range, workers: int, prefix: st
     data = grain.MapDataset.range(numbers.start, numbers.stop).map(functools.partial(_sendable, make))
     ahead = data.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=2))
     if workers:
-        ahead = ahead.mp_prefetch(
+        ahead = ahead.map(_shared).mp_prefetch(
             grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2),
             worker_init_fn=functools.partial(_init_worker, prefix),
         )
     batches = iter(ahead)
+    received = map(_received, batches) if workers else batches
     try:
         # grain starts its workers at the first batches, so one of each worker is awaited.
         with _no_accelerator(), _no_signals():
-            first = [_copied(batch) for _, batch in zip(range(min(workers, len(numbers))), batches, strict=False)]
+            first = list(itertools.islice(received, min(workers, len(numbers))))
         yield from first
-        yield from map(_copied, batches)
+        yield from received
     except InputError as error:
         raise InputError(*error.args) from None  # a worker's, without grain's note and traceback
     finally:
         batches.close()
-        del batches, ahead
+        del batches, received, ahead
         gc.collect()  # grain's iterator is a cycle that holds shared memory; left to the exit, Python calls it leaked
 
 
@@ -187,12 +191,43 @@ def _no_accelerator() -> Iterator[None]:
             os.environ["JAX_PLATFORMS"] = before
 
 
-def _copied(batch: Batch) -> Batch:
-    """A copy of a batch, in memory that outlives its arrays here.
+def _shared(batch: Batch) -> Batch:
+    """A batch with its pictures in shared memory, as grain hands them over.
 
-    grain hands over shared memory and unmaps it when its array object dies, whether or not a view of it is left;
-    jax may keep views of arrays on the CPU.
+    They are written to its file: new pages of a mapping, which grain would copy to, cost twice the processor time, and
+    the process its life where there are none.
+
+    Raises:
+      InputError: shared memory is full.
     """
+    images: Any = batch.pictures.images
+    shared: Any = SharedMemoryArray(images.shape, images.dtype)
+    try:
+        with open(shared.shm._fd, "wb", closefd=False) as file:
+            file.write(images)
+    except OSError as error:
+        raise InputError(
+            f"shared memory has no room for the {images.nbytes / 2**20:.0f} MiB of a batch's pictures "
+            f"({error.strerror}): `df /dev/shm` shows it. Enlarge it (docker run --shm-size), or lower "
+            "config.data.workers, each of which holds some batches."
+        ) from None
+    return batch._replace(pictures=batch.pictures._replace(images=shared))
+
+
+def _received(batch: Batch) -> Batch:
+    """A batch of a worker, in memory that outlives grain's arrays of it.
+
+    grain hands over shared memory and unmaps it when its array object dies, or not at all where the run ends first.
+    Pictures are mapped once more instead of copied: the mapping lasts as long as anything has a view of it, as a device
+    may, and its name is gone with grain's array, so that nothing is left of it however the run ends.
+    """
+    images: Any = batch.pictures.images
     copy: Callable[[Any], Any] = np.array
-    pictures, truth = Pictures(*map(copy, batch.pictures)), GroundTruth(*map(copy, batch.truth))
-    return Batch(pictures, truth, copy(batch.position), copy(batch.valid))
+    pictures = Pictures(_mapped(images), *map(copy, batch.pictures[1:]))
+    return Batch(pictures, GroundTruth(*map(copy, batch.truth)), copy(batch.position), copy(batch.valid))
+
+
+def _mapped(array: SharedMemoryArray) -> Any:
+    """The content of an array in shared memory, mapped for reading."""
+    memory = mmap.mmap(array.shm._fd, array.nbytes, access=mmap.ACCESS_READ)  # Python has no other way to its file
+    return np.frombuffer(memory, array.dtype).reshape(array.shape)

@@ -51,7 +51,7 @@ class Noise:
     def orientation(self, position):
         return 1
 
-    def read(self, position):
+    def read(self, position, reduction=1):
         return self._pictures[position]
 
     doubts = ()
@@ -153,7 +153,7 @@ def test_boxes_stay_on_their_pixels():
     """Without a look at what was drawn: the rectangle's pixels are where the truth says."""
     box = (30, 20, 70, 60)
     dataset = Noise()
-    dataset.read = lambda position: draw((75, 100), box)
+    dataset.read = lambda position, reduction: draw((75, 100), box)
     dataset.records = [
         Record(number, "", 100, 75, np.array([box], np.float32), np.zeros(1, np.int32), np.zeros(1, bool))
         for number in range(4)

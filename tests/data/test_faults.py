@@ -1,6 +1,7 @@
 """Faults while a run reads: files that are gone for a while or for good, workers that die or raise strange errors."""
 
 import dataclasses
+import errno
 import logging
 import os
 import secrets
@@ -32,11 +33,11 @@ class Killed(Sizes):
     def orientation(self, position):
         return 1
 
-    def read(self, position):
+    def read(self, position, reduction=1):
         if position == self._position and len(list(self._notes.iterdir())) < self._times:
             (self._notes / str(os.getpid())).touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().read(position)
+        return super().read(position, reduction)
 
 
 class StrangeError(Exception):
@@ -50,10 +51,10 @@ class Raising(Sizes):
     def orientation(self, position):
         return 1
 
-    def read(self, position):
+    def read(self, position, reduction=1):
         if position == 3:
             raise StrangeError
-        return super().read(position)
+        return super().read(position, reduction)
 
 
 class Gone(Sizes):
@@ -62,7 +63,7 @@ class Gone(Sizes):
     def orientation(self, position):
         return 1
 
-    def read(self, position):
+    def read(self, position, reduction=1):
         raise Unreachable(f"cannot read picture {position}.png: Stale file handle.")
 
 
@@ -145,6 +146,16 @@ def test_shared_memory_of_a_worker_that_was_killed_early_is_freed(size, tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["other"]
     time.sleep(0.2)  # the tracker is a process of its own
     assert capfd.readouterr().err == ""
+
+
+def test_full_shared_memory_is_named(monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(workers, "open", full, raising=False)
+    [batch] = train(Sizes([(64, 96)]), FOLDER, batch_size=1)
+    with pytest.raises(InputError, match=r"no room for .*No space left on device.*lower config\.data\.workers"):
+        workers._shared(batch)
 
 
 @pytest.mark.slow

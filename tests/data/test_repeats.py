@@ -28,7 +28,7 @@ class Rare:
     def orientation(self, position):
         return 1
 
-    def read(self, position):
+    def read(self, position, reduction=1):
         raise AssertionError("plans need no pictures")
 
     def ground_truth(self):
