@@ -94,6 +94,7 @@ def test_an_unreadable_picture_costs_no_step_before_it(folder, tmp_path) -> None
     assert [step.name for step in (tmp_path / "run" / "checkpoints").iterdir()] == ["2"]
 
 
+@pytest.mark.slow
 def test_an_unreadable_validation_picture_costs_no_training(folder, tmp_path) -> None:
     """Found at the evaluation, it stops the run by name, but what was learned is kept and used."""
     picture = folder / "val" / "2.png"

@@ -26,6 +26,7 @@ def evaluated(workdir: Path) -> list[int]:
     return [line["step"] for line in lines(workdir / "metrics.jsonl") if "evaluation" in line]
 
 
+@pytest.mark.slow
 def test_a_run_loses_patience_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """It ends after an evaluation that is no better, and a restart adds nothing, even if that one was not noted."""
     caplog.set_level("INFO")

@@ -38,6 +38,7 @@ def canvases(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     return seen
 
 
+@pytest.mark.slow
 def test_canvases_are_planned_and_a_run_goes_on_where_it_was(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, canvases: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
