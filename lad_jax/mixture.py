@@ -168,6 +168,7 @@ def _fit(y: Float[Array, "*V"], sets: _Sets) -> tuple[_Parameters, Int[Array, "*
         return *kept, iterations + (~done).astype(jnp.int32)
 
     def several(state):
+        # Unrolled: on a GPU a loop has kernels that count its turns and copy its state.
         return jax.lax.fori_loop(0, AT_ONCE, lambda _, now: iterate(now), state, unroll=True)
 
     def unfinished(state):

@@ -159,6 +159,7 @@ def cheapest_of_each_object(
 
     is_candidate = (table.object >= 0) & masked.is_finite(table.cost)
     cell = jnp.where(is_candidate, table.object * len(levels) + levels.of_prior, n_cells)
+    # Unrolled: on a GPU a loop has kernels that count its turns and copy its state.
     _, picked = jax.lax.scan(pick, cell, length=per_level, unroll=True)
     index, costs = (x.T.reshape(n_objects, len(levels) * per_level) for x in picked)
     costs, index = jax.lax.sort((costs, index), num_keys=1, is_stable=True)
