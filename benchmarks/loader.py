@@ -23,13 +23,13 @@ import cv2
 import jax
 import numpy as np
 from absl import app, flags
-from grain.multiprocessing import SharedMemoryArray
 
 from benchmarks._measure import machine, print_table, write_json
 from lad_jax.data import DataOptions, make_plan, open_dataset, train_batches
 from lad_jax.data.options import FolderOptions
 from lad_jax.data.pictures import decode_picture
 from lad_jax.data.transforms import flip_picture, reduction, resize, resized_hw
+from lad_jax.data.workers import to_shared_memory
 from lad_jax.mesh import MeshOptions, make_mesh, split_batch
 from lad_jax.rounding import round_up
 
@@ -119,10 +119,7 @@ def picture_ms(files: list[Path], options: DataOptions) -> dict[str, float]:
         return canvas
 
     def hand_over(canvas: Any) -> None:
-        shared = SharedMemoryArray(canvas.shape, canvas.dtype)
-        shared.unlink_on_del()
-        with open(shared.shm._fd, "wb", closefd=False) as file:
-            file.write(canvas)
+        to_shared_memory(canvas).unlink_on_del()
 
     for file in files:
         data = timed("read", file.read_bytes)

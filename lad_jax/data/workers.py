@@ -192,7 +192,13 @@ def _no_accelerator() -> Iterator[None]:
 
 
 def _shared(batch: Batch) -> Batch:
-    """A batch with its pictures in shared memory, as grain hands them over.
+    """A batch with its pictures in shared memory, as grain hands them over."""
+    images: Any = to_shared_memory(batch.pictures.images)
+    return batch._replace(pictures=batch.pictures._replace(images=images))
+
+
+def to_shared_memory(images: Any) -> SharedMemoryArray:
+    """A copy of a batch's pictures in shared memory.
 
     They are written to its file: new pages of a mapping, which grain would copy to, cost twice the processor time, and
     the process its life where there are none.
@@ -200,8 +206,7 @@ def _shared(batch: Batch) -> Batch:
     Raises:
       InputError: shared memory is full.
     """
-    images: Any = batch.pictures.images
-    shared: Any = SharedMemoryArray(images.shape, images.dtype)
+    shared = SharedMemoryArray(images.shape, images.dtype)
     try:
         with open(shared.shm._fd, "wb", closefd=False) as file:
             file.write(images)
@@ -211,7 +216,7 @@ def _shared(batch: Batch) -> Batch:
             f"({error.strerror}): `df /dev/shm` shows it. Enlarge it (docker run --shm-size), or lower "
             "config.data.workers, each of which holds some batches."
         ) from None
-    return batch._replace(pictures=batch.pictures._replace(images=shared))
+    return shared
 
 
 def _received(batch: Batch) -> Batch:
