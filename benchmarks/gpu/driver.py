@@ -36,7 +36,7 @@ flags.DEFINE_bool("dry", False, "Small sizes, for a CPU.")
 flags.DEFINE_string("output", "runs/gpu", "Folder for results and logs.")
 flags.DEFINE_string("carried", ".gpu", "Folder that prepare.sh has filled.")
 flags.DEFINE_list("only", [], "Names of steps; empty: all.")
-flags.DEFINE_string("forms", "", "Folder of other copies of the project, to be timed beside it.")
+flags.DEFINE_string("forms", "", "Folder of copies of the project to be timed beside it; they take the same flags.")
 
 SHARE_TOGETHER = 0.48
 """Of the time, for what runs side by side."""
