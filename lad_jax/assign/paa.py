@@ -141,26 +141,26 @@ def cheapest_of_each_object(
 ) -> tuple[Int[Array, "G S"], Float[Array, "G S"], Bool[Array, "G S"]]:
     """The cheapest candidates of every level for each object, by rising cost: S = levels · per_level.
 
-    All cells (object and level) give up their cheapest candidate at once, `per_level` times: much faster than
-    sorting the priors, and the work does not grow with the number of objects. Of equal costs the first prior wins.
+    All priors are sorted once, by cell (object and level) and cost: the work does not grow with the number of objects.
+    Of equal costs the first prior wins. (Nine minima of each cell, one after the other, are scatters, in which the priors
+    of a cell wait for one another on a GPU: 5.3 ms for 16 pictures on an H200.)
 
     Returns:
       Indices of priors, their costs, and a mask: an object may have fewer than S. Where the mask is False, the other
       two are meaningless.
     """
     levels, n_objects = scene.priors.levels, len(scene.truth.labels)
-    n_cells = n_objects * len(levels)
-    prior = jnp.arange(len(table.cost))
-
-    def pick(cell: Int[Array, " A"], _: None):
-        cheapest = jax.ops.segment_min(table.cost, cell, n_cells + 1)
-        first = jax.ops.segment_min(jnp.where(table.cost == cheapest[cell], prior, len(prior)), cell, n_cells + 1)
-        return jnp.where(prior == first[cell], n_cells, cell), (first[:-1], cheapest[:-1])
+    n_cells, n_priors = n_objects * len(levels), len(table.cost)
 
     is_candidate = (table.object >= 0) & masked.is_finite(table.cost)
     cell = jnp.where(is_candidate, table.object * len(levels) + levels.of_prior, n_cells)
-    # Unrolled: on a GPU a loop has kernels that count its turns and copy its state.
-    _, picked = jax.lax.scan(pick, cell, length=per_level, unroll=True)
-    index, costs = (x.T.reshape(n_objects, len(levels) * per_level) for x in picked)
+    cell, costs, index = jax.lax.sort((cell, table.cost, jnp.arange(n_priors)), num_keys=2, is_stable=True)
+    wanted = jnp.arange(n_cells)
+    start = jnp.searchsorted(cell, wanted, method="scan_unrolled")
+    place = start[:, None] + jnp.arange(per_level)[None]
+    kept = cell.at[place].get(mode="fill", fill_value=n_cells) == wanted[:, None]
+    costs = jnp.where(kept, costs.at[place].get(mode="clip"), jnp.inf)
+    index = index.at[place].get(mode="clip")
+    costs, index = (x.reshape(n_objects, len(levels) * per_level) for x in (costs, index))
     costs, index = jax.lax.sort((costs, index), num_keys=1, is_stable=True)
     return index, costs, jnp.isfinite(costs)
