@@ -4,7 +4,7 @@ import math
 import re
 from typing import NamedTuple
 
-from benchmarks._gpu_text import Text, arrays
+from benchmarks._gpu_text import Text, arrays, read_text
 
 KINDS = {
     "__cudnn$convForward": "forward",
@@ -56,3 +56,9 @@ def convolution(text: Text, name: str) -> Convolution | None:
         rows = math.prod(result) // result[x]
         return Convolution(kind, layout, element, rows, result[x], math.prod(a) // a[y] * points * a[y] / rows)
     return Convolution(kind, layout, element, math.prod(result) // result[y], result[y], points * a[x])
+
+
+def convolution_operations(text: str) -> float:
+    """Multiplications and additions of all convolutions in the text of a compiled program, each called once."""
+    program = read_text(text)
+    return sum(c.operations for name in program.instructions if (c := convolution(program, name)))

@@ -20,6 +20,7 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from benchmarks import _beside
+from benchmarks._convolutions import convolution_operations
 from benchmarks._inputs import random_batch
 from benchmarks._measure import Times, in_turns, machine, matrix_peak, memory_mb, print_table, ratio, write_json
 from benchmarks._parts import GROUPS, part_of
@@ -32,6 +33,8 @@ from lad_jax.run.build import make_models, make_train_step
 from lad_jax.train.state import TrainState, init_state, init_variables, params_of, with_params
 from lad_jax.types import Batch, Network
 
+BARE = "bare networks"
+
 FLAGS = flags.FLAGS
 config_flags.DEFINE_config_file("config", "configs/base.py", "Config to time.")
 flags.DEFINE_integer("height", 256, "Canvas height, a multiple of 32.")
@@ -41,7 +44,7 @@ flags.DEFINE_integer("objects", 7, "Objects a picture.")
 flags.DEFINE_integer("classes", 80, "Classes.")
 flags.DEFINE_integer("runs", 9, "Timed runs; the median is shown.")
 flags.DEFINE_integer("profiled", 3, "Profiled runs; 0: no profile.")
-flags.DEFINE_list("beside", list(_beside.DETECTORS), "Detectors of torchvision to time in turns with the step.")
+flags.DEFINE_list("beside", [BARE, *_beside.DETECTORS], "What to time in turns with the step.")
 flags.DEFINE_string("json", "", "File to write the figures to.")
 
 
@@ -50,8 +53,11 @@ def compiled(function: Any, *args: Any, **options: Any) -> tuple[Any, float, flo
     lowered = jax.jit(function, **options).lower(*args)
     since = time.perf_counter()
     program = lowered.compile()
-    # Counted before XLA puts in calls of libraries, whose operations it does not know.
-    return program, time.perf_counter() - since, lowered.cost_analysis()["flops"]
+    seconds = time.perf_counter() - since
+    # Counted before XLA puts in calls of libraries, whose operations it does not know. Backends that are plugins, as a
+    # GPU's, do not count: there the convolutions alone.
+    counted = lowered.cost_analysis()
+    return program, seconds, counted["flops"] if counted else convolution_operations(program.as_text())
 
 
 class Stepper:
@@ -108,7 +114,7 @@ def figures_of(program: Any, times: Mapping[str, Times], compile_s: float, flops
         "% of the matrix peak": 100 * tflops / peak if peak and tflops else None,
         f"{kind} [MB]": megabytes,
         "compile [s]": compile_s,
-        "step / bare networks": ratio(times["step"], times["bare networks"]),
+        f"step / {BARE}": ratio(times["step"], times[BARE]) if BARE in times else None,
     }
 
 
@@ -127,16 +133,17 @@ def main(_: list[str]) -> None:
     pictures = random_batch(canvas, n_images=FLAGS.batch, n_objects=FLAGS.objects, n_classes=FLAGS.classes)
     batch = jax.device_put(pictures)
     # The step takes its state away, so the bare networks get copies.
-    constants, params = jax.tree.map(jnp.copy, (variables, params_of(trained)))
+    constants, params = jax.tree.map(jnp.copy, (variables, params_of(trained))) if BARE in FLAGS.beside else ({}, {})
     state = init_state(trained, train_step.optimizer, seed=options.seed, ema=options.optimizer.ema_decay > 0)
     program, compile_s, flops = compiled(train_step.step, state, frozen, batch, donate_argnums=0)
     step = Stepper(program, state, frozen, batch)
-    networks, *_ = compiled(bare_networks(models, method), params, constants, batch)
-    beside = _beside.training(FLAGS.beside, pictures, n_classes=FLAGS.classes, dtype=options.dtype)
-    times = in_turns(
-        {"step": step, "bare networks": lambda: jax.block_until_ready(networks(params, constants, batch)), **beside},
-        FLAGS.runs,
-    )
+    programs: dict[str, Callable[[], Any]] = {"step": step}
+    if BARE in FLAGS.beside:
+        networks, *_ = compiled(bare_networks(models, method), params, constants, batch)
+        programs[BARE] = lambda: jax.block_until_ready(networks(params, constants, batch))
+    detectors = [name for name in FLAGS.beside if name != BARE]
+    beside = _beside.training(detectors, pictures, n_classes=FLAGS.classes, dtype=options.dtype)
+    times = in_turns(programs | beside, FLAGS.runs)
 
     accumulated = options.train.accumulate > 1  # XLA counts the operations of a loop's body once
     figures = figures_of(step.program, times, compile_s, None if accumulated else flops)

@@ -30,7 +30,7 @@ def test_every_step_of_a_dry_run_reports_a_result(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
     results = json.loads((tmp_path / "results.json").read_text())
     assert {name: found["outcome"] for name, found in results.items()} == dict.fromkeys(results, "done"), ended.stdout
-    assert len(results) == 16
+    assert len(results) == 14
     assert all(found["figures"] for found in results.values())
     parts = {row["part"]: row["largest difference"] for row in results["values"]["figures"]["rows"]}
     assert parts == pytest.approx(dict.fromkeys(["assignment", "PAA step", "LAD step", "detection", "CoLAD step"], 0))

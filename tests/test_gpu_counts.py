@@ -11,12 +11,12 @@ import pytest
 
 import lad_jax
 from benchmarks import _gpu, _h100, _memory
-from benchmarks._convolutions import Convolution, convolution
+from benchmarks._convolutions import Convolution, convolution, convolution_operations
 from benchmarks._gpu_text import read_text
 from benchmarks._launches import Turns, launches, read
 from benchmarks._parts import OTHER
 from benchmarks._programs import Case
-from benchmarks._time_model import convolution_seconds, kernel_seconds
+from benchmarks._time_model import convolution_seconds, corrected_ms, kernel_seconds
 
 NAMES = "".join(
     f'thunk_metadata {{\n  thunk_info {{\n    profile_annotation: "{name}"\n    thunk_id: {number}\n  }}\n'
@@ -199,6 +199,10 @@ def test_what_is_no_convolution():
     assert convolution(read_text(TEXT), "copy.4") is None
 
 
+def test_operations_of_all_convolutions():
+    assert convolution_operations(TEXT) == 2 * 200 * (96 * 9 * 64 + 64 * 9 * 96 + 96 * 9 * 64)
+
+
 def test_places_are_those_of_the_package_and_turns_those_that_the_compiler_knows():
     text = read_text(TEXT)
     assert text.place("loop_convert_fusion.7") == "assign/mine.py:mine.turn"  # flax's line was called from there
@@ -230,6 +234,11 @@ def test_time_of_a_convolution_by_the_model(product, moved: int, seconds: float)
 def test_time_of_another_kernel_by_the_model():
     assert [kernel_seconds(0, True), kernel_seconds(0, False)] == [1.8e-6, 2.2e-6]
     assert kernel_seconds(28_000_000, True) == pytest.approx(1e-5)
+
+
+def test_the_correction_gives_the_step_that_it_is_made_of():
+    """What an H200 took, but for nine scatters that the step no longer has."""
+    assert corrected_ms(convolution_ms=47.97, ms=62.15, launches=1750) == pytest.approx(59.7 - 5.3, abs=0.1)
 
 
 def test_figures_of_a_program():

@@ -22,6 +22,8 @@ class Step:
     command: tuple[str, ...]
     limit: float = 90.0
     """The most that it may take [seconds]."""
+    grace: float = 0.0
+    """How long it may take to end when that is over, for what saves its work [seconds]."""
     env: Mapping[str, str] = field(default_factory=dict)
     """What its environment has besides; `XLA_FLAGS` are added to those that there are."""
     json: bool = True

@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from benchmarks.gpu._process import Step
 
@@ -13,17 +12,6 @@ NO_GRAPHS = {"XLA_FLAGS": "--xla_gpu_enable_command_buffer="}
 LOOPS_IN_GRAPHS = {"XLA_FLAGS": "--xla_gpu_enable_command_buffer=+WHILE,+CONDITIONAL"}
 REMAT = ("--config.model.remat_towers=True", "--config.model.backbone.remat=True")
 DRY_CANVAS = ("--height=64", "--width=96")
-
-
-class Steps(NamedTuple):
-    together: list[Step]
-    """Untimed, side by side, first: the check of values, and a run of each program that fills the cache."""
-    training: Step
-    """A short training, beside them; what of it is left goes on after `alone`."""
-    alone: list[Step]
-    """Timed, one after the other, alone on the device."""
-    last: list[Step]
-    """The same, with what time is left after the training."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +48,12 @@ class Commands:
 
 
 PAA, LAD, COLAD = "paa_r50_1x", "lad_r50_r101_1x", "colad_r50_r101_1x"
+TRAINING = "training"
+"""Name of the step that trains BCCD by its recipe."""
 
 
-def make_steps(folder: Path, *, dry: bool, expected: Path, forms: Iterable[Path]) -> Steps:
-    """All steps.
+def make_steps(folder: Path, *, dry: bool, expected: Path, forms: Iterable[Path]) -> list[Step]:
+    """All steps, in their order.
 
     Args:
       folder: for what they write.
@@ -72,52 +62,57 @@ def make_steps(folder: Path, *, dry: bool, expected: Path, forms: Iterable[Path]
       forms: other copies of the project, whose step and inference are timed beside.
     """
     to = Commands(dry)
-    runs, once = ("--runs=2" if dry else "--runs=9"), ("--runs=1", "--profiled=0")
+    runs = "--runs=2" if dry else "--runs=9"
     timed = (runs, "--profiled=0")
-    torchvision = "fcos_resnet50_fpn" if dry else "retinanet_resnet50_fpn_v2,fcos_resnet50_fpn"
-    compiling = [
-        Step("compile PAA", to.step(PAA, *once)),
-        Step("compile LAD", to.step(LAD, *once)),
-        Step("compile inference", to.inference("--runs=1")),
-        Step("compile PAA without graphs", to.step(PAA, *once), env=NO_GRAPHS),
-        Step("compile torchvision", to.step(PAA, *once, beside=torchvision)),
+    smoke = to.program("gpu.smoke", f"--check={expected}", *(DRY_CANVAS if dry else ()))
+    before = [
+        Step(f"{name} {form.name}", words, cwd=form)
+        for form in forms
+        for name, words in {"PAA": to.step(PAA, *timed), "inference": to.inference(runs)}.items()
     ]
-    alone = [
-        Step("PAA", to.step(PAA, *timed)),
-        Step("LAD", to.step(LAD, *timed), 100),
-        Step("PAA by part", to.step(PAA, "--runs=2", "--profiled=3"), env=NO_GRAPHS),
-        Step("inference", to.inference(runs), 70),
-    ]
-    for form in forms:
-        timings = {"PAA": to.step(PAA, *timed), "inference": to.inference(runs)}
-        alone += [Step(f"{name} {form.name}", words, cwd=form) for name, words in timings.items()]
-    assignment = (*DRY_CANVAS, "--batch=2", "--objects=3") if dry else ()
-    loader = (*DRY_CANVAS, "--short_side=64", "--batch=2", "--batches=2", "--rounds=1", "--files=4") if dry else ()
-    alone += [
-        Step("machine", to.program("gpu.machine", *(("--small",) if dry else ())), 40),
-        Step("assignment", to.program("assign", "--literal=", *assignment), 60),
-        Step("PAA beside torchvision", to.step(PAA, *timed, beside=torchvision)),
+    return [
+        Step("PAA", to.step(PAA, *timed), 120),
+        Step("LAD", to.step(LAD, *timed), 120),
+        Step("PAA by part", to.step(PAA, "--runs=2", "--profiled=3"), 120, env=NO_GRAPHS),
+        Step("inference", to.inference(runs), 120),
+        Step("values", smoke, 120),
+        *before,
         Step("CoLAD", to.step(COLAD, *timed), 150),
-        Step("loader", to.program("loader", "--workers=0" if dry else "--workers=0,4,8", *loader), 60),
+        *_beside_torchvision(to, timed),
+        *_small(to),
+        _training(to, folder),
+        *_of_less_worth(to, timed),
     ]
-    smoke = Step("values", to.program("gpu.smoke", f"--check={expected}", *(DRY_CANVAS if dry else ())))
-    together = [smoke, *compiling[: 1 if dry else None]]
-    return Steps(together, _training(to, folder), alone, _of_less_worth(to, folder, timed))
+
+
+def _beside_torchvision(to: Commands, timed: tuple[str, ...]) -> list[Step]:
+    """PAA in turns with each detector; torch compiles for minutes."""
+    detectors = ("fcos_resnet50_fpn",) if to.dry else ("fcos_resnet50_fpn", "retinanet_resnet50_fpn_v2")
+    return [Step(f"PAA beside {name.split('_')[0]}", to.step(PAA, *timed, beside=name), 200) for name in detectors]
+
+
+def _small(to: Commands) -> list[Step]:
+    """The assignment alone, the loader, and the device's limits."""
+    assignment = (*DRY_CANVAS, "--batch=2", "--objects=3") if to.dry else ()
+    loader = (*DRY_CANVAS, "--short_side=64", "--batch=2", "--batches=2", "--rounds=1", "--files=4") if to.dry else ()
+    return [
+        Step("assignment", to.program("assign", "--literal=", *assignment), 100),
+        Step("machine", to.program("gpu.machine", *(("--small",) if to.dry else ())), 40),
+        Step("loader", to.program("loader", "--workers=0" if to.dry else "--workers=0,4,8", *loader), 60),
+    ]
 
 
 def _training(to: Commands, folder: Path) -> Step:
     config = to.config(PAA) if to.dry else "configs/small_sets.py:bccd"
     words = (sys.executable, "main.py", f"--config={config}", f"--workdir={folder / 'training'}")
-    return Step("training", words, json=False)
+    return Step(TRAINING, words, 240, grace=25, json=False)
 
 
-def _of_less_worth(to: Commands, folder: Path, timed: tuple[str, ...]) -> list[Step]:
+def _of_less_worth(to: Commands, timed: tuple[str, ...]) -> list[Step]:
     """Other forms of PAA's step."""
     in_two = ("--config.train.batch_size=16", "--config.train.accumulate=2")
     return [
         Step("PAA with loops in graphs", to.step(PAA, *timed), 140, env=LOOPS_IN_GRAPHS),
         Step("PAA with remat", to.step(PAA, *timed, *REMAT), 140),
         Step("PAA in two parts", to.step(PAA, *timed, *in_two), 140),
-        # Others at work may have led XLA's choice of kernels astray.
-        Step("PAA compiled alone", to.step(PAA, *timed), 140, env={"JAX_COMPILATION_CACHE_DIR": str(folder / "alone")}),
     ]

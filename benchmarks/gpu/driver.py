@@ -4,10 +4,9 @@
     bash benchmarks/gpu/run.sh --seconds=540 --output=runs/gpu      # with a GPU, without a network, .gpu carried along
     python -m benchmarks.gpu.driver --dry                           # small sizes on a CPU, to try all steps
 
-1. Side by side: a run of each program fills the cache; the check of values; the training. Nothing of this is timed.
-2. When they are through, or their time is up (the training then saves): one after the other, alone on the device, the
-   benchmarks proper, which find their programs in the cache.
-3. With the time that is left the training goes on; then forms of the step of less worth.
+One after the other, in the order of their worth, each alone on the device: eleven at once took four minutes on an H200
+to compile what one alone compiles in 40 s, as XLA times its kernels while others use the device. With the variable
+JAX_COMPILATION_CACHE_DIR a second command (--only=…) finds the programs of the first.
 
 `results.json` in the output folder is written again after each step, so that what is cut off loses one step. The tables
 of the steps lie beside it and are printed as they come, at last a table of all. Exit 1 where a step failed.
@@ -21,14 +20,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from absl import app, flags
 
 from benchmarks.gpu._process import ROOT, Process, Step
-from benchmarks.gpu._steps import DRY_CANVAS, make_steps
+from benchmarks.gpu._steps import DRY_CANVAS, TRAINING, make_steps
 
 FLAGS = flags.FLAGS
 flags.DEFINE_float("seconds", 540, "When all is to have ended.")
@@ -38,10 +36,6 @@ flags.DEFINE_string("carried", ".gpu", "Folder that prepare.sh has filled.")
 flags.DEFINE_list("only", [], "Names of steps; empty: all.")
 flags.DEFINE_string("forms", "", "Folder of copies of the project to be timed beside it; they take the same flags.")
 
-SHARE_TOGETHER = 0.48
-"""Of the time, for what runs side by side."""
-SAVING = 25
-"""For a training to save [seconds]."""
 LEAST = 15
 """What no step does with less [seconds]."""
 
@@ -49,10 +43,10 @@ LEAST = 15
 class Driver:
     """Runs steps within the time, and keeps what they find."""
 
-    def __init__(self, seconds: float, output: Path, scratch: Path, only: list[str]) -> None:
-        self.end, self.output, self.scratch, self.only = time.monotonic() + seconds, output, scratch, only
+    def __init__(self, seconds: float, output: Path, scratch: Path) -> None:
+        self.end, self.output, self.scratch = time.monotonic() + seconds, output, scratch
         self.results: dict[str, Any] = {}
-        self.running: list[Process] = []
+        self.running: Process | None = None
         output.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -60,26 +54,14 @@ class Driver:
         """Seconds."""
         return self.end - time.monotonic()
 
-    def env(self, **more: str) -> dict[str, str]:
+    def env(self) -> dict[str, str]:
         """A step's environment: one cache for all, which the variables for JAX's may name."""
         cache = {
             "JAX_COMPILATION_CACHE_DIR": str(self.scratch / "cache"),
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
             "TORCHINDUCTOR_CACHE_DIR": str(self.scratch / "inductor"),
         }
-        return {**cache, **os.environ, **more}
-
-    def start(self, step: Step, **more: str) -> Process:
-        process = Process(step, self.output, self.env(**more))
-        self.running.append(process)
-        return process
-
-    def keep(self, process: Process) -> None:
-        """Note what an ended step has found."""
-        self.running.remove(process)
-        found = process.outcome()
-        print(f"== {process.step.name}: {found['outcome']}, {found['seconds']:.0f} s\n\n{found['output']}", flush=True)
-        self.note(process.step, found)
+        return {**cache, **os.environ}
 
     def note(self, step: Step, found: dict[str, Any]) -> None:
         self.results[step.name] = found
@@ -87,33 +69,19 @@ class Driver:
         part.write_text(json.dumps(self.results, indent=1))
         part.rename(self.output / "results.json")
 
-    def wanted(self, steps: list[Step]) -> list[Step]:
-        return [step for step in steps if not self.only or step.name in self.only]
-
-    def together(self, steps: list[Step], training: Step | None) -> bool:
-        """Steps side by side, as long as their share of the time lasts; whether the training is not through."""
-        # By default each would take most of the device's memory.
-        started = [self.start(step, XLA_PYTHON_CLIENT_PREALLOCATE="false") for step in [*steps, training] if step]
-        until = time.monotonic() + SHARE_TOGETHER * self.left
-        while started:
-            late = time.monotonic() > until
-            for process in [p for p in started if late or not p.running]:
-                process.stop(grace=SAVING if process.step == training else 0)
-                started.remove(process)
-                self.keep(process)
-            time.sleep(0.2)
-        return bool(training) and self.results[training.name]["outcome"] == "stopped"
-
-    def alone(self, step: Step, grace: float = 0.0) -> None:
-        """One step, within its limit and what is left; `grace`: to end it in [seconds]."""
-        limit = min(step.limit, self.left - grace - 5)
+    def run(self, step: Step) -> None:
+        """One step, within its limit and what is left."""
+        limit = min(step.limit, self.left - step.grace - 5)
         if limit < LEAST:
             self.note(step, {"outcome": "skipped", "output": f"{self.left:.0f} s were left"})
             return
-        process = self.start(step)
+        self.running = process = Process(step, self.output, self.env())
         process.wait(limit)
-        process.stop(grace)
-        self.keep(process)
+        process.stop(step.grace)
+        self.running = None
+        found = process.outcome()
+        print(f"== {step.name}: {found['outcome']}, {found['seconds']:.0f} s\n\n{found['output']}", flush=True)
+        self.note(step, found)
 
     def summary(self) -> str:
         """A row for each step, with figures of those that have one."""
@@ -147,42 +115,31 @@ def training_figures(workdir: Path) -> list[dict[str, Any]]:
     return [row for row in rows if "evaluation" in row] + [row for row in rows if "evaluation" not in row][-1:]
 
 
-def note_training(driver: Driver, step: Step) -> None:
-    """Add a training's metrics to what was noted of it."""
-    driver.note(step, {**driver.results[step.name], "figures": training_figures(driver.scratch / "training")})
-
-
 def drive(driver: Driver) -> None:
-    """All steps, in their order."""
+    """All steps that are wanted, in their order."""
     carried = Path(FLAGS.carried).resolve()
     expected = driver.scratch / "expected.npz" if FLAGS.dry else carried / "expected.npz"
     forms = sorted(folder.resolve() for folder in Path(FLAGS.forms).iterdir()) if FLAGS.forms else []
-    steps = make_steps(driver.scratch, dry=FLAGS.dry, expected=expected, forms=forms)
-    if FLAGS.dry and "values" in {step.name for step in driver.wanted(steps.together)}:
-        make_expected(expected)
-    trains = driver.wanted([steps.training]) and (FLAGS.dry or data_found(carried))
-    goes_on = driver.together(driver.wanted(steps.together), steps.training if trains else None)
-    if trains:
-        note_training(driver, steps.training)
-    for step in driver.wanted(steps.alone):
-        driver.alone(step)
-    if goes_on:
-        more = replace(steps.training, name="training, on", limit=driver.left)
-        driver.alone(more, grace=SAVING)
-        note_training(driver, more)
-    for step in driver.wanted(steps.last):
-        driver.alone(step)
+    left_out = () if FLAGS.dry or data_found(carried) else (TRAINING,)
+    for step in make_steps(driver.scratch, dry=FLAGS.dry, expected=expected, forms=forms):
+        if step.name in left_out or (FLAGS.only and step.name not in FLAGS.only):
+            continue
+        if FLAGS.dry and step.name == "values":
+            make_expected(expected)
+        driver.run(step)
+        if step.name == TRAINING:
+            driver.note(step, {**driver.results[step.name], "figures": training_figures(driver.scratch / "training")})
 
 
 def main(_: list[str]) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("error: stopped from outside"))
     scratch = Path(tempfile.mkdtemp(prefix="lad_jax_gpu_"))
-    driver = Driver(FLAGS.seconds, Path(FLAGS.output).resolve(), scratch, FLAGS.only)
+    driver = Driver(FLAGS.seconds, Path(FLAGS.output).resolve(), scratch)
     try:
         drive(driver)
     finally:
-        for process in driver.running:
-            process.stop()
+        if driver.running:
+            driver.running.stop()
         shutil.rmtree(scratch, ignore_errors=True)
         print(driver.summary(), flush=True)
     sys.exit(any(found["outcome"] == "failed" for found in driver.results.values()))
