@@ -5,6 +5,7 @@ The profiler names an event after an instruction of the compiled program; the pr
 """
 
 import re
+import shutil
 import tempfile
 import time
 from collections import Counter
@@ -39,13 +40,15 @@ class Profile(NamedTuple):
     """Time in which no instruction runs."""
 
 
-def profile(program: Any, run: Callable[[], Any], runs: int) -> Profile:
+def profile(program: Any, run: Callable[[], Any], runs: int, keep: Path | None = None) -> Profile:
     """Profile `runs` runs of a compiled program.
 
     Args:
       program: a program compiled by jax; its text says in which scopes instructions were traced.
       run: function that runs it, and waits until it has ended.
       runs: number of runs.
+      keep: folder for the events (`profile.xplane.pb`) and the program (`program.txt`), by which single kernels can be
+        looked at elsewhere.
     """
     wall = 0.0
     with tempfile.TemporaryDirectory() as folder:
@@ -55,6 +58,10 @@ def profile(program: Any, run: Callable[[], Any], runs: int) -> Profile:
                 run()
                 wall += time.perf_counter() - since
         [file] = Path(folder).rglob("*.xplane.pb")
+        if keep:
+            keep.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, keep / "profile.xplane.pb")
+            (keep / "program.txt").write_text(program.as_text())
         events = _events(ProfileData.from_file(str(file)))
     instructions = parse(program.as_text())
     busy: Counter[str] = Counter()

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -44,6 +45,7 @@ flags.DEFINE_integer("objects", 7, "Objects a picture.")
 flags.DEFINE_integer("classes", 80, "Classes.")
 flags.DEFINE_integer("runs", 9, "Timed runs; the median is shown.")
 flags.DEFINE_integer("profiled", 3, "Profiled runs; 0: no profile.")
+flags.DEFINE_string("keep", "", "Folder to keep the profile and the compiled program in.")
 flags.DEFINE_list("beside", [BARE, *_beside.DETECTORS], "What to time in turns with the step.")
 flags.DEFINE_string("json", "", "File to write the figures to.")
 
@@ -73,7 +75,7 @@ class Stepper:
 
 def profiled_rows(step: Stepper, networks: tuple[str, ...]) -> list[dict[str, Any]]:
     """Rows of the table of milliseconds by part of the step, and by group of parts."""
-    seen = profile(step.program, step, FLAGS.profiled)
+    seen = profile(step.program, step, FLAGS.profiled, Path(FLAGS.keep) if FLAGS.keep else None)
     parts: Counter[str] = Counter()
     for scope, seconds in seen.by_scope.items():
         parts[part_of(scope, networks)] += seconds

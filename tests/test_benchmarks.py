@@ -5,12 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import pytest
+from jax.profiler import ProfileData
 
 from benchmarks._hlo import collectives
 from benchmarks._measure import Times, ratio
 from benchmarks._parts import OTHER, part_of
-from benchmarks._profile import Event, parse, shares
+from benchmarks._profile import Event, parse, profile, shares
 from benchmarks._tpu import largest
 from tests.networks import TINY
 
@@ -99,6 +102,15 @@ def test_instructions_without_a_scope_take_that_of_what_they_hold_or_are_made_fo
         "negate.7": ("negate", "jit(f)/optimiser/mul"),
     }
     assert {name: (found[name].opcode, found[name].scope) for name in expected} == expected
+
+
+def test_a_profile_that_is_kept_names_instructions_of_the_program_beside_it(tmp_path: Path):
+    x = jnp.ones((64, 64))
+    program = jax.jit(lambda x: jnp.sin(x) @ x).lower(x).compile()
+    profile(program, lambda: jax.block_until_ready(program(x)), 2, tmp_path)
+    planes = ProfileData.from_file(str(tmp_path / "profile.xplane.pb")).planes
+    named = {dict(event.stats).get("hlo_op") for plane in planes for line in plane.lines for event in line.events}
+    assert named & set(parse((tmp_path / "program.txt").read_text()))
 
 
 def test_time_that_several_instructions_share_is_divided_among_them():

@@ -52,11 +52,12 @@ TRAINING = "training"
 """Name of the step that trains BCCD by its recipe."""
 
 
-def make_steps(folder: Path, *, dry: bool, expected: Path, forms: Iterable[Path]) -> list[Step]:
+def make_steps(folder: Path, *, kept: Path, dry: bool, expected: Path, forms: Iterable[Path]) -> list[Step]:
     """All steps, in their order.
 
     Args:
       folder: for what they write.
+      kept: folder for the profile of PAA's step.
       dry: small sizes, for a CPU.
       expected: results of a CPU, for the check of values.
       forms: other copies of the project, whose step and inference are timed beside.
@@ -73,7 +74,7 @@ def make_steps(folder: Path, *, dry: bool, expected: Path, forms: Iterable[Path]
     return [
         Step("PAA", to.step(PAA, *timed), 120),
         Step("LAD", to.step(LAD, *timed), 120),
-        Step("PAA by part", to.step(PAA, "--runs=2", "--profiled=3"), 120, env=NO_GRAPHS),
+        Step("PAA by part", to.step(PAA, "--runs=2", "--profiled=3", f"--keep={kept}"), 120, env=NO_GRAPHS),
         Step("inference", to.inference(runs), 120),
         Step("values", smoke, 120),
         *before,

@@ -9,7 +9,8 @@ to compile what one alone compiles in 40 s, as XLA times its kernels while other
 JAX_COMPILATION_CACHE_DIR a second command (--only=…) finds the programs of the first.
 
 `results.json` in the output folder is written again after each step, so that what is cut off loses one step. The tables
-of the steps lie beside it and are printed as they come, at last a table of all. Exit 1 where a step failed.
+of the steps lie beside it and are printed as they come, at last a table of all; `profile` has the events of PAA's step,
+and its program. Exit 1 where a step failed.
 """
 
 import json
@@ -121,7 +122,8 @@ def drive(driver: Driver) -> None:
     expected = driver.scratch / "expected.npz" if FLAGS.dry else carried / "expected.npz"
     forms = sorted(folder.resolve() for folder in Path(FLAGS.forms).iterdir()) if FLAGS.forms else []
     left_out = () if FLAGS.dry or data_found(carried) else (TRAINING,)
-    for step in make_steps(driver.scratch, dry=FLAGS.dry, expected=expected, forms=forms):
+    kept = driver.output / "profile"
+    for step in make_steps(driver.scratch, kept=kept, dry=FLAGS.dry, expected=expected, forms=forms):
         if step.name in left_out or (FLAGS.only and step.name not in FLAGS.only):
             continue
         if FLAGS.dry and step.name == "values":
