@@ -1,9 +1,9 @@
-"""An estimate of an H100's time by a simple model, frozen so that forms can be compared: nothing here is measured.
+"""An estimate of an H100's time by a simple model, frozen to compare forms by it; only `corrected_ms` is measured.
 
 A convolution is a product of matrices in tiles of 128x128, in whole waves of all multiprocessors, at 0.6 of 800
 TFLOP/s; or takes what its bytes take, if that is longer. Any other kernel takes what its bytes take at 2.8 TB/s, and at
-least the time of a launch. Whenever the host must know a value it waits. Sums are lower bounds: 20 to 40 % more are as
-likely. Differences between forms are more reliable.
+least the time of a launch. Whenever the host must know a value it waits. Differences between forms are more reliable
+than sums. What kernels wait for within themselves, as a scatter's priors for one another, it does not know.
 """
 
 import math

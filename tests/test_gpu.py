@@ -44,6 +44,13 @@ def test_a_few_steps_of_a_dry_run(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stderr
 
 
+def test_a_step_that_is_not_known_is_refused(tmp_path: Path) -> None:
+    ended = run("benchmarks.gpu.driver", "--dry", "--only=machine,CoLADs", f"--output={tmp_path}")
+    assert ended.returncode == 1
+    assert "--only names CoLADs; known are PAA, LAD," in ended.stderr
+    assert not (tmp_path / "results.json").exists()
+
+
 def test_a_step_that_fails_is_said_to(tmp_path: Path) -> None:
     ended = run("benchmarks.gpu.driver", "--only=values", f"--output={tmp_path}", f"--carried={tmp_path / 'nothing'}")
     found = json.loads((tmp_path / "results.json").read_text())["values"]

@@ -123,7 +123,11 @@ def drive(driver: Driver) -> None:
     forms = sorted(folder.resolve() for folder in Path(FLAGS.forms).iterdir()) if FLAGS.forms else []
     left_out = () if FLAGS.dry or data_found(carried) else (TRAINING,)
     kept = driver.output / "profile"
-    for step in make_steps(driver.scratch, kept=kept, dry=FLAGS.dry, expected=expected, forms=forms):
+    steps = make_steps(driver.scratch, kept=kept, dry=FLAGS.dry, expected=expected, forms=forms)
+    names = [step.name for step in steps]
+    if unknown := sorted(set(FLAGS.only) - set(names)):
+        sys.exit(f"error: --only names {', '.join(unknown)}; known are {', '.join(names)}")
+    for step in steps:
         if step.name in left_out or (FLAGS.only and step.name not in FLAGS.only):
             continue
         if FLAGS.dry and step.name == "values":
