@@ -18,6 +18,7 @@ from lad_jax.models.conv import Conv, relu
 from lad_jax.models.deform_conv import DeformConv
 from lad_jax.models.norm import FrozenBatchNorm, GroupNorm, NormName
 from lad_jax.models.region import Region, cells, inside
+from lad_jax.models.stem import Stem
 
 STAGES = {
     10: ("basic", (1, 1, 1, 1)),
@@ -104,8 +105,8 @@ class ResNet(nn.Module):
     def __call__(self, images: Float[Array, "B H W 3"], region: Region = None) -> tuple[Float[Array, "B _ _ _"], ...]:
         """Maps of normalised images, zero outside their content; `region` in pixels, multiples of 32."""
         options = self.options
-        conv, norm, region = _conv(self.dtype), _norm(options, self.dtype), cells(region, 2)
-        x = _normed(conv(options.width, 7, stride=2, name="conv1"), norm(name="bn1"), images, region)
+        norm, region = _norm(options, self.dtype), cells(region, 2)
+        x = _normed(Stem(options.width, self.dtype, _KERNEL_INIT, name="conv1"), norm(name="bn1"), images, region)
         x = inside(relu(x), region)
         x = nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
         region = cells(region, 2)

@@ -1,5 +1,7 @@
 """The convolution that takes a norm into itself, against the norm after it; the activation against `jax.nn.relu`."""
 
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -8,9 +10,10 @@ import pytest
 
 from lad_jax.models.conv import Conv, relu
 from lad_jax.models.deform_conv import DeformConv
+from lad_jax.models.stem import Stem
 
 RNG = np.random.default_rng(5)
-X = jnp.asarray(RNG.normal(size=(2, 7, 9, 4)), jnp.float32)
+X = jnp.asarray(RNG.normal(size=(2, 6, 10, 4)), jnp.float32)
 FACTOR, OFFSET = jnp.asarray(RNG.normal(size=(2, 6)), jnp.float32)
 F32 = jnp.dtype("float32")
 INIT = nn.initializers.normal(0.3)
@@ -18,6 +21,7 @@ LAYERS = {
     "1x1": Conv(6, 1, F32, INIT),
     "3x3, two cells apart, in groups": Conv(6, 3, F32, INIT, stride=2, groups=2),
     "deformable": DeformConv(6, F32, INIT, INIT),
+    "by blocks": Stem(6, F32, INIT),
 }
 
 
@@ -44,13 +48,26 @@ def test_factor_and_offset_are_those_of_the_result(layer):
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-4), ours, expected)
 
 
-@pytest.mark.parametrize("strides", [1, 2])
-def test_convolves_as_flax_does(strides):
-    ours = Conv(6, 3, F32, INIT, stride=strides, groups=2)
-    theirs = nn.Conv(6, (3, 3), strides, padding=1, feature_group_count=2, use_bias=False, kernel_init=INIT)
-    variables = [layer.init(jax.random.key(3), X) for layer in (ours, theirs)]
+OF_FLAX = partial(nn.Conv, 6, use_bias=False, kernel_init=INIT)
+PAIRS = {
+    "next to one another": (Conv(6, 3, F32, INIT, groups=2), OF_FLAX((3, 3), padding=1, feature_group_count=2)),
+    "two cells apart": (Conv(6, 3, F32, INIT, stride=2), OF_FLAX((3, 3), strides=2, padding=1)),
+    "by blocks": (Stem(6, F32, INIT), OF_FLAX((7, 7), strides=2, padding=3)),
+}
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+@pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
+def test_convolves_as_flax_does(pair, channels):
+    """From the same initial kernel, in value and in the gradient of the kernel."""
+    x = X[..., :channels]
+    variables = [layer.init(jax.random.key(3), x) for layer in pair]
     jax.tree.map(np.testing.assert_array_equal, *variables)
-    np.testing.assert_allclose(ours.apply(variables[0], X), theirs.apply(variables[0], X), rtol=1e-6, atol=1e-6)
+    ours, theirs = (
+        jax.value_and_grad(lambda v, f=f: (jnp.sum(jnp.sin(y := f.apply(v, x))), y), has_aux=True)(variables[0])
+        for f in pair
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), ours, theirs)
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
