@@ -1,7 +1,8 @@
 """Detectors of torchvision, where it is installed, to be timed beside ours.
 
 Like ours they compute in bfloat16 (autocast, channels last) where the config says so, keep batch norm's statistics
-and the first stage as they are, and are compiled on a GPU.
+and the first stage as they are. On a GPU their networks are compiled; what lies between them asks for values all the
+time, where a compiler gives up.
 """
 
 from collections.abc import Callable, Iterable
@@ -43,11 +44,10 @@ def _training(name: str, batch: Batch, n_classes: int, dtype: str) -> Callable[[
         {"boxes": torch.tensor(boxes[mask], device=device), "labels": torch.tensor(labels[mask], device=device).long()}
         for boxes, labels, mask in zip(batch.truth.boxes, batch.truth.labels, batch.truth.mask, strict=True)
     ]
-    forward = torch.compile(detector) if device == "cuda" else detector
 
     def step() -> None:
         with torch.autocast(device, torch.bfloat16, enabled=dtype == "bfloat16"):
-            terms = forward(_tensors(batch.pictures, device), truth)
+            terms = detector(_tensors(batch.pictures, device), truth)
         optimizer.zero_grad()
         sum(terms.values()).backward()
         optimizer.step()
@@ -59,12 +59,11 @@ def _training(name: str, batch: Batch, n_classes: int, dtype: str) -> Callable[[
 def _inference(name: str, pictures: Pictures, n_classes: int, dtype: str) -> Callable[[], None]:
     device = _device()
     detector = _detector(name, pictures, n_classes).eval()
-    forward = torch.compile(detector) if device == "cuda" else detector
 
     @torch.inference_mode()
     def detect() -> None:
         with torch.autocast(device, torch.bfloat16, enabled=dtype == "bfloat16"):
-            forward(_tensors(pictures, device))
+            detector(_tensors(pictures, device))
         _wait(device)
 
     return detect
@@ -84,6 +83,9 @@ def _detector(name: str, pictures: Pictures, n_classes: int) -> Any:
         nms_thresh=0.6,
         detections_per_img=100,
     )
+    if _device() == "cuda":
+        detector.backbone.compile()
+        detector.head.compile()
     return detector.to(_device()).to(memory_format=torch.channels_last)
 
 
