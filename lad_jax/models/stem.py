@@ -10,7 +10,7 @@ from lad_jax.models.conv import scaled, shifted
 SIZE = 7
 """Rows and columns of the kernel [pixels]."""
 _CHANNELS = 4
-"""Channels of a pixel in a block: the picture's, and zeros. A GPU's convolutions want a multiple of eight for a block."""
+"""Channels of a pixel in a block, zeros among them: a block has 16 then, and a GPU's convolutions want eights."""
 
 
 class Stem(nn.Module):
