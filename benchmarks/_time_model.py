@@ -49,8 +49,8 @@ def corrected_ms(convolution_ms: float, ms: float, launches: int) -> float:
     """The model's milliseconds of a whole program, by what one program took on an H200.
 
     The three numbers are those of PAA R50's step of 16 pictures (7 objects, jax 0.11.2): convolutions 34.1 ms where the
-    model has 48.0, and other kernels 15.5 and 14.2, and 4.9 ms in which none of 1,750 launches was at work. The steps of
-    LAD and CoLAD and the detector, which are not among them, took 5 to 12 % longer than this says.
+    model has 48.0, and other kernels 15.5 and 14.2, and 4.9 ms in which none of 1,750 launches was at work. Steps of
+    LAD and CoLAD, and the detector, which are not among them, took 5 to 12 % longer than this says.
 
     Args:
       convolution_ms: the model's time of the convolutions.
