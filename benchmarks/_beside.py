@@ -1,8 +1,8 @@
 """Detectors of torchvision, where it is installed, to be timed beside ours.
 
-Like ours they compute in bfloat16 (autocast, channels last) where the config says so, keep batch norm's statistics
-and the first stage as they are. On a GPU their networks are compiled; what lies between them asks for values all the
-time, where a compiler gives up.
+Like ours they compute in bfloat16 (autocast, channels last) where the config says so, and keep batch norm's statistics
+and the first stage as they are. On a GPU backbone and head are compiled; not resizing, losses and NMS: they read values
+on the host, and the compiler took minutes over them.
 """
 
 from collections.abc import Callable, Iterable

@@ -3,7 +3,8 @@
 A convolution is a product of matrices in tiles of 128x128, in whole waves of all multiprocessors, at 0.6 of 800
 TFLOP/s; or takes what its bytes take, if that is longer. Any other kernel takes what its bytes take at 2.8 TB/s, and at
 least the time of a launch. Whenever the host must know a value it waits. Differences between forms are more reliable
-than sums. What kernels wait for within themselves, as a scatter's priors for one another, it does not know.
+than sums. It does not know what kernels wait for within themselves, as a scatter's priors for one another, nor that
+cuDNN pads channels to eight.
 """
 
 import math
@@ -48,9 +49,9 @@ def convolution_seconds(c: Convolution, moved: int) -> float:
 def corrected_ms(convolution_ms: float, ms: float, launches: int) -> float:
     """The model's milliseconds of a whole program, by what one program took on an H200.
 
-    The three numbers are those of PAA R50's step of 16 pictures (7 objects, jax 0.11.2): convolutions 34.1 ms where the
-    model has 48.0, and other kernels 15.5 and 14.2, and 4.9 ms in which none of 1,750 launches was at work. Steps of
-    LAD and CoLAD, and the detector, which are not among them, took 5 to 12 % longer than this says.
+    The three numbers are those of PAA R50's step of 16 pictures (f762a90 without its nine scatters; 7 objects, jax
+    0.11.2): convolutions 34.1 ms where the model has 48.0, other kernels 15.5 and 14.2, and 4.9 ms in which none of
+    1,750 launches was at work. Steps of LAD and CoLAD, and the detector, took 5 to 12 % longer than this says.
 
     Args:
       convolution_ms: the model's time of the convolutions.

@@ -85,8 +85,15 @@ def make_steps(folder: Path, *, kept: Path, dry: bool, expected: Path, forms: It
     ]
 
 
+def _training(to: Commands, folder: Path) -> Step:
+    """BCCD by its recipe; early, as nothing else tries the whole program on a GPU."""
+    config = to.config(PAA) if to.dry else "configs/small_sets.py:bccd"
+    words = (sys.executable, "main.py", f"--config={config}", f"--workdir={folder / 'training'}")
+    return Step(TRAINING, words, 240, grace=25, json=False)
+
+
 def _beside_torchvision(to: Commands, timed: tuple[str, ...]) -> list[Step]:
-    """PAA in turns with each detector; torch compiles for minutes."""
+    """PAA in turns with each detector, whose networks torch compiles first."""
     detectors = ("fcos_resnet50_fpn",) if to.dry else ("fcos_resnet50_fpn", "retinanet_resnet50_fpn_v2")
     return [Step(f"PAA beside {name.split('_')[0]}", to.step(PAA, *timed, beside=name), 200) for name in detectors]
 
@@ -100,12 +107,6 @@ def _small(to: Commands) -> list[Step]:
         Step("machine", to.program("gpu.machine", *(("--small",) if to.dry else ())), 40),
         Step("loader", to.program("loader", "--workers=0" if to.dry else "--workers=0,4,8", *loader), 60),
     ]
-
-
-def _training(to: Commands, folder: Path) -> Step:
-    config = to.config(PAA) if to.dry else "configs/small_sets.py:bccd"
-    words = (sys.executable, "main.py", f"--config={config}", f"--workdir={folder / 'training'}")
-    return Step(TRAINING, words, 240, grace=25, json=False)
 
 
 def _of_less_worth(to: Commands, timed: tuple[str, ...]) -> list[Step]:

@@ -1,4 +1,4 @@
-"""All that is open about GPUs, by one command with a limit of time: values, times by part, memory, a short training.
+"""What is open about GPUs, by worth until a limit of time: values, times by part, memory, a short training.
 
     bash benchmarks/gpu/prepare.sh                                  # where there is a network: fills .gpu
     bash benchmarks/gpu/run.sh --seconds=540 --output=runs/gpu      # with a GPU, without a network, .gpu carried along
