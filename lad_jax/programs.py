@@ -1,4 +1,4 @@
-"""Programs that are compiled before they are needed, in parallel: one for each canvas, and none for any other."""
+"""Programs that are compiled before they are needed: one for each canvas, and none for any other."""
 
 import concurrent.futures
 import contextlib
@@ -15,9 +15,6 @@ from lad_jax.data import Plan, blank_batches
 from lad_jax.data.canvases import Canvas
 from lad_jax.paths import cache_folder
 from lad_jax.types import Batch, Pictures
-
-AT_ONCE = min(4, os.cpu_count() or 1)
-"""Number of compilations in parallel. Python traces one while XLA's threads compile others; each takes memory."""
 
 _log = logging.getLogger(__name__)
 
@@ -93,13 +90,23 @@ def blank_shapes(plan: Plan, layout: Sharding) -> dict[Canvas, Batch]:
     return {canvas: shapes_of(batch, layout) for canvas, batch in blank_batches(plan).items()}
 
 
+def at_once() -> int:
+    """Number of compilations side by side: Python traces one while XLA's threads compile others; each takes memory.
+
+    On a GPU one after the other: XLA times kernels there. Programs side by side time the same ones again, which takes
+    longer (openxla/xla#41620), and hold each other up, which spoils the times (openxla/xla#41399). Hosts share their
+    times, so they compile in the same order.
+    """
+    return 1 if jax.default_backend() == "gpu" else min(4, os.cpu_count() or 1)
+
+
 @contextlib.contextmanager
 def compiling(jobs: Sequence[Job]) -> Iterator[None]:
     """Run jobs while the block runs; all are done when it is left.
 
     After an error of the block or of a job, those that have not started are dropped.
     """
-    with concurrent.futures.ThreadPoolExecutor(AT_ONCE, "compile") as pool:
+    with concurrent.futures.ThreadPoolExecutor(at_once(), "compile") as pool:
         try:
             futures = {pool.submit(_timed, job.compile): job for job in jobs}
             yield

@@ -1,6 +1,8 @@
 """Programs for planned canvases, and for no other; and what happens while they are compiled."""
 
 import threading
+import time
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -65,9 +67,25 @@ def test_the_block_runs_meanwhile():
         told.set()
 
 
+def test_on_a_gpu_one_after_the_other(monkeypatch):
+    monkeypatch.setattr("jax.default_backend", lambda: "gpu")
+    running, order = threading.Semaphore(1), []
+
+    def compile(number):
+        assert running.acquire(blocking=False), "another runs"
+        order.append(number)
+        time.sleep(0.01)
+        running.release()
+        return program()
+
+    with compiling([Job(f"{number}", partial(compile, number)) for number in range(5)]):
+        pass
+    assert order == list(range(5))
+
+
 @pytest.mark.parametrize("where", ["job", "block"])
 def test_an_error_ends_it_and_leaves_the_rest(where, monkeypatch):
-    monkeypatch.setattr("lad_jax.programs.AT_ONCE", 1)
+    monkeypatch.setattr("lad_jax.programs.at_once", lambda: 1)
     begun, told, done = threading.Event(), threading.Event(), []
 
     def first():
