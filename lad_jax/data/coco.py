@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 
 from lad_jax.data.annotations import IGNORED, Content, boxes_of, counted, find_doubts, left_out, load_annotations
 from lad_jax.data.folders import missing_files
-from lad_jax.data.pictures import orientation, read_picture
+from lad_jax.data.pictures import decode_picture, orientation, picture_size, read_file
 from lad_jax.data.records import Record
 from lad_jax.errors import InputError, first_few
 from lad_jax.paths import why_missing
@@ -61,16 +61,15 @@ class CocoFolder:
           InputError: the picture cannot be read or decoded, or is not of the recorded size; names the file.
         """
         record = self.records[position]
-        recorded = record.height, record.width
-        picture = read_picture(self._folder / record.file_name, reduction)
-        height, width = picture.shape[:2]
-        if (height, width) in (recorded, (record.height // reduction, record.width // reduction)):
+        path = self._folder / record.file_name
+        data = read_file(path)
+        picture = decode_picture(data, str(path), reduction)
+        height, width = picture.shape[:2] if reduction == 1 else picture_size(data, str(path))
+        if (height, width) == (record.height, record.width):
             return picture
-        if reduction > 1:
-            return self.read(position)  # whole, since the error names its size
         turned = " (after turning it as its EXIF orientation says)" if height == record.width != width else ""
         raise InputError(
-            f"picture {self._folder / record.file_name} is {width}x{height} pixels{turned}, but {self._file} says "
+            f"picture {path} is {width}x{height} pixels{turned}, but {self._file} says "
             f"{record.width}x{record.height} for image id {record.id}: correct one of them."
         )
 

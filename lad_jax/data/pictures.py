@@ -31,18 +31,26 @@ class Unreachable(InputError):
     """A picture's file could not be had. It may be there again later: a file system can be gone for a while."""
 
 
-def read_picture(path: Path, reduction: int = 1) -> Picture:
+def read_picture(path: Path) -> Picture:
     """Read and decode a picture file; see `decode_picture`.
 
     Raises:
       InputError: see `decode_picture`.
       Unreachable: the file cannot be read.
     """
+    return decode_picture(read_file(path), str(path))
+
+
+def read_file(path: Path) -> bytes:
+    """Content of a picture file.
+
+    Raises:
+      Unreachable: the file cannot be read.
+    """
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise Unreachable(f"cannot read picture {path}: {error.strerror}.") from None
-    return decode_picture(data, str(path), reduction)
 
 
 def decode_picture(data: bytes, name: str, reduction: int = 1) -> Picture:
@@ -126,7 +134,7 @@ def _has_16_bits(data: bytes) -> bool:
 
 
 def picture_size(data: bytes, name: str) -> tuple[int, int]:
-    """Height and width [pixels] that `decode_picture` will give, from the file's header alone.
+    """Height and width [pixels] that `decode_picture` will give without a reduction, from the file's header alone.
 
     Raises:
       InputError: the data are no picture's.

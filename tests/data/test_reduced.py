@@ -41,12 +41,14 @@ def area_mean(picture, hw):
     return np.tensordot(columns, np.tensordot(rows, picture, 1), (1, 1)).transpose(1, 0, 2)
 
 
-def folder(path, picture, *, orientation=1, recorded=None):
-    """A data set of one JPEG with a box."""
-    cv2.imwrite(str(path / "p.jpg"), picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
-    with_orientation(path / "p.jpg", orientation)
-    height, width = recorded or read_picture(path / "p.jpg").shape[:2]
-    images = [{"id": 1, "file_name": "p.jpg", "height": height, "width": width}]
+def folder(path, picture, *, orientation=1, recorded=None, suffix=".jpg"):
+    """A data set of one picture with a box."""
+    file = path / f"p{suffix}"
+    cv2.imwrite(str(file), picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
+    if orientation > 1:
+        with_orientation(file, orientation)
+    height, width = recorded or read_picture(file).shape[:2]
+    images = [{"id": 1, "file_name": file.name, "height": height, "width": width}]
     box = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [0.25 * width, 0.25 * height, 90, 90], "area": 8100}
     content = {"images": images, "annotations": [box], "categories": [{"id": 1, "name": "x"}]}
     (path / "a.json").write_text(json.dumps(content))
@@ -140,8 +142,19 @@ def test_damage_is_named_as_in_a_whole_picture(kind, damage, factor):
     assert messages[0] == messages[1]
 
 
-@pytest.mark.parametrize("recorded", [(300, 512), (512, 384), (192, 256)])
-def test_a_wrong_size_in_the_annotations_is_named_by_the_whole_pictures(tmp_path, recorded):
-    dataset = folder(tmp_path, waves(384, 512), recorded=recorded)
-    with pytest.raises(InputError, match=f"is 512x384 pixels.* says {recorded[1]}x{recorded[0]}"):
-        dataset.read(0, 4)
+@pytest.mark.parametrize(
+    ("actual", "recorded", "factor", "suffix"),
+    [
+        ((384, 512), (300, 512), 4, ".jpg"),
+        ((384, 512), (512, 384), 4, ".jpg"),
+        ((384, 512), (192, 256), 4, ".jpg"),
+        ((384, 512), (192, 256), 2, ".jpg"),  # what is decoded is of the recorded size
+        ((383, 511), (384, 512), 2, ".jpg"),  # what is decoded is as large as if the picture were of the recorded size
+        ((377, 505), (384, 512), 8, ".jpg"),
+        ((192, 256), (384, 512), 2, ".png"),
+    ],
+)
+def test_a_wrong_size_in_the_annotations_is_named_by_the_whole_pictures(tmp_path, actual, recorded, factor, suffix):
+    dataset = folder(tmp_path, waves(*actual), recorded=recorded, suffix=suffix)
+    with pytest.raises(InputError, match=f"is {actual[1]}x{actual[0]} pixels.* says {recorded[1]}x{recorded[0]}"):
+        dataset.read(0, factor)
