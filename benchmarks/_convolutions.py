@@ -4,7 +4,7 @@ import math
 import re
 from typing import NamedTuple
 
-from benchmarks._gpu_text import Text, arrays, read_text
+from benchmarks._text import Text, arrays, read_text
 
 KINDS = {
     "__cudnn$convForward": "forward",

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from benchmarks._convolutions import convolution
-from benchmarks._gpu_text import Text
 from benchmarks._launches import BRANCH, GRAPH, LOOP, Launch
 from benchmarks._parts import part_of
-from benchmarks._profile import Instruction
+from benchmarks._text import Text
 from benchmarks._time_model import ASKED, convolution_seconds, kernel_seconds
 
 Key = tuple[str, ...]
@@ -21,13 +20,13 @@ _OF_PART = tuple(column for column in (*COLUMNS, *AMOUNTS) if column != "graphs"
 
 
 def count(
-    text: Text, scopes: Mapping[str, Instruction], launches: Iterable[Launch], networks: tuple[str, ...]
+    text: Text, scopes: Mapping[str, str], launches: Iterable[Launch], networks: tuple[str, ...]
 ) -> dict[str, Any]:
     """Counts and amounts of a program: the whole's, by `parts`, and lists of `convolutions` and of alike `groups`.
 
     Args:
       text: the program.
-      scopes: its instructions with the scopes that they were traced in.
+      scopes: the scopes that its instructions were traced in.
       launches: all that it launches.
       networks: names of its networks' scopes.
     """
@@ -37,7 +36,7 @@ def count(
     for launch in launches:
         if launch.instruction not in scopes:
             launch = launch._replace(instruction="")
-        part = part_of(scopes[launch.instruction].scope if launch.instruction else "", networks)
+        part = part_of(scopes[launch.instruction], networks)
         sums = {name: value * launch.times for name, value in _of_one(text, launch).items()}
         parts[part].update(sums)
         if sums.get("launches"):

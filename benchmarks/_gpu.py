@@ -8,12 +8,12 @@ import jax
 
 from benchmarks import _memory
 from benchmarks._counts import COLUMNS, count
-from benchmarks._gpu_text import Text, read_text
 from benchmarks._h100 import compile_program, mesh
 from benchmarks._launches import LOOP, Launch, Turns, launches, read
 from benchmarks._measure import print_table
-from benchmarks._profile import parse
 from benchmarks._programs import Case, lower
+from benchmarks._scopes import scopes_of
+from benchmarks._text import Text, read_text
 from benchmarks._time_model import corrected_ms
 from benchmarks._tpu import GIB, memory
 from lad_jax import mixture
@@ -58,10 +58,11 @@ def figures(text: str, sequence: str, names: str) -> dict[str, Any]:
       sequence: its launches, as `_launches.read` takes them.
       names: the instructions behind them.
     """
-    program, scopes = read_text(text), parse(text)
+    program = read_text(text)
     found = list(launches(read(sequence, names), lambda loop: turns(program, loop)))
     loops = {launch.instruction for launch in found if launch.kind == LOOP}
-    return count(program, scopes, found, NETWORKS) | {"loops": [_loop(program, found, loop) for loop in sorted(loops)]}
+    of_loops = [_loop(program, found, loop) for loop in sorted(loops)]
+    return count(program, scopes_of(program), found, NETWORKS) | {"loops": of_loops}
 
 
 def turns(program: Text, loop: str) -> Turns:

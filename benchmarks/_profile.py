@@ -4,7 +4,6 @@ The profiler names an event after an instruction of the compiled program; the pr
 `jax.named_scope` or flax module an instruction was traced.
 """
 
-import re
 import shutil
 import tempfile
 import time
@@ -15,6 +14,9 @@ from typing import Any, NamedTuple
 
 import jax
 from jax.profiler import ProfileData
+
+from benchmarks._scopes import scopes_of
+from benchmarks._text import Text, read_text
 
 _CONTAINERS = ("while", "conditional", "call")
 """Instructions that run others, which have events too."""
@@ -34,8 +36,8 @@ class Profile(NamedTuple):
 
     wall: float
     by_scope: dict[str, float]
-    """Time by scope path (`jit(step)/jvp(student)/Detector/backbone/…`), empty for instructions without one. Where
-    several run at once the time is divided among them, so the values and `idle` add up to `wall`."""
+    """Time by scope (`scopes_of`), empty for instructions without one. Where several run at once the time is divided
+    among them, so the values and `idle` add up to `wall`."""
     idle: float
     """Time in which no instruction runs."""
 
@@ -63,10 +65,11 @@ def profile(program: Any, run: Callable[[], Any], runs: int, keep: Path | None =
             shutil.copy(file, keep / "profile.xplane.pb")
             (keep / "program.txt").write_text(program.as_text())
         events = _events(ProfileData.from_file(str(file)))
-    instructions = parse(program.as_text())
+    text = read_text(program.as_text())
+    scopes = scopes_of(text)
     busy: Counter[str] = Counter()
-    for name, seconds in shares([e for e in events if _is_work(e, instructions)]).items():
-        busy[instructions[name].scope] += seconds / runs
+    for name, seconds in shares([event for event in events if _is_work(event, text)]).items():
+        busy[scopes[name]] += seconds / runs
     return Profile(wall / runs, dict(busy), wall / runs - sum(busy.values()))
 
 
@@ -88,8 +91,9 @@ def _events(data: ProfileData) -> list[Event]:
     return [event._replace(end=max(event.end, ends.get(number, 0.0))) for event, number in events]
 
 
-def _is_work(event: Event, instructions: "dict[str, Instruction]") -> bool:
-    return event.instruction in instructions and instructions[event.instruction].opcode not in _CONTAINERS
+def _is_work(event: Event, text: Text) -> bool:
+    named = text.instructions.get(event.instruction)
+    return named is not None and named.opcode not in _CONTAINERS
 
 
 def shares(events: list[Event]) -> dict[str, float]:
@@ -110,65 +114,3 @@ def shares(events: list[Event]) -> dict[str, float]:
         if not running[instruction]:
             del running[instruction]
     return dict(seconds)
-
-
-class Instruction(NamedTuple):
-    """An instruction of a compiled program."""
-
-    opcode: str
-    scope: str
-    """Path of the scopes that the instruction was traced in."""
-
-
-_LINE = re.compile(r"^\s*(ROOT )?%?([\w.\-]+) = .*? ([a-z][a-z0-9\-]*)\((.*)$")
-_COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) \(.*\{$")
-
-
-def parse(text: str) -> dict[str, Instruction]:
-    """Instructions of a compiled program, by name.
-
-    One that the compiler made has no scope. A fusion then gets that of its last instruction with one. Any other, like
-    a convolution's gradient that is a fusion of nothing with a name, gets that of its first user with one, or else of
-    its first operand. Copies always get their operand's: those of weights and state keep what is about to be
-    overwritten, and are no user's work.
-    """
-    opcodes: dict[str, str] = {}
-    scopes: dict[str, str] = {}
-    operands: dict[str, list[str]] = {}
-    users: dict[str, list[str]] = {}
-    called: dict[str, str] = {}
-    inside: dict[str, list[str]] = {}
-    computation = ""
-    for line in text.splitlines():
-        if header := _COMPUTATION.match(line):
-            computation = header[1]
-        elif match := _LINE.match(line):
-            _, name, opcodes[name], rest = match.groups()
-            scope = re.search(r'op_name="(jit\([^"]*)"', rest)
-            scopes[name] = scope[1] if scope else ""
-            operands[name] = [n for n in re.findall(r"%([\w.\-]+)", rest.split("metadata=")[0]) if n in opcodes]
-            for operand in operands[name]:
-                users.setdefault(operand, []).append(name)
-            if fused := re.search(r"calls=%?([\w.\-]+)", rest):
-                called[name] = fused[1]
-            inside.setdefault(computation, []).append(name)
-
-    def named(name: str) -> str:
-        """Scope of an instruction; for a fusion without one that of its last instruction with one."""
-        held = reversed(inside.get(called.get(name, ""), []))
-        return scopes[name] or next(filter(None, (scopes[n] for n in held)), "")
-
-    def along(name: str, neighbours: dict[str, list[str]], seen: dict[str, str]) -> str:
-        if name not in seen:
-            others = neighbours.get(name, [])
-            seen[name] = named(name) or next(filter(None, (along(n, neighbours, seen) for n in others)), "")
-        return seen[name]
-
-    made_for: dict[str, str] = {}
-    made_of: dict[str, str] = {}
-
-    def scope_of(name: str) -> str:
-        of_what_it_is_for = "" if opcodes[name].startswith("copy") else along(name, users, made_for)
-        return of_what_it_is_for or along(name, operands, made_of)
-
-    return {name: Instruction(opcode, scope_of(name)) for name, opcode in opcodes.items()}

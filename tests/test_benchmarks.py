@@ -13,7 +13,9 @@ from jax.profiler import ProfileData
 from benchmarks._hlo import collectives
 from benchmarks._measure import Times, ratio
 from benchmarks._parts import OTHER, part_of
-from benchmarks._profile import Event, parse, profile, shares
+from benchmarks._profile import Event, profile, shares
+from benchmarks._scopes import scopes_of
+from benchmarks._text import read_text
 from benchmarks._tpu import largest
 from tests.networks import TINY
 
@@ -91,17 +93,17 @@ ENTRY %main (x: f32[8]) -> (f32[8], f32[8], f32[8]) {
 
 
 def test_instructions_without_a_scope_take_that_of_what_they_hold_or_are_made_for_or_of():
-    found = parse(PROGRAM)
+    found = scopes_of(read_text(PROGRAM))
     expected = {
-        "fusion": ("fusion", "jit(f)/losses/add"),
-        "sort.2": ("sort", "jit(f)/switch/sort"),
-        "copy.3": ("copy", "jit(f)/losses/add"),
-        "copy.4": ("copy", ""),
-        "transpose.5": ("transpose", "jit(f)/optimiser/mul"),
-        "gradient": ("fusion", "jit(f)/optimiser/mul"),
-        "negate.7": ("negate", "jit(f)/optimiser/mul"),
+        "fusion": "jit(f)/losses/add",
+        "sort.2": "jit(f)/switch/sort",
+        "copy.3": "jit(f)/losses/add",
+        "copy.4": "",
+        "transpose.5": "jit(f)/optimiser/mul",
+        "gradient": "jit(f)/optimiser/mul",
+        "negate.7": "jit(f)/optimiser/mul",
     }
-    assert {name: (found[name].opcode, found[name].scope) for name in expected} == expected
+    assert {name: found[name] for name in expected} == expected
 
 
 def test_a_profile_that_is_kept_names_instructions_of_the_program_beside_it(tmp_path: Path):
@@ -110,7 +112,7 @@ def test_a_profile_that_is_kept_names_instructions_of_the_program_beside_it(tmp_
     profile(program, lambda: jax.block_until_ready(program(x)), 2, tmp_path)
     planes = ProfileData.from_file(str(tmp_path / "profile.xplane.pb")).planes
     named = {dict(event.stats).get("hlo_op") for plane in planes for line in plane.lines for event in line.events}
-    assert named & set(parse((tmp_path / "program.txt").read_text()))
+    assert named & set(read_text((tmp_path / "program.txt").read_text()).instructions)
 
 
 def test_time_that_several_instructions_share_is_divided_among_them():

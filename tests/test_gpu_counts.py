@@ -12,10 +12,10 @@ import pytest
 import lad_jax
 from benchmarks import _gpu, _h100, _memory
 from benchmarks._convolutions import Convolution, convolution, convolution_operations
-from benchmarks._gpu_text import read_text
 from benchmarks._launches import Turns, launches, read
 from benchmarks._parts import OTHER
 from benchmarks._programs import Case
+from benchmarks._text import read_text
 from benchmarks._time_model import convolution_seconds, corrected_ms, kernel_seconds
 
 NAMES = "".join(
@@ -129,7 +129,8 @@ StackFrames
   %q0 = f32[100,8]{1,0} parameter(0)
   %q1 = f32[1,8]{1,0} parameter(1)
   %q2 = s32[] parameter(2)
-  %new = f32[100,8]{1,0} dynamic-update-slice(%q0, %q1, %q2, %q2)
+  %cast.1 = f32[100,8]{1,0} bitcast(%q0)
+  %new = f32[100,8]{1,0} dynamic-update-slice(%cast.1, %q1, %q2, %q2)
   %flags = pred[8]{0} compare(%q1, %q1), direction=GT
   ROOT %both = (f32[100,8]{1,0}, pred[8]{0}) tuple(%new, %flags)
 }

@@ -1,4 +1,4 @@
-"""The text of a program compiled for a GPU: types, operands, bytes moved, and places in the source."""
+"""The text of a compiled program: types, operands, scopes and places in the source, and bytes that a GPU moves."""
 
 import math
 import re
@@ -80,20 +80,20 @@ class Text:
             for operand in self.instructions[member].operands:
                 users[operand].append(member)
 
-        def uses(name: str) -> list[str]:
-            direct = [[user] if self.instructions[user].opcode != "bitcast" else uses(user) for user in users[name]]
-            return [user for several in direct for user in several]
+        def touched(name: str) -> int:
+            """Bytes of an array that its users read; none of a part that one of them writes."""
+            read = 0
+            for user in users[name]:
+                opcode, _, operands, _ = self.instructions[user]
+                if opcode == "bitcast":
+                    read += touched(user)
+                elif opcode in _SLICES:
+                    read += self.size(user)
+                elif opcode not in _UPDATES or operands[0] != name:
+                    read += self.size(name)
+            return min(read, self.size(name))
 
-        def of_parameter(name: str) -> int:
-            of = uses(name)
-            opcodes = [self.instructions[user].opcode for user in of]
-            in_place = [self.instructions[user].operands[0] == name for user in of]
-            if all(o in _SLICES or (o in _UPDATES and place) for o, place in zip(opcodes, in_place, strict=True)):
-                slices = sum(self.size(user) for user, o in zip(of, opcodes, strict=True) if o in _SLICES)
-                return min(self.size(name), slices)
-            return self.size(name)
-
-        return sum(of_parameter(name) for name in members if self.instructions[name].opcode == "parameter")
+        return sum(touched(name) for name in members if self.instructions[name].opcode == "parameter")
 
     def _written(self, root: str) -> int:
         def result(name: str) -> int:
