@@ -1,15 +1,12 @@
-"""Random pictures for the benchmarks of assignment, their timing, and the printed table."""
+"""Random pictures for the benchmarks of assignment, their flags, and the printed table."""
 
 import argparse
-import json
-import statistics
-import time
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks._measure import machine, print_table, write_json
 from lad_jax import boxes
 from lad_jax.assign.candidates import max_iou_candidates
 from lad_jax.priors import make_priors
@@ -52,33 +49,12 @@ def inputs(canvas, batch, n_classes, n_objects, skill=0.0):
     return jax.tree.map(jnp.asarray, priors), logits, predictions, truth
 
 
-def median_ms(function, *arguments, repeats):
-    """Median time of a call, after one that compiles."""
-    jax.block_until_ready(function(*arguments))
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        jax.block_until_ready(function(*arguments))
-        times.append(time.perf_counter() - start)
-    return 1e3 * statistics.median(times)
-
-
 def report(rows, options):
     """Print the rows of a table, and write them where `--json` says."""
-    size = f"{options.batch} pictures of {options.height}x{options.width}"
-    print(f"{size}, {options.classes} classes, {jax.devices()[0].platform}\n")
+    title = f"{options.batch} pictures of {options.height}x{options.width}, {options.classes} classes, {machine()}"
+    print(f"{title}\n")
     print_table(rows)
-    if options.json:
-        Path(options.json).write_text(json.dumps(rows, indent=1))
-
-
-def print_table(rows):
-    columns = list(rows[0])
-    print("| " + " | ".join(columns) + " |")
-    print("|" + " --: |" * len(columns))
-    for row in rows:
-        cells = ["" if v is None else f"{v:.1f}" if isinstance(v, float) else str(v) for v in row.values()]
-        print("| " + " | ".join(cells) + " |", flush=True)
+    write_json(options.json, {"title": title, "rows": rows})
 
 
 def arguments(description, *, batch, objects, literal):
@@ -90,7 +66,7 @@ def arguments(description, *, batch, objects, literal):
     parser.add_argument("--classes", type=int, default=80)
     parser.add_argument("--objects", type=numbers_of, default=objects, help="objects a picture, a list")
     parser.add_argument("--literal", type=numbers_of, default=literal, help="for which of them the literal is timed")
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--json", help="also write the rows to this file")
     return parser
 

@@ -20,14 +20,18 @@ _MATRIX = {_F16: (1.83, 4, 512), _F32: (1.83, 4, 256), _F64: (1.98, 4, 32), _BF1
 """Clock [GHz], units a multiprocessor and operations a clock of a unit, by type."""
 
 
-def target(cudnn: tuple[int, int, int] = (9, 10, 0), cuda: tuple[int, int, int] = (12, 9, 0)) -> str:
+_CUDNN, _CUDA = (9, 10, 0), (12, 9, 0)
+"""Versions of the libraries that are compiled for."""
+
+
+def target() -> str:
     """Description of an H100 SXM by its data sheet, as XLA's compiler reads it (GpuTargetConfigProto)."""
 
     def rates(name: str, of_type: dict[int, tuple[float, int, int]]) -> str:
         fields = "rate_infos {{ key: {} value {{ clock_rate_ghz: {} units_per_core: {} ops_per_clock: {} }} }}"
         return f"{name} {{ {' '.join(fields.format(key, *rate) for key, rate in of_type.items())} }}"
 
-    toolkit, dnn = ".".join(map(str, cuda)), ".".join(map(str, cudnn))
+    toolkit, dnn = ".".join(map(str, _CUDA)), ".".join(map(str, _CUDNN))
     return f"""
 gpu_device_info {{
   name: "NVIDIA H100 80GB HBM3" device_vendor: "NVIDIA Corporation" platform_version: "Compute Capability 9.0a"
@@ -45,8 +49,8 @@ gpu_device_info {{
   driver_version: "13.0.0" runtime_version: "{toolkit}" compile_time_toolkit_version: "{toolkit}" dnn_version: "{dnn}"
 }}
 platform_name: "CUDA"
-dnn_version_info {{ major: {cudnn[0]} minor: {cudnn[1]} patch: {cudnn[2]} }}
-runtime_version {{ major: {cuda[0]} minor: {cuda[1]} patch: {cuda[2]} }}
+dnn_version_info {{ major: {_CUDNN[0]} minor: {_CUDNN[1]} patch: {_CUDNN[2]} }}
+runtime_version {{ major: {_CUDA[0]} minor: {_CUDA[1]} patch: {_CUDA[2]} }}
 device_description_str: "NVIDIA H100 80GB HBM3"
 """
 

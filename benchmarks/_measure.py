@@ -46,6 +46,11 @@ def in_turns(programs: Mapping[str, Callable[[], Any]], runs: int) -> dict[str, 
     return times
 
 
+def median_ms(function: Callable[..., Any], *arguments: Any, runs: int) -> float:
+    """Median time of a call and of what it computes [ms], after a few that are not counted."""
+    return 1e3 * in_turns({"": lambda: jax.block_until_ready(function(*arguments))}, runs)[""].median
+
+
 def ratio(one: Times, other: Times) -> float:
     """Median of the ratios of the runs of one turn: robust where the machine is busy with other things."""
     return statistics.median(a / b for a, b in zip(one, other, strict=True))

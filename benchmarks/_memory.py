@@ -26,7 +26,7 @@ def rows(measured: Sequence[tuple[Case, dict[str, Any]]]) -> list[dict[str, Any]
 
     result = []
     for _, group in itertools.groupby(sorted(measured, key=all_but_pictures), all_but_pictures):
-        found = sorted(((case, figures["peak GiB"]) for case, figures in group), key=lambda item: item[0].pictures)
+        found = sorted(((case, figures["peak_gib"]) for case, figures in group), key=lambda item: item[0].pictures)
         (first, least), (last, largest) = found[0], found[-1]
         if first.pictures == last.pictures:
             continue
@@ -35,7 +35,7 @@ def rows(measured: Sequence[tuple[Case, dict[str, Any]]]) -> list[dict[str, Any]
         off = max(abs(gib - fixed - each * case.pictures) / gib for case, gib in found)
         result.append(
             {
-                "program": first.name,
+                "program": f"{first.name}, {first.program}",
                 "remat": first.remat,
                 "objects": first.objects,
                 "pictures": ", ".join(str(case.pictures) for case, _ in found),

@@ -90,14 +90,13 @@ def lower_step(case: Case, mesh: Mesh) -> jax.stages.Lowered:
 
 
 def lower_detector(case: Case, mesh: Mesh) -> jax.stages.Lowered:
-    """Lower the student of a config as a detector: network, NMS and voting."""
+    """Lower the student of a config as a detector on one device: network, NMS and voting."""
     pictures = batch_of(case, mesh).pictures
     options = options_of(case)
     model = make_model(options, "student", case.classes)
     variables = jax.eval_shape(lambda: init_variables(model, seed=0))
     variables = jax.tree.map(lambda x: x.update(sharding=replicated(mesh)), variables)
-    mesh_if_several = mesh if mesh.size > 1 else None
-    return make_detector(model, options.evaluation.postprocess, mesh_if_several).lower(variables, pictures)
+    return make_detector(model, options.evaluation.postprocess).lower(variables, pictures)
 
 
 def lower_assignment(case: Case, mesh: Mesh) -> jax.stages.Lowered:

@@ -1,4 +1,4 @@
-"""An estimate of an H100's time by a simple model, frozen to compare forms by it; only `corrected_ms` is measured.
+"""An estimate of an H100's time by a simple model, frozen to compare forms by it; only `h200_ms` is measured.
 
 A convolution is a product of matrices in tiles of 128x128, in whole waves of all multiprocessors, at 0.6 of 800
 TFLOP/s; or takes what its bytes take, if that is longer. Any other kernel takes what its bytes take at 2.8 TB/s, and at
@@ -46,8 +46,8 @@ def convolution_seconds(c: Convolution, moved: int) -> float:
     return max(math.ceil(tiles / MULTIPROCESSORS) * 2 * 128 * width * c.depth / rate, moved / BANDWIDTH, 5e-6)
 
 
-def corrected_ms(convolution_ms: float, ms: float, launches: int) -> float:
-    """The model's milliseconds of a whole program, by what one program took on an H200.
+def h200_ms(convolution_ms: float, ms: float, launches: int) -> float:
+    """Milliseconds of a step or a detector on an H200: the model's, corrected by what one step took there.
 
     The three numbers are those of PAA R50's step of 16 pictures (f762a90 without its nine scatters; 7 objects, jax
     0.11.2): convolutions 34.1 ms where the model has 48.0, other kernels 15.5 and 14.2, and 4.9 ms in which none of

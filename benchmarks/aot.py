@@ -59,12 +59,27 @@ flags.DEFINE_integer("width", 1344, "Canvas width, a multiple of 32.")
 flags.DEFINE_integer("classes", 80, "Classes.")
 flags.DEFINE_enum("dtype", "bfloat16", ["float32", "bfloat16"], "In which the convolutions compute.")
 flags.DEFINE_string("xla_flags", "", "Flags of XLA to compile with, to compare forms.")
-flags.DEFINE_string("json", "", "File that keeps the figures.")
-flags.register_validator("programs", lambda given: set(given) <= set(PICTURES), f"known are {', '.join(PICTURES)}")
+flags.DEFINE_string("json", "", "File that keeps the figures: one for each state of the code.")
+
+TOPOLOGIES = (H100, *(f"{chip}:..." for chip in _tpu.HBM))
+for name, known in {"programs": PICTURES, "assigners": ASSIGNERS, "remat": REMAT}.items():
+    flags.register_validator(name, set(known).issuperset, f"known are {', '.join(known)}")
+for name in ("pictures", "objects"):
+    flags.register_validator(name, lambda given: all(n.isdigit() for n in given), "whole numbers")
+
+
+@flags.validator("topology", f"known are {', '.join(TOPOLOGIES)}")
+def _is_known(given: list[str]) -> bool:
+    return all(topology == H100 or topology.split(":")[0] in _tpu.HBM for topology in given)
+
+
+@flags.multi_flags_validator(["topology", "programs"], "on TPUs only --programs=step")
+def _are_compiled(given: dict[str, list[str]]) -> bool:
+    return given["programs"] == ["step"] or set(given["topology"]) == {H100}
 
 
 class Known:
-    """Figures of cases that were measured, kept in a file if one is named."""
+    """Figures of cases that were measured by this version of jax, kept in a file if one is named."""
 
     def __init__(self, path: str) -> None:
         self.file = Path(path) if path else None
@@ -73,9 +88,9 @@ class Known:
     def figures(self, case: Case, measure: Callable[[Case], dict[str, Any]]) -> dict[str, Any]:
         """Figures of a case: the kept ones, else measured ones, which are kept."""
         for row in self.rows:
-            if row["case"] == asdict(case):
+            if (row["jax"], row["case"]) == (jax.__version__, asdict(case)):
                 return row["figures"]
-        self.rows.append({"case": asdict(case), "figures": measure(case)})
+        self.rows.append({"jax": jax.__version__, "case": asdict(case), "figures": measure(case)})
         if self.file:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             self.file.write_text(json.dumps(self.rows, indent=1))

@@ -5,7 +5,7 @@
 
 The pictures are random, the predictions like a half-trained network's. Times are medians in milliseconds a picture;
 temporary memory is in MB a picture, and in arrays of [objects, priors]. Open loops are those whose number of turns is
-not known beforehand: on a GPU each turn asks the host.
+not known beforehand: on a GPU the host is asked before each turn whether they end.
 """
 
 import re
@@ -15,7 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks._assignment import STRIDES, arguments, inputs, median_ms, report
+from benchmarks._assignment import STRIDES, arguments, inputs, report
+from benchmarks._measure import median_ms
 from benchmarks.paa import measure_literal
 from lad_jax.assign import ASSIGNERS, AssignerOptions, make_assigner
 from lad_jax.types import Scene
@@ -23,7 +24,7 @@ from tests.reference.assigners import TWINS
 from tests.reference.picture import make_picture
 
 
-def measure_assigner(name, data, repeats, with_literal):
+def measure_assigner(name, data, runs, with_literal):
     """Time and memory of an assigner, number of its loops that ask the host, and the literal twin's time."""
     priors, _, predictions, truth = data
     assigner = make_assigner(AssignerOptions(name=name))
@@ -39,18 +40,18 @@ def measure_assigner(name, data, repeats, with_literal):
     row = {
         "assigner": name,
         "objects": n_objects,
-        "ms": median_ms(compiled, predictions, truth, repeats=repeats) / batch,
+        "ms": median_ms(compiled, predictions, truth, runs=runs) / batch,
         "temporary_mb": compiled.memory_analysis().temp_size_in_bytes / batch / 1e6,
         "tables": compiled.memory_analysis().temp_size_in_bytes / batch / (4 * n_objects * len(priors.boxes)),
         "open_loops": sum("known_trip_count" not in line for line in loops),
-        "turns": turns(assign, predictions, truth),
+        "asked": asked(assign, predictions, truth),
         "literal_ms": literal_ms(name, data) if with_literal else None,
     }
     return row
 
 
-def turns(assign, predictions, truth):
-    """Turns of the loops whose number is not known beforehand, for the first picture: each asks the host on a GPU."""
+def asked(assign, predictions, truth):
+    """Times that the open loops of the first picture ask whether they end: one more than its turns for each."""
     count, while_loop = 0, jax.lax.while_loop
 
     def bump():
@@ -78,7 +79,7 @@ def literal_ms(name, data):
     """Time of the literal twin for the first picture; of PAA's for all, a picture."""
     priors, logits, predictions, truth = jax.tree.map(np.asarray, data)
     if name == "paa":
-        return measure_literal(data, repeats=1)[0] / len(logits)
+        return measure_literal(data, runs=1)[0] / len(logits)
     levels = priors.levels
     picture = make_picture(
         anchors=priors.boxes,
@@ -104,7 +105,7 @@ def rows_of(options):
         canvas = (options.height, options.width)
         data = inputs(canvas, options.batch, options.classes, n_objects, skill=0.5)
         for name in options.assigners.split(","):
-            yield measure_assigner(name, data, options.repeats, n_objects in options.literal)
+            yield measure_assigner(name, data, options.runs, n_objects in options.literal)
 
 
 if __name__ == "__main__":

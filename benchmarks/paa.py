@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks._assignment import arguments, inputs, median_ms, report
+from benchmarks._assignment import arguments, inputs, report
+from benchmarks._measure import median_ms
 from lad_jax import mixture
 from lad_jax.assign.candidates import max_iou_candidates
 from lad_jax.assign.paa import PAAOptions, cheapest_of_each_object, make_paa
@@ -25,7 +26,7 @@ OPTIONS = PAAOptions()
 PAA = make_paa(OPTIONS)
 
 
-def measure(canvas, batch, n_classes, n_objects, repeats):
+def measure(canvas, batch, n_classes, n_objects, runs):
     """Times of the whole assignment and of its parts, memory, and calls to the host."""
     priors, logits, predictions, truth = inputs(canvas, batch, n_classes, n_objects)
 
@@ -53,15 +54,15 @@ def measure(canvas, batch, n_classes, n_objects, repeats):
 
     tables = costs(predictions, truth)
     _, values, kept = cheapest(tables, truth)
-    candidates_ms = median_ms(candidates, truth, repeats=repeats)
+    candidates_ms = median_ms(candidates, truth, runs=runs)
     compiled = whole.lower(predictions, truth).compile()
     result = {
         "objects": n_objects,
         "candidates_ms": candidates_ms,
-        "costs_ms": median_ms(costs, predictions, truth, repeats=repeats) - candidates_ms,
-        "cheapest_ms": median_ms(cheapest, tables, truth, repeats=repeats),
-        "mixture_ms": median_ms(fit, values, kept, repeats=repeats),
-        "whole_ms": median_ms(compiled, predictions, truth, repeats=repeats),
+        "costs_ms": median_ms(costs, predictions, truth, runs=runs) - candidates_ms,
+        "cheapest_ms": median_ms(cheapest, tables, truth, runs=runs),
+        "mixture_ms": median_ms(fit, values, kept, runs=runs),
+        "whole_ms": median_ms(compiled, predictions, truth, runs=runs),
         "temporary_mb": compiled.memory_analysis().temp_size_in_bytes / 1e6,
         "host_calls": len(re.findall(r"callback|outfeed|infeed|\bsend\(|\brecv\(", compiled.as_text())),
     }
@@ -79,10 +80,10 @@ def literal_assign(priors, logits, predicted, truth):
     return np.stack(owners)
 
 
-def measure_literal(data, repeats):
+def measure_literal(data, runs):
     priors, logits, predictions, truth = jax.tree.map(np.asarray, data)
     times = []
-    for _ in range(repeats):
+    for _ in range(runs):
         start = time.perf_counter()
         owner = literal_assign(priors, logits, predictions.boxes, truth)
         times.append(time.perf_counter() - start)
@@ -93,10 +94,10 @@ def rows_of(options):
     """Rows for every number of objects."""
     for n_objects in options.objects:
         canvas = (options.height, options.width)
-        row, owner, data = measure(canvas, options.batch, options.classes, n_objects, options.repeats)
+        row, owner, data = measure(canvas, options.batch, options.classes, n_objects, options.runs)
         row |= {"literal_ms": None, "ratio": None, "equal_objects": None}
         if n_objects in options.literal:
-            row["literal_ms"], expected = measure_literal(data, repeats=2)
+            row["literal_ms"], expected = measure_literal(data, runs=2)
             row["ratio"] = row["literal_ms"] / row["whole_ms"]
             same = [((owner == g) == (expected == g)).all(axis=1).mean() for g in range(n_objects)]
             row["equal_objects"] = f"{100 * np.mean(same):.1f} %"

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -50,16 +50,29 @@ flags.DEFINE_list("beside", [BARE, *_beside.DETECTORS], "What to time in turns w
 flags.DEFINE_string("json", "", "File to write the figures to.")
 
 
-def compiled(function: Any, *args: Any, **options: Any) -> tuple[Any, float, float]:
-    """A compiled program, the seconds that compiling took, and its number of floating point operations."""
+class Compiled(NamedTuple):
+    """A compiled program."""
+
+    program: Any
+    seconds: float
+    """What compiling took."""
+    counted: str
+    """What of it operations are counted of."""
+    operations: float
+    """Floating point operations of one run."""
+
+
+def compile_program(function: Any, *args: Any, **options: Any) -> Compiled:
+    """Compile a function for arguments like `args`; `options` are those of `jax.jit`."""
     lowered = jax.jit(function, **options).lower(*args)
     since = time.perf_counter()
     program = lowered.compile()
     seconds = time.perf_counter() - since
     # Counted before XLA puts in calls of libraries, whose operations it does not know. Backends that are plugins, as a
-    # GPU's, do not count: there the convolutions alone.
-    counted = lowered.cost_analysis()
-    return program, seconds, counted["flops"] if counted else convolution_operations(program.as_text())
+    # GPU's, do not count.
+    if counted := lowered.cost_analysis():
+        return Compiled(program, seconds, "all operations", counted["flops"])
+    return Compiled(program, seconds, "convolutions", convolution_operations(program.as_text()))
 
 
 class Stepper:
@@ -104,18 +117,18 @@ def bare_networks(models: Mapping[Network, Detector], method: Method) -> Callabl
     return bare
 
 
-def figures_of(program: Any, times: Mapping[str, Times], compile_s: float, flops: float | None) -> dict[str, Any]:
-    """Figures of the step by name; `flops`: its floating point operations, None where they are not known."""
+def figures_of(compiled: Compiled, times: Mapping[str, Times], *, accumulated: bool) -> dict[str, Any]:
+    """Figures of the step by name; `accumulated`: it loops over parts, and XLA counts the operations of only one."""
     seconds, peak = times["step"].median, matrix_peak()
-    tflops = flops / seconds / 1e12 if flops is not None else None
-    kind, megabytes = memory_mb(program)
+    tflops = None if accumulated else compiled.operations / seconds / 1e12
+    kind, megabytes = memory_mb(compiled.program)
     return {
         "images/s": FLAGS.batch / seconds,
         "ms": 1e3 * seconds,
-        "TFLOP/s": tflops,
+        f"TFLOP/s of {compiled.counted}": tflops,
         "% of the matrix peak": 100 * tflops / peak if peak and tflops else None,
         f"{kind} [MB]": megabytes,
-        "compile [s]": compile_s,
+        "compile [s]": compiled.seconds,
         f"step / {BARE}": ratio(times["step"], times[BARE]) if BARE in times else None,
     }
 
@@ -137,18 +150,17 @@ def main(_: list[str]) -> None:
     # The step takes its state away, so the bare networks get copies.
     constants, params = jax.tree.map(jnp.copy, (variables, params_of(trained))) if BARE in FLAGS.beside else ({}, {})
     state = init_state(trained, train_step.optimizer, seed=options.seed, ema=options.optimizer.ema_decay > 0)
-    program, compile_s, flops = compiled(train_step.step, state, frozen, batch, donate_argnums=0)
-    step = Stepper(program, state, frozen, batch)
+    compiled = compile_program(train_step.step, state, frozen, batch, donate_argnums=0)
+    step = Stepper(compiled.program, state, frozen, batch)
     programs: dict[str, Callable[[], Any]] = {"step": step}
     if BARE in FLAGS.beside:
-        networks, *_ = compiled(bare_networks(models, method), params, constants, batch)
+        networks = compile_program(bare_networks(models, method), params, constants, batch).program
         programs[BARE] = lambda: jax.block_until_ready(networks(params, constants, batch))
     detectors = [name for name in FLAGS.beside if name != BARE]
     beside = _beside.training(detectors, pictures, n_classes=FLAGS.classes, dtype=options.dtype)
     times = in_turns(programs | beside, FLAGS.runs)
 
-    accumulated = options.train.accumulate > 1  # XLA counts the operations of a loop's body once
-    figures = figures_of(step.program, times, compile_s, None if accumulated else flops)
+    figures = figures_of(compiled, times, accumulated=options.train.accumulate > 1)
     figures |= {f"images/s, {name} (torchvision)": FLAGS.batch / times[name].median for name in beside}
     figures |= {f"{name} / step, time": ratio(times[name], times["step"]) for name in beside}
     title = f"{options.method}, {FLAGS.batch} x {FLAGS.height}x{FLAGS.width}, {options.dtype}, {machine()}"

@@ -25,9 +25,9 @@ STEP = ["--config=configs/base.py", *MODEL, *CANVAS, "--runs=1"]
 COMMANDS = {
     "assign": [
         *(*CANVAS, "--assigners=hungarian,tal", "--batch=2", "--classes=3", "--objects=7", "--literal=7"),
-        "--repeats=1",
+        "--runs=1",
     ],
-    "paa": [*CANVAS, "--batch=2", "--classes=3", "--objects=1,7", "--literal=7", "--repeats=1"],
+    "paa": [*CANVAS, "--batch=2", "--classes=3", "--objects=1,7", "--literal=7", "--runs=1"],
     "canvases": [],
     "inference": [*MODEL, *CANVAS, "--batch=1,2", "--classes=3", "--runs=1", "--beside="],
     "loader": ["--workers=0", *CANVAS, "--short_side=64", "--batch=2", "--batches=2", "--rounds=1", "--files=4"],

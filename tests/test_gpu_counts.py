@@ -16,7 +16,7 @@ from benchmarks._launches import Turns, launches, read
 from benchmarks._parts import OTHER
 from benchmarks._programs import Case
 from benchmarks._text import read_text
-from benchmarks._time_model import convolution_seconds, corrected_ms, kernel_seconds
+from benchmarks._time_model import convolution_seconds, h200_ms, kernel_seconds
 
 NAMES = "".join(
     f'thunk_metadata {{\n  thunk_info {{\n    profile_annotation: "{name}"\n    thunk_id: {number}\n  }}\n'
@@ -239,7 +239,7 @@ def test_time_of_another_kernel_by_the_model():
 
 def test_the_correction_gives_the_step_that_it_is_made_of():
     """What an H200 took, but for nine scatters that the step no longer has."""
-    assert corrected_ms(convolution_ms=47.97, ms=62.15, launches=1750) == pytest.approx(59.7 - 5.3, abs=0.1)
+    assert h200_ms(convolution_ms=47.97, ms=62.15, launches=1750) == pytest.approx(59.7 - 5.3, abs=0.1)
 
 
 def test_figures_of_a_program():
@@ -317,9 +317,10 @@ def test_pictures_that_a_card_holds_lie_on_a_line_through_the_compiled_ones() ->
         return Case("step", "configs/paper.py:paa_r50_1x", "h100", remat, pictures, **sizes)
 
     line = {8: 5.0, 16: 9.5, 32: 17.0}  # by hand: 0.5 GiB a picture beside 1 GiB, and half a GiB off in the middle
-    measured = [(case(n, "none"), {"peak GiB": gib}) for n, gib in line.items()]
-    measured += [(case(8, "all"), {"peak GiB": 3.0})]  # one number gives no line
+    measured = [(case(n, "none"), {"peak_gib": gib}) for n, gib in line.items()]
+    measured += [(case(8, "all"), {"peak_gib": 3.0})]  # one number gives no line
     (row,) = _memory.rows(measured)
+    assert row["program"] == "paper_paa_r50_1x, step"
     assert (row["remat"], row["pictures"], row["off"]) == ("none", "8, 16, 32", "5.3 %")
     assert (row["fixed GiB"], row["GiB a picture"]) == (1.0, 0.5)
     # 24 · 0.85 · 10⁹ / 2³⁰ = 18.999 GiB

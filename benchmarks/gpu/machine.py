@@ -9,9 +9,7 @@ start a program and to turn a loop: one of known length, and one whose end the h
 
 import importlib.metadata
 import shutil
-import statistics
 import subprocess
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from absl import app, flags
 
-from benchmarks._measure import machine, print_table, write_json
+from benchmarks._measure import machine, median_ms, print_table, write_json
 
 FLAGS = flags.FLAGS
 flags.DEFINE_bool("small", False, "Small sizes, which say nothing.")
@@ -30,13 +28,8 @@ TURNS = 200
 
 
 def seconds_of(function: Callable[..., Any], *args: Any) -> float:
-    """Median of ten runs, after one that compiles."""
-    program, times = jax.jit(function), []
-    for _ in range(11):
-        since = time.perf_counter()
-        jax.block_until_ready(program(*args))
-        times.append(time.perf_counter() - since)
-    return statistics.median(times[1:])
+    """Median of ten runs of a program."""
+    return median_ms(jax.jit(function), *args, runs=10) / 1e3
 
 
 def products() -> dict[str, float]:
