@@ -34,7 +34,10 @@ def test_group_norm(region):
         return [layer.apply({"params": params}, row[None, :h, :w])[0] for row, (h, w) in zip(x, sizes, strict=True)]
 
     def weighted(norm):
-        return lambda *inputs: sum(jnp.vdot(w[: len(y), : y.shape[1]], y) for w, y in zip(weight, norm(*inputs), strict=True))
+        def total(*inputs):
+            return sum(jnp.vdot(w[: len(y), : y.shape[1]], y) for w, y in zip(weight, norm(*inputs), strict=True))
+
+        return total
 
     for found, expected in zip(ours(params, x), flaxs(params, x), strict=True):
         np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6)
