@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 
 from lad_jax.data.annotations import IGNORED, Content, boxes_of, counted, find_doubts, left_out, load_annotations
 from lad_jax.data.folders import missing_files
-from lad_jax.data.pictures import decode_picture, orientation, picture_size, read_file
+from lad_jax.data.pictures import decode_picture, is_jpeg, orientation, picture_size, read_file
 from lad_jax.data.records import Record
 from lad_jax.errors import InputError, first_few
 from lad_jax.paths import why_missing
@@ -64,7 +64,8 @@ class CocoFolder:
         path = self._folder / record.file_name
         data = read_file(path)
         picture = decode_picture(data, str(path), reduction)
-        height, width = picture.shape[:2] if reduction == 1 else picture_size(data, str(path))
+        # Of a JPEG that was decoded smaller the header alone says the size.
+        height, width = picture_size(data, str(path)) if reduction > 1 and is_jpeg(data) else picture.shape[:2]
         if (height, width) == (record.height, record.width):
             return picture
         turned = " (after turning it as its EXIF orientation says)" if height == record.width != width else ""

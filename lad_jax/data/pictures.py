@@ -17,7 +17,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 """Suffixes of the files in a folder that are taken for pictures."""
 _PNG_END = b"IEND\xaeB`\x82"
 """Name of a PNG's last chunk and its checksum, which never changes."""
-_JPEG, _PNG, _TIFF = b"\xff\xd8", b"\x89PNG", (b"II*\0", b"MM\0*")
+_PNG, _TIFF = b"\x89PNG", (b"II*\0", b"MM\0*")
 """First bytes of files; those of a TIFF are either of two."""
 _MAX_OF_12_BITS = 16
 """Largest value that 12 bits have after 16 were reduced to 8, as a TIFF's are, by rounding."""
@@ -71,7 +71,7 @@ def decode_picture(data: bytes, name: str, reduction: int = 1) -> Picture:
     picture = _decode(data, name, reduction)
     if picture is None:
         raise InputError(f"cannot decode picture {name} ({len(data)} bytes): fetch it again or leave it out.")
-    if not data.startswith(_JPEG) and 0 < picture.max() <= _MAX_OF_12_BITS and _has_16_bits(data):
+    if not is_jpeg(data) and 0 < picture.max() <= _MAX_OF_12_BITS and _has_16_bits(data):
         raise InputError(
             f"picture {name} has 16 bits a channel, but no value above 4095, as if they were 12 or fewer, and would be "
             "almost black: scale its values to all 16 bits, or save it with 8."
@@ -81,7 +81,7 @@ def decode_picture(data: bytes, name: str, reduction: int = 1) -> Picture:
 
 def _decode(data: bytes, name: str, reduction: int) -> Picture | None:
     """The picture in RGB, or None where it cannot be decoded."""
-    if data.startswith(_JPEG):
+    if is_jpeg(data):
         return _to_rgb(decode_jpeg(data, name, reduction))
     if data.startswith(_PNG):
         if _PNG_END not in data:
@@ -131,6 +131,11 @@ def _has_16_bits(data: bytes) -> bool:
             return 16 in picture.tag_v2.get(BITSPERSAMPLE, ())  # type: ignore[attr-defined]
     except Exception:
         return False
+
+
+def is_jpeg(data: bytes) -> bool:
+    """Whether the data are a JPEG's."""
+    return data.startswith(b"\xff\xd8")
 
 
 def picture_size(data: bytes, name: str) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from lad_jax.data import make_plan
 from lad_jax.data.augment import Augmentation
 from lad_jax.data.coco import CocoFolder
 from lad_jax.data.loader import make_batch
-from lad_jax.data.pictures import decode_picture, read_picture
+from lad_jax.data.pictures import decode_picture, picture_size, read_picture
 from lad_jax.data.transforms import reduction
 from lad_jax.data.views import whole_view
 from lad_jax.errors import InputError
@@ -44,7 +44,7 @@ def area_mean(picture, hw):
 def folder(path, picture, *, orientation=1, recorded=None, suffix=".jpg"):
     """A data set of one picture with a box."""
     file = path / f"p{suffix}"
-    cv2.imwrite(str(file), picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
+    cv2.imwrite(str(file), picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95] if suffix == ".jpg" else [])
     if orientation > 1:
         with_orientation(file, orientation)
     height, width = recorded or read_picture(file).shape[:2]
@@ -127,6 +127,13 @@ def test_other_formats_stay_whole(suffix):
     picture = waves(48, 80)
     data = cv2.imencode(suffix, picture, [cv2.IMWRITE_WEBP_QUALITY, 101] if suffix == ".webp" else [])[1].tobytes()
     np.testing.assert_array_equal(decode_picture(data, "p", 4), picture[..., ::-1])
+
+
+def test_a_picture_whose_header_pillow_cannot_read_stays_whole(tmp_path):
+    dataset = folder(tmp_path, waves(48, 80).astype(np.int16) * 100, suffix=".tif")
+    with pytest.raises(InputError):
+        picture_size((tmp_path / "p.tif").read_bytes(), "p")
+    np.testing.assert_array_equal(dataset.read(0, 2), dataset.read(0))
 
 
 @pytest.mark.parametrize("damage", [cut_out, overwrite, insert, lambda data: data[: len(data) // 2]])
