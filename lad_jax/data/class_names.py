@@ -2,8 +2,9 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -49,9 +50,19 @@ def _from_text(text: str) -> list[str]:
     return text.rstrip().splitlines()
 
 
+class _Loader(yaml.BaseLoader):
+    """A loader that refuses a key that is given twice, of which YAML's takes the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [key.value for key, _ in node.value]
+        if twice := sorted({str(key) for key in keys if keys.count(key) > 1}):
+            raise yaml.constructor.ConstructorError(None, None, f"{first_few(twice)} twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def _from_yaml(text: str) -> list[str]:
     """Names in YAML; all scalars are read as text: a class may be called `no` or `1`."""
-    names = yaml.load(text, Loader=yaml.BaseLoader)["names"]
+    names = yaml.load(text, Loader=_Loader)["names"]
     if isinstance(names, dict):
         numbers = sorted(map(int, names))
         if numbers != list(range(len(names))):
@@ -63,7 +74,10 @@ def _from_yaml(text: str) -> list[str]:
 
 
 def _from_json(text: str) -> list[str]:
-    return [category["name"] for category in sorted(json.loads(text)["categories"], key=lambda c: c["id"])]
+    names = [category["name"] for category in sorted(json.loads(text)["categories"], key=lambda c: c["id"])]
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError(names)
+    return names
 
 
 _READERS: dict[str, Callable[[str], list[str]]] = {".yaml": _from_yaml, ".yml": _from_yaml, ".json": _from_json}

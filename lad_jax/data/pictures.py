@@ -2,6 +2,7 @@
 
 import io
 import logging
+import re
 from pathlib import Path
 
 import cv2
@@ -19,6 +20,8 @@ _PNG_END = b"IEND\xaeB`\x82"
 """Name of a PNG's last chunk and its checksum, which never changes."""
 _PNG, _TIFF = b"\x89PNG", (b"II*\0", b"MM\0*")
 """First bytes of files; those of a TIFF are either of two."""
+_TIFF_DAMAGE = re.compile("TIFF_Error|Corrupt JPEG data|Premature end of JPEG")
+"""Messages of libtiff about pixels that it could not read: they would be black, or gray where JPEGs are within."""
 _MAX_OF_12_BITS = 16
 """Largest value that 12 bits have after 16 were reduced to 8, as a TIFF's are, by rounding."""
 _ORIENTATION = ExifTags.Base.Orientation
@@ -92,7 +95,7 @@ def _decode(data: bytes, name: str, reduction: int) -> Picture | None:
         if picture is not None:
             return picture
     picture, messages = decode(data)
-    if picture is not None and "TIFF_Error" in "".join(messages):  # what it could not read would be black
+    if picture is not None and _TIFF_DAMAGE.search("".join(messages)):
         raise InputError(f"picture {name} is damaged ({reworded(messages)}): fetch it again or leave it out.")
     if picture is not None and messages:
         _log.warning("picture %s: %s", name, reworded(messages))

@@ -61,7 +61,7 @@ def _box(value: Any) -> list[float]:
     return box
 
 
-def _flag(value: Any) -> int:
+def flag(value: Any) -> int:
     """0 or 1, by any plain spelling."""
     known = isinstance(value, bool | int | float | str) or value is None
     spelling = str(value).strip().lower() if known else "?"
@@ -79,5 +79,5 @@ FIELDS: Mapping[str, Mapping[str, Reader]] = {
     "images": {"id": _integer, "file_name": _text, "width": _side, "height": _side},
     "annotations": {"id": _integer, "image_id": _integer, "category_id": _integer, "bbox": _box},
 }
-OPTIONAL: Mapping[str, Reader] = {"area": _area, "iscrowd": _flag, "ignore": _flag}
+OPTIONAL: Mapping[str, Reader] = {"area": _area, "iscrowd": flag, "ignore": flag}
 """Fields that an annotation may lack: it has then the box's area, and is neither a crowd nor ignored."""

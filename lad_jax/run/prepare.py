@@ -13,6 +13,7 @@ import orbax.checkpoint as ocp
 from jax.sharding import Mesh
 
 from lad_jax import hosts
+from lad_jax.assign import make_assigner
 from lad_jax.assign.outside import is_outside
 from lad_jax.data import DataSet, Plan, fingerprint, make_plan, open_datasets
 from lad_jax.data.records import doubt_lines
@@ -31,6 +32,7 @@ from lad_jax.run.meta import Meta, as_json
 from lad_jax.run.networks import make_networks
 from lad_jax.run.recorder import Recorder
 from lad_jax.run.recover import resume
+from lad_jax.run.starting_weights import check_starts_elsewhere
 from lad_jax.train.debug import debugged
 from lad_jax.train.optimizer import peak_learning_rate
 from lad_jax.train.state import TrainState, Variables, evaluated_variables, init_state
@@ -126,14 +128,24 @@ def prepare(options: RunOptions, workdir: Path, manager: ocp.CheckpointManager, 
     return run, state
 
 
-def check_schedule(options: RunOptions) -> None:
-    """Check that the learning rate decays before the run ends.
-
-    This is no check of the options: a run that was trained with such a schedule can still be evaluated.
+def check_options(options: RunOptions, workdir: Path) -> None:
+    """Check what a run needs of its options, but an evaluation does not; no data are read.
 
     Raises:
-      InputError: the learning rate decays after the last epoch.
+      InputError: the learning rate decays after the last epoch, a network starts from the run's own workdir, or the
+        assigner is not there or does not fit.
     """
+    _check_schedule(options)
+    check_starts_elsewhere(options, workdir)
+    assigner = make_assigner(options.assigner)  # one from outside is imported here first
+    try:
+        options.check_assigner(assigner)
+    except ValueError as error:
+        raise InputError(f"config: {error}") from None
+
+
+def _check_schedule(options: RunOptions) -> None:
+    """Check that the learning rate decays before the run ends."""
     decays, epochs = options.optimizer.decay_epochs, options.train.epochs
     if options.optimizer.schedule == "steps" and decays and decays[-1] >= epochs:  # a share is below 1
         raise InputError(

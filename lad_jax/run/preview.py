@@ -20,7 +20,7 @@ from lad_jax.errors import InputError, first_few
 from lad_jax.mesh import split_batch
 from lad_jax.options import RunOptions
 from lad_jax.programs import compiling
-from lad_jax.run.prepare import Run, check_schedule, mesh_of, prepare
+from lad_jax.run.prepare import Run, check_options, mesh_of, prepare
 from lad_jax.run.recover import open_manager
 from lad_jax.train.state import TrainState, evaluated_variables
 
@@ -41,14 +41,14 @@ class Seconds:
 
 
 def preview(options: RunOptions, workdir: Path) -> None:
-    """Print what a run would do, take and write; nothing is written to its workdir.
+    """Print what a new run would do, take and write; its workdir is neither read nor written.
 
     Raises:
-      InputError: anything for which the run would not start; or several processes.
+      InputError: anything of options, data and weights for which the run would not start; or several processes.
     """
     if jax.process_count() > 1:
         raise InputError(f"a plan is made by one process, but there are {jax.process_count()}: start it alone.")
-    check_schedule(options)
+    check_options(options, workdir)
     with tempfile.TemporaryDirectory() as scratch, open_manager(Path(scratch)) as manager:
         run, state = prepare(options, Path(scratch), manager, mesh_of(options))
         n_bytes = sum(x.nbytes for x in jax.tree.leaves(state))

@@ -4,6 +4,7 @@ import json
 import logging
 import shutil
 from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
 
 import orbax.checkpoint as ocp
@@ -32,7 +33,7 @@ def open_manager(workdir: Path) -> ocp.CheckpointManager:
             shutil.rmtree(unfinished)
         for noted in sorted(folder.glob("*/metrics/metrics")):
             try:
-                json.loads(noted.read_text())["AP"]
+                itemgetter("AP", "best_since")(json.loads(noted.read_text()))
             except (ValueError, KeyError, TypeError) as error:
                 _set_aside(noted.parent, workdir, error)
     ocp.multihost.sync_global_processes("lad_jax:checkpoints_cleared")

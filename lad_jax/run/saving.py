@@ -23,13 +23,9 @@ def make_manager(workdir: Path) -> ocp.CheckpointManager:
     It keeps two, so that a damaged one costs only the steps since the one before. Old ones are deleted after a new one
     is whole.
     """
-
-    def ap(metrics: Mapping[str, float | None]) -> float:
-        known = metrics["AP"]
-        return -1.0 if known is None else known  # below every AP
-
-    keep = AnyPreservationPolicy([LatestN(n=2), BestN(get_metric_fn=ap, n=1, keep_checkpoints_without_metrics=False)])
-    options = ocp.CheckpointManagerOptions(best_fn=ap, preservation_policy=keep)
+    best = BestN(get_metric_fn=_rank, n=1, keep_checkpoints_without_metrics=False)
+    keep = AnyPreservationPolicy([LatestN(n=2), best])
+    options = ocp.CheckpointManagerOptions(best_fn=_rank, preservation_policy=keep)
     return ocp.CheckpointManager((workdir / "checkpoints").absolute(), options=options)
 
 
@@ -78,10 +74,34 @@ def note_ap(manager: ocp.CheckpointManager, step: int, ap: float | None) -> None
       InputError: the checkpoint or this could not be written.
     """
     finish(manager)
+    best = _best(manager)
+    noted: dict[str, Any] = {"AP": ap, "best_since": step}
+    if best is not None and _rank(noted) <= _rank(best):
+        noted["best_since"] = best["best_since"]
     with _writing(manager):
         with ocp.Checkpointer(ocp.JsonCheckpointHandler(filename="metrics")) as writer:
-            writer.save(Path(manager.directory) / str(step) / "metrics", args=ocp.args.JsonSave({"AP": ap}), force=True)
+            writer.save(Path(manager.directory) / str(step) / "metrics", args=ocp.args.JsonSave(noted), force=True)
         manager.reload()
+
+
+def best_since(manager: ocp.CheckpointManager) -> int | None:
+    """The step at which the best AP so far was reached first; None where nothing was evaluated.
+
+    Of equals orbax's best is the last, and the first may have been deleted.
+    """
+    best = _best(manager)
+    return None if best is None else best["best_since"]
+
+
+def _best(manager: ocp.CheckpointManager) -> Mapping[str, Any] | None:
+    """What was noted with the best checkpoint."""
+    step = manager.best_step()
+    return None if step is None else manager.metrics(step)
+
+
+def _rank(noted: Mapping[str, Any]) -> float:
+    """The AP that was noted, by which checkpoints are compared; where there was no object, below every AP."""
+    return -1.0 if noted["AP"] is None else noted["AP"]
 
 
 @contextlib.contextmanager

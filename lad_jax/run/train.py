@@ -7,10 +7,8 @@ from pathlib import Path
 import jax
 
 from lad_jax import hosts
-from lad_jax.assign import make_assigner
 from lad_jax.data import started, train_batches
 from lad_jax.ending import Interrupted
-from lad_jax.errors import InputError
 from lad_jax.evaluation.coco import write_detections, write_metrics
 from lad_jax.mesh import local_rows, split_batch
 from lad_jax.options import RunOptions
@@ -20,9 +18,8 @@ from lad_jax.progress import activity
 from lad_jax.run import lock, recording, saving
 from lad_jax.run.interrupt import Interruptions, saving_on_exit
 from lad_jax.run.logging import RunLog
-from lad_jax.run.prepare import Run, check_schedule, mesh_of, prepare
+from lad_jax.run.prepare import Run, check_options, mesh_of, prepare
 from lad_jax.run.recover import open_manager
-from lad_jax.run.starting_weights import check_starts_elsewhere
 from lad_jax.run.watchdog import watch
 from lad_jax.run.window import Window
 from lad_jax.train.state import TrainState, evaluated_variables
@@ -38,9 +35,7 @@ def train(options: RunOptions, workdir: Path) -> None:
       InputError: anything that the user can put right; what can be known without decoding, before the first step.
       Interrupted: SIGTERM or Ctrl-C has come, after saving; only in the main thread.
     """
-    check_schedule(options)
-    check_starts_elsewhere(options, workdir)
-    _check_assigner(options)
+    check_options(options, workdir)
     mesh = mesh_of(options)
     make_folder(workdir, "workdir")
     hosts.check_shared(workdir)
@@ -58,15 +53,6 @@ def train(options: RunOptions, workdir: Path) -> None:
             step = manager.latest_step() or 0
             _log.warning("%s: exit code %s; the same command goes on from step %d", end.signal.name, end.code, step)
             raise
-
-
-def _check_assigner(options: RunOptions) -> None:
-    """Check that the assigner is there and fits: one from outside is imported here first, before any data is read."""
-    assigner = make_assigner(options.assigner)
-    try:
-        options.check_assigner(assigner)
-    except ValueError as error:
-        raise InputError(f"config: {error}") from None
 
 
 class _Loop:
@@ -209,7 +195,7 @@ class _Loop:
         """Whether no step is left to do: all are done, or the AP has not become better for too long."""
         if self.done == self.run.total or self.unevaluated or not self.options.patience:
             return self.done == self.run.total
-        best = self.run.manager.best_step()
+        best = saving.best_since(self.run.manager)
         return best is not None and self.done - best >= self.options.patience * self.steps_between_evaluations
 
     @property

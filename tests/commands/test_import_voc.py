@@ -147,6 +147,38 @@ def test_difficult_objects_can_be_kept(folder):
     assert sum(a["iscrowd"] for a in load(folder / "kept/train.json")["annotations"]) == 0
 
 
+@pytest.mark.parametrize(("word", "crowd"), [("true", 1), ("1.0", 1), ("", 0), ("False", 0)])
+def test_difficult_is_read_by_any_plain_spelling(one, tmp_path, word, crowd):
+    one.write_text(_edit(one, "difficult", word))
+    run(tmp_path, val_share=0.4)
+    contents = [load(tmp_path / f"{split}.json") for split in ("train", "val")]
+    [content] = [c for c in contents if any(i["file_name"] == "train 1.jpg" for i in c["images"])]
+    assert content["images"][0]["file_name"] == "train 1.jpg" and content["annotations"][0]["iscrowd"] == crowd
+
+
+def test_pictures_without_a_file_are_said_to_be_left_out(one, tmp_path, caplog):
+    (tmp_path / "train 3.xml").unlink()
+    run(tmp_path, val_share=0.5)
+    assert f"{tmp_path}: left out 1 pictures without an XML file: train 3.jpg. One without objects needs" in caplog.text
+
+
+def test_a_split_without_a_file_is_named(tmp_path, contents):
+    for name, content in contents.items():
+        write_voc(tmp_path / name, tmp_path / name, content)
+    for path in (tmp_path / "val").glob("*.xml"):
+        path.unlink()
+    with pytest.raises(InputError, match=r"val has no XML file for the 4 pictures of .*val: add them, or leave split"):
+        run(tmp_path)
+    run(tmp_path, splits=("train",))
+
+
+def test_pictures_of_both_lists_are_named(folder, caplog):
+    lists = folder / "ImageSets/Main"
+    (lists / "val.txt").write_text((lists / "val.txt").read_text() + "train 1\n")
+    run(folder)
+    assert "1 pictures are in train and in val: train 1.jpg" in caplog.text
+
+
 def test_classes_in_a_given_order(folder, tmp_path):
     """One split after the other, the second with the classes of the first."""
     (tmp_path / "names.txt").write_text("zebra\nyak\ncrab claw\nant\n\n")
@@ -216,6 +248,7 @@ BOMB = '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "bbbb"><!ENTITY c "&b;&b;">
             r"object 1 \(.*\): bndbox/ymin is 'one'; it must be a number",
         ),
         (lambda p: p.write_text(p.read_text().replace("bndbox", "robndbox")), r"object 1 \(.*\): bndbox/xmin is ''"),
+        (lambda p: p.write_text(_edit(p, "difficult", "maybe")), "difficult is 'maybe'; it must be 0 or 1"),
         (lambda p: p.write_text(_edit(p, "xmin", "nan")), "bndbox/xmin is 'nan'; it must be a number"),
         (lambda p: p.write_text(_edit(p, "xmin", "0")), "VOC counts pixels from 1.*--coordinates=edges"),
         (lambda p: p.write_text(_edit(p, "xmax", "0")), "object 1 .*has no area.*Correct it.*on_bad_box=skip"),

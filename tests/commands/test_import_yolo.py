@@ -125,9 +125,12 @@ def test_class_names(tmp_path, name):
         ("a.yaml", "names: {0: cat, 2: dog}", "number them from 0 without gaps"),
         ("a.yaml", "names: cat", "`names` must be a list of names"),
         ("a.yaml", "train: x", "`names` must be a list of names"),
+        ("a.yaml", "names: {0: cat, 1: dog, 1: bird, 2: fox}", "cannot read class names from .*a.yaml: 1 twice"),
+        ("a.yaml", "names: [cat]\nnames: [dog]", "cannot read class names from .*a.yaml: names twice"),
         ("a.yaml", "names: [cat", "cannot read class names from .*a.yaml"),
         ("a.json", "{", "cannot read class names from .*a.json"),
         ("a.json", "[]", "`categories` must be a list"),
+        ("a.json", '{"categories": [{"id": 1, "name": 5}]}', "`categories` must be a list"),
         ("none.txt", None, "cannot read class names from .*none.txt"),
     ],
 )
@@ -182,13 +185,47 @@ def test_bad_folders_are_named(folder, one, tmp_path):
     with pytest.raises(InputError, match=r"no class names in .*data\.yaml.*give their file by --classes"):
         run(folder)
     for path in folder.glob("labels/*/*.txt"):
-        path.unlink()
+        path.write_text("")
     with pytest.raises(InputError, match="no object is annotated in"):
         run(folder, classes=folder / "other.yaml")
     for path in folder.glob("images/*/*"):
         path.unlink()
     with pytest.raises(InputError, match=r"no picture \(\.jpg.*\) in .*images/train, .*images/val"):
         run(folder, classes=folder / "other.yaml")
+
+
+def test_a_split_without_annotations_is_not_taken_for_background(folder):
+    (folder / "labels/val").rename(folder / "labels/valid")
+    with pytest.raises(InputError, match=r"labels/val has no text file for the 4 pictures of .*images/val: rename"):
+        run(folder)
+    run(folder, splits=("train",))
+    assert [path.name for path in folder.glob("*.json")] == ["train.json"]
+
+
+@pytest.mark.parametrize("place", ["images/extra", "images/train/cam2"])
+def test_pictures_in_a_folder_that_is_not_read_are_named(folder, place):
+    write_pictures(folder / place, make_content("extra", 3))
+    with pytest.raises(InputError, match=rf"that are not read: .*{place} \(3\)\. Move them to .*images/train"):
+        run(folder)
+
+
+def test_pictures_in_hidden_folders_are_no_matter(folder):
+    write_pictures(folder / "images/train/.cache", make_content("extra", 3))
+    run(folder)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_two_folders_of_a_split_are_named(tmp_path, contents, layout):
+    pictures, labels = LAYOUTS[layout]
+    for name in ("train", "val", "valid"):
+        write_yolo(
+            tmp_path / pictures.format(split=name),
+            tmp_path / labels.format(split=name),
+            contents["val" if name != "train" else "train"],
+        )
+    (tmp_path / "classes.txt").write_text("\n".join(NAMES))
+    with pytest.raises(InputError, match=r"has 2 folders of the split val: .*val, .*valid\. Leave one"):
+        run(tmp_path)
 
 
 def test_nothing_is_overwritten(folder):

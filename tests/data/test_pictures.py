@@ -167,6 +167,15 @@ def test_what_tiff_could_not_read_is_an_error(tmp_path):
         read_picture(path)
 
 
+def test_a_damaged_jpeg_within_a_tiff_is_an_error(tmp_path):
+    noise, path = np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8), tmp_path / "p.tif"
+    Image.fromarray(noise).save(path, compression="jpeg")
+    data = path.read_bytes()
+    path.write_bytes(data[:1000] + bytes(range(40)) + data[1040:])
+    with pytest.raises(InputError, match=r"p\.tif is damaged \(.*Corrupt JPEG data.*\): fetch it again"):
+        read_picture(path)
+
+
 def test_a_decoders_warning_bears_the_pictures_name(tmp_path, pixels, caplog, capfd):
     path = save(tmp_path / "p.png", pixels)
     colours = b"iCCPbad\0\0xx"

@@ -6,7 +6,7 @@ import pytest
 
 from lad_jax.errors import InputError
 from lad_jax.run.configs import load_options
-from lad_jax.run.prepare import check_schedule
+from lad_jax.run.prepare import check_options
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 BASE = str(CONFIGS / "base.py")
@@ -62,7 +62,7 @@ def test_a_value_may_follow_its_flag() -> None:
 @pytest.mark.parametrize("name", ["base", "your_data", "your_data_cpu"])
 @pytest.mark.parametrize("epochs", [1, 5, 24])
 def test_another_number_of_epochs_needs_no_other_schedule(name: str, epochs: int) -> None:
-    check_schedule(load_options(str(CONFIGS / f"{name}.py"), [f"--config.train.epochs={epochs}"]))
+    check_options(load_options(str(CONFIGS / f"{name}.py"), [f"--config.train.epochs={epochs}"]), Path("run"))
 
 
 @pytest.mark.parametrize(

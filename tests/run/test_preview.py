@@ -51,3 +51,5 @@ def test_its_times_fit_each_other(plan: tuple[dict[str, str], Path]) -> None:
 def test_a_run_that_would_not_start_has_no_plan(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="decay"):
         preview(tiny(optimizer__decay_epochs=(50,)), tmp_path)
+    with pytest.raises(InputError, match="the workdir of this run itself"):
+        preview(tiny(model__pretrained=str(tmp_path)), tmp_path)

@@ -9,6 +9,7 @@ Each folder of the second line may also hold pictures and annotations side by si
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -38,7 +39,7 @@ def find_splits(folder: Path, pictures: Sequence[str], annotations: Sequence[str
       annotations: names that a folder of annotations may have.
 
     Raises:
-      InputError: there are folders of splits, and pictures beside them that would be in none.
+      InputError: there are two folders of a split, or pictures in folders beside or below those that are read.
     """
 
     def split_in(folder: Path) -> SplitFolders:
@@ -46,17 +47,41 @@ def find_splits(folder: Path, pictures: Sequence[str], annotations: Sequence[str
 
     whole, splits = split_in(folder), {}
     for split, names in _SPLITS.items():
+        found = {folder / name: split_in(folder / name) for name in names if (folder / name).is_dir()}
         for name in names:
-            if (folder / name).is_dir():
-                splits[split] = split_in(folder / name)
-            elif (whole.pictures / name).is_dir():
-                splits[split] = SplitFolders(whole.pictures / name, whole.annotations / name)
+            if (whole.pictures / name).is_dir():
+                inside = SplitFolders(whole.pictures / name, whole.annotations / name)
+                found.setdefault(whole.pictures / name, inside)
+        if len(found) > 1:
+            raise InputError(
+                f"{folder} has {len(found)} folders of the split {split}: {first_few(list(found))}. Leave one."
+            )
+        if found:
+            [splits[split]] = found.values()
     if splits and (loose := list_files(whole.pictures, SUFFIXES)):
         raise InputError(
             f"{whole.pictures} has folders for splits ({', '.join(splits)}) and {len(loose)} pictures beside them, "
             f"which would be in none: {first_few([file.name for file in loose])}. Sort them in, or move them away."
         )
-    return splits or {"": whole}
+    splits = splits or {"": whole}
+    _check_depth([of.pictures for of in splits.values()], [] if whole.pictures == folder else [whole.pictures])
+    return splits
+
+
+def _check_depth(read: Sequence[Path], above: Sequence[Path]) -> None:
+    """Check that no other folder within those that are read, or `above`, has pictures; hidden ones may."""
+    aside = {
+        file
+        for around in (*read, *above)
+        for file in around.rglob("*")
+        if file.suffix.lower() in SUFFIXES and file.parent not in read
+        if not any(part.startswith(".") for part in file.relative_to(around).parts)
+    }
+    if aside:
+        counts = [f"{path} ({count})" for path, count in sorted(Counter(file.parent for file in aside).items())]
+        raise InputError(
+            f"pictures in folders that are not read: {first_few(counts)}. Move them to {first_few(read)}, or away."
+        )
 
 
 def _child(folder: Path, names: Sequence[str]) -> Path:

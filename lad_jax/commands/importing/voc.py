@@ -1,5 +1,6 @@
 """Annotations in Pascal VOC's format: one XML file a picture."""
 
+import logging
 import math
 from collections.abc import Sequence
 from functools import partial
@@ -14,7 +15,10 @@ from lad_jax.data.class_names import read_class_names
 from lad_jax.data.folders import list_files
 from lad_jax.data.pictures import SUFFIXES
 from lad_jax.data.text import read_text, read_xml
+from lad_jax.data.values import flag
 from lad_jax.errors import InputError, first_few
+
+_log = logging.getLogger(__name__)
 
 Coordinates = Literal["voc", "edges"]
 """Meaning of a box's numbers. voc: pixels counted from 1, the last one included. edges: distances of the box's edges
@@ -38,7 +42,7 @@ def import_voc(options: ImportOptions, *, coordinates: Coordinates, keep_difficu
     Raises:
       InputError: a fault of the folder or its files; nothing is written then.
     """
-    splits, folders = _find_files(options)
+    splits, folders, listed = _find_files(options)
     refuse_existing(options.output, splits)
     names = read_class_names(options.classes) if options.classes else ()
     pictures = {folder: _by_name(list_files(folder, SUFFIXES)) for folder in {of.pictures for of in folders.values()}}
@@ -47,13 +51,16 @@ def import_voc(options: ImportOptions, *, coordinates: Coordinates, keep_difficu
         split: (partial(read, pictures=pictures[folders[split].pictures]), files) for split, files in splits.items()
     }
     examples = read_splits(reading)
+    if not listed:
+        _warn_of_unclaimed(pictures, [example.picture for split in examples.values() for example in split])
+    _warn_of_shared(examples)
     if not names:
         names = tuple(sorted({obj.name for split in examples.values() for example in split for obj in example.objects}))
     write_splits(examples, names, options)
 
 
-def _find_files(options: ImportOptions) -> tuple[dict[str, list[Path]], dict[str, SplitFolders]]:
-    """XML files and folders of each split."""
+def _find_files(options: ImportOptions) -> tuple[dict[str, list[Path]], dict[str, SplitFolders], bool]:
+    """XML files and folders of each split, and whether lists say which files are in one."""
     folder = options.folder
     folders = find_splits(folder, ("JPEGImages", "images", "Images"), ("Annotations", "annotations"))
     found = {split: list_files(of.annotations, (".xml",)) for split, of in folders.items()}
@@ -61,12 +68,19 @@ def _find_files(options: ImportOptions) -> tuple[dict[str, list[Path]], dict[str
         raise InputError(f"no XML file in {first_few([of.annotations for of in folders.values()])}: is {folder} VOC's?")
     lists = folder / "ImageSets" / "Main"
     chosen = [name for name in options.splits or _LISTS if (lists / f"{name}.txt").is_file()]
-    if chosen and "" in folders:
+    listed = bool(chosen) and "" in folders
+    if listed:
         known = {file.stem: file for file in found[""]}
         found = {name: _listed(lists / f"{name}.txt", known) for name in chosen}
         folders = dict.fromkeys(chosen, folders[""])
+    for split in options.splits or found:
+        if split in found and not found[split] and (pictures := list_files(folders[split].pictures, SUFFIXES)):
+            raise InputError(
+                f"{folders[split].annotations} has no XML file for the {len(pictures)} pictures of "
+                f"{folders[split].pictures}: add them, or leave split {split} out by --splits."
+            )
     splits = choose_splits({split: files for split, files in found.items() if files}, options)
-    return splits, {split: folders[split if split in folders else ""] for split in splits}
+    return splits, {split: folders[split if split in folders else ""] for split in splits}, listed
 
 
 def _listed(path: Path, known: dict[str, Path]) -> list[Path]:
@@ -76,6 +90,23 @@ def _listed(path: Path, known: dict[str, Path]) -> list[Path]:
     if absent:
         raise InputError(f"{path}: without an annotation file: {first_few(absent)}. Or choose other lists by --splits.")
     return [known[stem] for stem in dict.fromkeys(stems)]
+
+
+def _warn_of_unclaimed(pictures: dict[Path, dict[str, list[Path]]], claimed: Sequence[Path]) -> None:
+    """Say which pictures of the folders are left out, since no XML file is about them."""
+    for folder, names in pictures.items():
+        if alone := sorted({file for files in names.values() for file in files} - set(claimed)):
+            _log.warning(
+                "%s: left out %d pictures without an XML file: %s. One without objects needs an XML file that has none",
+                *(folder, len(alone), first_few([file.name for file in alone])),
+            )
+
+
+def _warn_of_shared(examples: dict[str, list[Example]]) -> None:
+    """Say which pictures are both trained on and validated with."""
+    train, val = ({example.picture for example in examples.get(split, [])} for split in ("train", "val"))
+    if shared := sorted(train & val):
+        _log.warning("%d pictures are in train and in val: %s", len(shared), first_few([file.name for file in shared]))
 
 
 def _by_name(files: Sequence[Path]) -> dict[str, list[Path]]:
@@ -154,7 +185,11 @@ def _object(where: str, element: Any, coordinates: Coordinates, keep_difficult: 
                 f"the picture's corner (LabelImg, CVAT), give --coordinates=edges."
             )
         x1, y1 = x1 - 1, y1 - 1
-    difficult = (element.findtext("difficult") or "").strip() == "1"
+    text = element.findtext("difficult") or ""
+    try:
+        difficult = bool(flag(text))
+    except ValueError as error:
+        raise InputError(f"{where}: difficult is {text!r}; it must be {error}.") from None
     return Object(where, name, (x1, y1, x2, y2), crowd=difficult and not keep_difficult)
 
 

@@ -64,6 +64,11 @@ def _labels(folders: SplitFolders, pictures: Sequence[Path]) -> dict[str, Path]:
             f"{folders.pictures}: pictures whose names differ in the suffix alone: {first_few(twice)}. Rename them."
         )
     labels = {path.stem: path for path in list_files(folders.annotations, (".txt",)) if path.name != "classes.txt"}
+    if not labels:
+        raise InputError(
+            f"{folders.annotations} has no text file for the {len(pictures)} pictures of {folders.pictures}: rename "
+            "the folder that has them, or leave the split out by --splits."
+        )
     alone = sorted(labels.keys() - {picture.stem for picture in pictures})
     if alone:
         files = [f"{stem}.txt" for stem in alone]
