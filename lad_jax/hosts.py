@@ -6,7 +6,9 @@ it says nothing, a process is alone.
 
 import atexit
 import contextlib
+import hashlib
 import importlib.util
+import json
 import logging
 import os
 import secrets
@@ -143,17 +145,17 @@ def is_writer() -> bool:
     return jax.process_index() == 0
 
 
-def check_alike(facts: Mapping[str, str]) -> None:
+def check_alike(facts: Mapping[str, Any]) -> None:
     """Check that all processes are about to do the same. All must call it.
 
     Args:
-      facts: hexadecimal SHA-256 digests, by name for messages.
+      facts: what must be alike, as JSON can hold it, by name for messages.
 
     Raises:
       InputError: one differs.
     """
-    digests = np.array([list(bytes.fromhex(digest)) for digest in facts.values()], np.uint8)
-    everyones = _gather(digests)
+    digests = [hashlib.sha256(json.dumps(fact).encode()).digest() for fact in facts.values()]
+    everyones = _gather(np.array([list(digest) for digest in digests], np.uint8))
     for name, column in zip(facts, np.swapaxes(everyones, 0, 1), strict=True):
         others = np.flatnonzero((column != column[0]).any(axis=1)).tolist()
         if others:

@@ -322,13 +322,13 @@ class TestErrors:
             assert f"could not join the others within 1 s (coordinator: {where}" in said
 
     def test_processes_that_are_about_to_do_different_things(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        everyones = np.zeros((3, 2, 32), np.uint8)
-        monkeypatch.setattr(hosts, "_gather", lambda _: everyones)
-        facts = {"configs": "00" * 32, "training data": "11" * 32}
-        hosts.check_alike(facts)
-        everyones[2, 1, 5] = 1
+        gathered = []
+        monkeypatch.setattr(hosts, "_gather", lambda mine: gathered.append(mine) or np.array([mine] * 3))
+        hosts.check_alike({"configs": {"a": 1}, "training data": ["b", 2]})
+        hosts.check_alike({"configs": {"a": 1}, "training data": ["b", 3]})
+        monkeypatch.setattr(hosts, "_gather", lambda mine: np.array([mine, mine, gathered[0]]))
         with pytest.raises(InputError, match=r"^training data of process\(es\) 2 differ"):
-            hosts.check_alike(facts)
+            hosts.check_alike({"configs": {"a": 1}, "training data": ["b", 3]})
 
     def test_workdir_that_is_not_shared(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         """This process finds what it wrote, the other does not."""

@@ -29,7 +29,8 @@ def tide(overlaps: Overlaps) -> dict[Kind, float | None]:
     * classification: the detection gets the class of the object that it overlaps most;
     * localisation: it gets the box of that object;
     * both, duplicate, background: it is dropped;
-    * missed: objects that nothing found, nor would have found without the first two errors, do not count.
+    * missed: objects that nothing found, nor would have found without the first two errors, do not count; nor does a
+      class of which neither an object nor a detection is left. If that is every class, the AP is taken for 1.
 
     Of several detections that then find one object, the one of the highest score stays, and the others are dropped.
 
@@ -47,7 +48,9 @@ def tide(overlaps: Overlaps) -> dict[Kind, float | None]:
     missed = np.bincount(overlaps.objects.label[_missed(overlaps, judged)], minlength=overlaps.n_classes)
     before = _mean_ap(detected.label, detected.correct, n_objects, measured)
     after = {kind: _mean_ap(*_put_right(overlaps, judged, kind), n_objects, measured) for kind in KINDS[:-1]}
-    after["missed"] = _mean_ap(detected.label, detected.correct, n_objects - missed, measured)
+    left = n_objects - missed
+    remaining = measured[(left + np.bincount(detected.label, minlength=overlaps.n_classes))[measured] > 0]
+    after["missed"] = _mean_ap(detected.label, detected.correct, left, remaining) if len(remaining) else 1.0
     return {kind: ap - before for kind, ap in after.items()}
 
 

@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from lad_jax import hosts
-from lad_jax.data import DataSet, open_dataset, open_test
+from lad_jax.data import DataSet, fingerprint, open_dataset, open_test
 from lad_jax.evaluation.coco import write_detections, write_metrics, write_submission
 from lad_jax.evaluation.errors import find_errors
 from lad_jax.evaluation.evaluator import Evaluated, Evaluator
@@ -17,6 +19,8 @@ from lad_jax.options import RunOptions
 from lad_jax.paths import check_writable
 from lad_jax.run import checkpoint
 from lad_jax.run.build import make_model
+from lad_jax.run.meta import as_json
+from lad_jax.train.state import Variables
 from lad_jax.types import Network
 
 _log = logging.getLogger(__name__)
@@ -29,7 +33,8 @@ def evaluate(options: RunOptions, workdir: Path) -> None:
     `evaluation.network`, `detections.json`. With `evaluation.split=test-dev` see `submit` instead.
 
     Raises:
-      InputError: no checkpoint, or one of another architecture or other classes; or pictures too small for a network.
+      InputError: no checkpoint, or one of another architecture or other classes; pictures too small for a network; or
+        processes that are not about to do the same.
     """
     if options.evaluation.split == "test-dev":
         return submit(options, workdir)
@@ -83,4 +88,16 @@ def _load(
         name: checkpoint.load_network(folder, name, models[name], dataset.class_names, options.key_of(name))
         for name in networks
     }
+    if jax.process_count() > 1:
+        hosts.check_alike(_facts(options, dataset, variables))
     return evaluator, replicate(variables, mesh)
+
+
+def _facts(options: RunOptions, dataset: DataSet, variables: Mapping[Network, Variables]) -> dict[str, Any]:
+    """All that the processes of an evaluation must have alike, by name."""
+    return {
+        "configs": as_json(options),
+        "versions of jax": jax.__version__,
+        "pictures to evaluate on": (dataset.class_names, dataset.category_ids, fingerprint(dataset.records)),
+        "checkpoints": [checkpoint.digest(of_network) for of_network in variables.values()],
+    }

@@ -1,12 +1,12 @@
 """Preparing a run: all that it needs is built and checked before its first step."""
 
 import dataclasses
-import hashlib
 import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
@@ -102,7 +102,7 @@ def prepare(options: RunOptions, workdir: Path, manager: ocp.CheckpointManager, 
         canvases = plan.canvases + (evaluator.canvases if name in options.roles.trained else ())
         check_canvases(canvases, options.model_of(name).backbone, f"{options.key_of(name)}.backbone")
     if jax.process_count() > 1:
-        hosts.check_alike(_facts(meta, networks.trained, manager.latest_step()))
+        hosts.check_alike(_facts(meta, val_set, networks.trained, manager.latest_step()))
     state, meta = resume(manager, replicate(state, mesh), meta, workdir)
     if hosts.is_writer():
         write_whole(workdir / "config.json", json.dumps(meta.config, indent=2) + "\n")
@@ -169,17 +169,17 @@ def mesh_of(options: RunOptions) -> Mesh:
     return make_mesh(options.mesh, sizes)
 
 
-def _facts(meta: Meta, trained: Mapping[Network, Variables], newest: int | None) -> dict[str, str]:
-    """Digests of all that the processes of a run must have alike, by name."""
-    facts = {
+def _facts(meta: Meta, val_set: DataSet, trained: Mapping[Network, Variables], newest: int | None) -> dict[str, Any]:
+    """All that the processes of a run must have alike, by name."""
+    return {
         "configs": meta.config,
         "versions of jax": jax.__version__,
         "training data": (meta.class_names, meta.category_ids, meta.data),
+        "validation data": (val_set.category_ids, fingerprint(val_set.records)),
         "frozen teachers": meta.teacher.get("digest"),
         "starting weights": [checkpoint.digest(variables) for variables in trained.values()],
         "newest checkpoints": newest,
     }
-    return {name: hashlib.sha256(json.dumps(fact).encode()).hexdigest() for name, fact in facts.items()}
 
 
 def _announce(run: Run, start: int) -> None:

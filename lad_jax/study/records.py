@@ -61,9 +61,9 @@ def make_record(run: StudyRun, workdir: Path) -> Record:
     if not starts:
         raise InputError(f"{workdir / STARTS} has no whole line, so the machine is unknown: move {workdir} away.")
     lines, _ = read_lines(workdir / "metrics.jsonl")
-    metrics = _read_result(workdir / "metrics.json")
+    metrics = _last_epochs(workdir, lines)
     for network, values in metrics.items():
-        if values["overall"]["AP"] is None:
+        if values["AP"] is None:
             raise InputError(f"the {network} has no AP: the validation set has no object")
 
     def all_of(key: str) -> str:
@@ -80,7 +80,7 @@ def make_record(run: StudyRun, workdir: Path) -> Record:
         commit=all_of("commit"),
         started=starts[0]["time"],
         seconds=round(_seconds(lines, run.options.train.batch_size), 1),
-        metrics={network: _rounded(values["overall"]) for network, values in metrics.items()},
+        metrics={network: _rounded(values) for network, values in metrics.items()},
         curve=_curves(lines),
         resampled=_resampled(run, workdir),
     )
@@ -134,13 +134,28 @@ def _resampled(run: StudyRun, workdir: Path) -> dict[Network, list[float | None]
     return {evaluation.network: [None if np.isnan(value) else round(value, 4) for value in values.tolist()]}
 
 
+def _last_epochs(workdir: Path, lines: list[dict[str, Any]]) -> dict[Network, dict[str, Any]]:
+    """COCO's numbers after the last epoch, by network; the files of results must be that evaluation's too."""
+    file = workdir / "metrics.json"
+    found = {network: values["overall"] for network, values in _read_result(file).items()}
+    logged = [line["evaluation"] for line in lines if "evaluation" in line]
+    if not logged or logged[-1] != found:
+        raise InputError(f"{file} is not of the last epoch's evaluation, but as of the command eval: {_again(file)}")
+    return found
+
+
 def _read_result(file: Path) -> Any:
     """Content of a file that an evaluation writes."""
     try:
         return json.loads(file.read_bytes())
     except (OSError, ValueError) as error:
-        remedy = "the command eval, with the run's config and workdir, writes it again"
-        raise InputError(f"{file} is missing or damaged: {remedy}. Reason: {error}") from error
+        raise InputError(f"{file} is missing or damaged: {_again(file)} Reason: {error}") from error
+
+
+def _again(file: Path) -> str:
+    """How to have the last epoch's results again."""
+    noted = checkpoint.newest(file.parent) / "metrics"
+    return f"delete {noted}, and the next start of the study evaluates that checkpoint again."
 
 
 def _seconds(lines: list[dict[str, Any]], batch_size: int) -> float:

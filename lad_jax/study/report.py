@@ -78,7 +78,7 @@ def make_report(study: Study, runs: Mapping[Key, StudyRun], records: Sequence[Re
     is given where a comparison has all the study's seeds.
 
     Raises:
-      InputError: two runs of a pair were trained on different data.
+      InputError: runs of a comparison were trained on different data.
     """
     ranked = _rank(records)
     compared = [_compare(study, c, data, runs, ranked) for data in study.data for c in study.comparisons]
@@ -113,11 +113,12 @@ def _compare(study: Study, comparison: Comparison, data: str, runs: Mapping[Key,
         machine = next((machine for machine in ours if machine in theirs), None)
         if machine:
             pairs.append((ours[machine], theirs[machine]))
-    for pair in pairs:
-        if pair[0].data != pair[1].data:
+    records = [record for pair in pairs for record in pair]
+    for record in records:
+        if record.data != records[0].data:
             raise InputError(
-                f"{pair[0].run} and {pair[1].run}, seed {pair[0].seed}, were trained on different data: delete the "
-                "records of the one whose data are not meant."
+                f"{records[0].run}, seed {records[0].seed}, and {record.run}, seed {record.seed}, were trained on "
+                "different data: delete the records of those whose data are not meant."
             )
     aps = np.array([[_percent(r, n, "AP") for r, n in zip(pair, networks, strict=True)] for pair in pairs])
     resampled = [[r.resampled.get(n) for r, n in zip(pair, networks, strict=True)] for pair in pairs]

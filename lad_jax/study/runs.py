@@ -166,6 +166,11 @@ def _check_teacher(name: str, teacher: str, options: RunOptions) -> None:
     roles, method = options.roles, options.method
     if "teacher" in roles.frozen and not teacher:
         raise InputError(f"condition {name!r} has no teacher, but method {method!r} needs one: name a condition.")
+    if options.teacher.path and not teacher:
+        raise InputError(
+            f"condition {name!r} has no teacher, but its config.teacher.path is {options.teacher.path!r}: name a "
+            "condition, or leave it out."
+        )
     if teacher and "teacher" not in roles.networks:
         raise InputError(f"condition {name!r} has the teacher {teacher!r}, but method {method!r} has none.")
 

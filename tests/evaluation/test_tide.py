@@ -28,6 +28,11 @@ TWO_CATS = truth((1, CAT, A), (1, CAT, B))
         (TWO_CATS, [(1, CAT, A, 0.9), (1, CAT, A, 0.8), (1, CAT, B, 0.7)], {"duplicate": 50 / 101 / 3}),
         # Precision 0 at the 50 recalls above 1/2.
         (TWO_CATS, [(1, CAT, A, 0.9)], {"missed": 50 / 101}),
+        # Of dogs nothing is left. AP 1/2 → 1, of cats alone.
+        (ONE_OF_EACH, [(1, CAT, A, 0.9)], {"missed": 0.5}),
+        # Of dogs a detection is left, which finds none: as the authors' program has it, AP 0, as before.
+        (ONE_OF_EACH, [(1, CAT, A, 0.9), (1, DOG, FAR, 0.8)], {"missed": 0.0}),
+        (ONE_OF_EACH, [], {"missed": 1.0}),
         # The class of the first is put right, which makes the third its duplicate. Cats' AP stays 1, dogs' 1/2 → 1.
         (ONE_OF_EACH, [(1, DOG, A, 0.9), (1, DOG, B, 0.8), (1, CAT, A, 0.7)], {"classification": 0.25}),
         # The box of the first is put right, the third dropped: AP 1/3 → 1. Without the second: 1/2.

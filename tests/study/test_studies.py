@@ -176,9 +176,28 @@ def test_a_result_that_is_damaged_is_named(
     for name in ("metrics.json", "detections.json"):
         if content is not None:
             (tmp_path / name).write_bytes(content)
-        with pytest.raises(InputError, match=f"{tmp_path}/{name} is missing or damaged: the command eval"):
+        with pytest.raises(InputError, match=f"{tmp_path}/{name} is missing or damaged: delete {tmp_path}/metrics"):
             make_record(run, tmp_path)
         (tmp_path / name).write_text("{}")
+        (tmp_path / "metrics.jsonl").write_text('{"step": 3, "evaluation": {}, "seconds": 1}\n')
+
+
+def test_a_record_is_of_the_last_epochs_evaluation(
+    runs: dict[Key, StudyRun], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not of one by the command eval, which takes the best checkpoint."""
+    monkeypatch.setattr(checkpoint, "newest", lambda workdir: workdir / "checkpoints/6")
+    monkeypatch.setattr(checkpoint, "read_meta", lambda folder: SimpleNamespace(data="", teacher={}))
+    monkeypatch.setattr("lad_jax.study.records._resampled", lambda *_: {})
+    environment.note_start(tmp_path, 0)
+    lines = [{"step": step, "evaluation": {"student": {"AP": ap}}, "seconds": 1} for step, ap in ((3, 0.5), (6, 0.4))]
+    (tmp_path / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    run = next(iter(runs.values()))
+    (tmp_path / "metrics.json").write_text(json.dumps({"student": {"overall": {"AP": 0.4}}}))
+    assert make_record(run, tmp_path).metrics == {"student": {"AP": 0.4}}
+    (tmp_path / "metrics.json").write_text(json.dumps({"student": {"overall": {"AP": 0.5}}}))
+    with pytest.raises(InputError, match=r"metrics\.json is not of the last epoch's.*delete .*checkpoints/6/metrics"):
+        make_record(run, tmp_path)
 
 
 def records_of(runs: dict[Key, StudyRun]) -> Iterator[Record]:
@@ -235,6 +254,9 @@ def test_one_pair_says_nothing_yet(runs: dict[Key, StudyRun]) -> None:
 def test_runs_of_other_data_are_not_compared(runs: dict[Key, StudyRun]) -> None:
     with pytest.raises(InputError, match="were trained on different data"):
         make_report(SMALL, runs, [record_of(runs["", "lad", 0]), record_of(runs["", "paa", 0], data="b")])
+    pairs = [record_of(runs["", name, seed], data="ab"[seed]) for name in ("lad", "paa") for seed in (0, 1)]
+    with pytest.raises(InputError, match=r"seed 0, and .*, seed 1, were trained on different data"):
+        make_report(SMALL, runs, pairs)
 
 
 @pytest.mark.parametrize(
@@ -270,6 +292,16 @@ def test_a_study_that_says_nothing(changes: dict[str, Any], message: str) -> Non
 def test_a_condition_that_does_not_build(condition: Condition, message: str) -> None:
     with pytest.raises(InputError, match=message):
         make_runs(replace(SMALL, conditions=SMALL.conditions | {"lad": condition}))
+
+
+def test_a_config_that_sets_the_teacher_that_a_study_should_set(tmp_path: Path) -> None:
+    config = tmp_path / "config.py"
+    config.write_text(
+        "from configs import demo\n\n\ndef get_config():\n    config = demo.get_config('colad')\n"
+        "    config.teacher.path = 'runs/x'\n    return config\n"
+    )
+    with pytest.raises(InputError, match=r"'lad' has no teacher, but its config\.teacher\.path is 'runs/x': name a"):
+        make_runs(replace(SMALL, conditions=SMALL.conditions | {"lad": Condition("C", str(config))}))
 
 
 @pytest.mark.parametrize(
