@@ -108,6 +108,8 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
             return None
         if members == [int, float]:
             return _number(value, key)
+        if len(members) > 1 and not all(map(dataclasses.is_dataclass, members)):
+            raise InputError(f"{key} is {hint}: of unions there are `TYPE | None`, `int | float` and of dataclasses.")
         hint = members[0] if len(members) == 1 else _member(hint, value, key)
     if dataclasses.is_dataclass(hint) or hint is FreeGroup:
         if not isinstance(value, Mapping | ml_collections.ConfigDict):

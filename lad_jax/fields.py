@@ -1,6 +1,7 @@
 """Fields of options: marks beside type and default, and the check that a value is in range."""
 
 import dataclasses
+import math
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -47,7 +48,7 @@ def is_source(field: "dataclasses.Field[Any]") -> bool:
 def check_range(
     options: Any, *names: str, least: Number, most: Number | None = None, below: Number | None = None
 ) -> None:
-    """Check that numbers, and all entries of tuples of numbers, are within `least` ≤ x ≤ `most` and x < `below`.
+    """Check that numbers, and all entries of tuples, are finite and within `least` ≤ x ≤ `most` and x < `below`.
 
     Args:
       options: a dataclass.
@@ -55,13 +56,15 @@ def check_range(
       least, most, below: the bounds.
 
     Raises:
-      ValueError: one is not, or is NaN; names the field, its value and the bounds.
+      ValueError: one is not; names the field, its value and the bounds.
     """
     bounds = f"at least {least:g}" if most is None else f"between {least:g} and {most:g}"
+    bounds += " and finite" if most is None and below is None else ""
     bounds += "" if below is None else f" and below {below:g}"
+    limit = math.inf if below is None else below
     for name in names:
         value = getattr(options, name)
         entries, subject = (value, "each") if isinstance(value, tuple) else ((value,), "it")
-        inside = (least <= x and (most is None or x <= most) and (below is None or x < below) for x in entries)
+        inside = (least <= x < limit and (most is None or x <= most) for x in entries)
         if not all(inside):
             raise ValueError(f"{name} is {value}; {subject} must be {bounds}")

@@ -116,3 +116,12 @@ def test_keys_of_a_command_line_are_known_as_those_of_a_file(key, message):
     with pytest.raises(InputError) as caught:
         check_key(config, key)
     assert message in str(caught.value)
+
+
+def test_a_union_that_is_not_known_is_named():
+    @dataclass(frozen=True)
+    class Options:
+        k: int | str = 3
+
+    with pytest.raises(InputError, match=r"^assigner\.options\.k is int \| str: of unions there are"):
+        from_config(Options, {"k": 4}, key="assigner.options")

@@ -77,6 +77,10 @@ def test_a_cohort_has_names_and_models():
         ({"soft_label.gamma": -1.0}, ["config.soft_label", "gamma is -1.0"]),
         ({"soft_label.gamma": float("nan")}, ["config.soft_label", "gamma is nan"]),
         ({"evaluation.postprocess.nms_iou": 1.5}, ["config.evaluation.postprocess: nms_iou is 1.5", "between 0 and 1"]),
+        ({"optimizer.learning_rate": float("inf")}, ["learning_rate is inf; it must be at least 0 and finite"]),
+        ({"model.anchor_scale": -4.0}, ["config.model: anchor_scale is -4.0; it must be between 0.1 and 1000"]),
+        ({"model.pixel_std": (1.0, 0.0, 1.0)}, ["config.model: pixel_std is (1.0, 0.0, 1.0)"]),
+        ({"model.pixel_mean": (1.0, float("nan"), 1.0)}, ["config.model: pixel_mean is (1.0, nan, 1.0)"]),
         ({"optimizer.betas": (0.9, 1.0)}, ["betas is (0.9, 1.0); each must be at least 0 and below 1"]),
         ({"solad.divergence": "js"}, ["config.solad.divergence", "'kl', 'l1', 'l2'"]),
         (

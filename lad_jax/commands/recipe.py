@@ -142,10 +142,14 @@ def main(arguments: list[str]) -> None:
     if len(arguments) < 2:
         raise InputError("give a config, such as configs/paper.py:solad_r50_r101_1x; see --help.")
     _, config, *extra = arguments
-    whole = FLAGS.collect or bool(FLAGS.table)
-    configs = rows_of(config, FLAGS.table) if whole else [config]
+    path, _, variant = config.partition(":")
+    if FLAGS.table and variant:
+        raise InputError(f"--table is of a whole file: give {path} without :{variant}.")
+    if FLAGS.collect and FLAGS.run:
+        raise InputError("--collect prints what is done, and --run trains: give one of them.")
+    configs = [config] if variant or not (FLAGS.collect or FLAGS.table) else rows_of(path, FLAGS.table)
     if FLAGS.collect:
-        return print(collect(configs, FLAGS.workdirs))
+        return print(collect(configs, FLAGS.workdirs, extra))
     stages = [stage for one in configs for stage in make_stages(one, FLAGS.workdirs, extra)]
     stages = list({stage.command: stage for stage in stages}.values())  # rows share their teachers
     show(stages)

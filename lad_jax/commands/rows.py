@@ -30,12 +30,13 @@ def rows_of(config: str, table: str) -> list[str]:
     return [f"{config}:{name}" for name, row in rows.items() if table in row.tables]
 
 
-def collect(configs: Sequence[str], workdirs: Path) -> str:
+def collect(configs: Sequence[str], workdirs: Path, extra: Sequence[str] = ()) -> str:
     """A table in Markdown of rows: the published AP on val [percent] beside that of the runs that are done.
 
     Args:
       configs: rows, as `rows_of` gives them.
       workdirs: folder of the runs.
+      extra: arguments that they were trained with.
 
     Raises:
       InputError: a run is one of another number of epochs.
@@ -43,7 +44,7 @@ def collect(configs: Sequence[str], workdirs: Path) -> str:
     lines = ["| row | network | published | here |", "|---|---|---|---|"]
     for config in configs:
         path, _, name = config.partition(":")
-        row, here = _rows(path)[name], _reached(config, workdirs / run_name(config))
+        row, here = _rows(path)[name], _reached(config, workdirs / run_name(config), extra)
         published = {"student": row.val, "teacher": row.teacher_val}
         for network in [n for n in published if n in here or published[n] is not None or n == "student"]:
             lines.append(f"| {name} | {network} | {_text(published[network])} | {_text(here.get(network))} |")
@@ -64,10 +65,10 @@ def _rows(config: str) -> Mapping[str, Any]:
     return rows  # type: ignore[no-any-return]
 
 
-def _reached(config: str, workdir: Path) -> dict[str, float | None]:
+def _reached(config: str, workdir: Path, extra: Sequence[str]) -> dict[str, float | None]:
     """AP on val of each network of a row's run [percent]; empty where the run is not done and evaluated."""
     file = workdir / "metrics.json"
-    done = training_state(workdir, load_options(config, ()).train.epochs) == "done"
+    done = training_state(workdir, load_options(config, extra).train.epochs) == "done"
     if not done or not file.exists():
         return {}
     overall = {name: values["overall"]["AP"] for name, values in json.loads(file.read_text()).items()}

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import jax
 import safetensors.numpy
 from flax.traverse_util import unflatten_dict
 from huggingface_hub.utils import WeakFileLock
@@ -28,10 +29,16 @@ def fetch(source: str, key: str) -> Path:
       key: config key or flag that gives it, for messages.
 
     Raises:
-      InputError: no such repository, or none that `push` has written; or no way to get it.
+      InputError: no such repository, or none that `push` has written; or no way to get it. One of several processes
+        does not fill the cache: they would wait for each other.
     """
     file = resolve(source, key)
     workdir = cache_folder("hub") / file.sha256
+    if jax.process_count() > 1 and not (workdir / "checkpoints" / "0").is_dir():
+        raise InputError(
+            f"{source} is not in the cache of this host, and one of several processes does not fill it. First run "
+            f"`python -c \"import lad_jax; lad_jax.load('{source}')\"`, on each host that has a home folder of its own."
+        )
     make_folder(workdir.parent, "the cache of the hub's networks")
     with WeakFileLock(workdir.with_name(f"{workdir.name}.lock")):
         if not (workdir / "checkpoints" / "0").is_dir():

@@ -16,7 +16,7 @@ from flax.traverse_util import flatten_dict
 from huggingface_hub import HfApi
 
 from lad_jax.errors import InputError
-from lad_jax.fields import is_path
+from lad_jax.fields import is_path, is_source
 from lad_jax.files import read_lines, write_whole
 from lad_jax.run import checkpoint
 from lad_jax.run.hub import CARD, DESCRIPTION, WEIGHTS
@@ -46,7 +46,7 @@ def push(workdir: Path, repository: str, network: Network | None = None, *, priv
     trained, meta = load(folder, network), checkpoint.read_meta(folder)
     name = network or trained.options.evaluation.network
     # Paths of this machine, and the teacher's digest, mean nothing elsewhere.
-    described = dataclasses.replace(meta, config=as_json(_without_paths(trained.options)), teacher={}, pretrained={})
+    described = dataclasses.replace(meta, config=as_json(without_paths(trained.options)), teacher={}, pretrained={})
     with tempfile.TemporaryDirectory() as scratch:
         files = Path(scratch)
         description = json.dumps({"network": name, **dataclasses.asdict(described)})
@@ -92,15 +92,15 @@ def _metrics(folder: Path, network: Network) -> Mapping[str, float | None]:
     return found[-1].get(network, {}) if found else {}
 
 
-def _without_paths(options: T) -> T:
-    """Options without what is named by a path."""
+def without_paths(options: T) -> T:
+    """Options without what is named by a path, a source of a network or a config file."""
 
     def plain(field: dataclasses.Field[Any], value: Any) -> Any:
         if isinstance(value, tuple):
             return tuple(plain(field, entry) for entry in value)
         if dataclasses.is_dataclass(value):
-            return _without_paths(value)
-        return "" if is_path(field) or field.name == "pretrained" else value
+            return without_paths(value)
+        return "" if is_path(field) or is_source(field) or field.name in ("pretrained", "config") else value
 
     fields = dataclasses.fields(options)  # type: ignore[arg-type]
     return dataclasses.replace(options, **{f.name: plain(f, getattr(options, f.name)) for f in fields})  # type: ignore[type-var]

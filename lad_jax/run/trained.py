@@ -148,8 +148,8 @@ def load(source: str | Path, network: Network | None = None) -> Trained:
     meta = checkpoint.read_meta(folder)
     options = from_config(RunOptions, meta.config)
     name: Network = network or options.evaluation.network
-    model = make_model(options, name, len(meta.class_names))
     variables = checkpoint.read_variables(folder, name)
+    model = make_model(options, name, len(meta.class_names))
     keep_programs()
     return Trained(model, variables, options, meta.class_names, meta.category_ids, folder, name)
 

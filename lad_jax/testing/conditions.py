@@ -80,8 +80,10 @@ def entries(subject: Subject, answer: Answer) -> str:
         return "no entry of the table has an object"
     if (has_object & ~valid).any():
         return f"table.object{first(has_object & ~valid)} is an object, but the prior is not valid"
+    if (beyond := table.object >= n_rows).any():
+        return f"table.object{first(beyond)} is {table.object[beyond][0]}, but there are {n_rows} rows"
     real = np.stack([of[np.maximum(table.object[i], 0)] for i, of in enumerate(objects)])
-    if (table.object >= n_rows).any() or (has_object & ~real).any():
+    if (has_object & ~real).any():
         return f"table.object{first(has_object & ~real)} is no object but padding or a crowd"
     alone = table.compared & ~has_object
     return f"table.compared{first(alone)} is True, but table.object is -1" if alone.any() else ""

@@ -83,6 +83,7 @@ class OptimizerOptions:
 
     def __post_init__(self) -> None:
         check_range(self, "momentum", "betas", "ema_decay", "warmup_factor", least=0, below=1)
+        check_range(self, "decay_factor", least=0, most=1)
         check_range(self, "learning_rate", "weight_decay", "warmup_steps", "clip_norm", least=0)
         self._check_decay()
 

@@ -1,5 +1,6 @@
 """Files of named arrays, by suffix: `.npz`, `.safetensors`, and torch's `.pth` and `.pt`."""
 
+import os
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -12,6 +13,7 @@ import safetensors.numpy
 from safetensors import SafetensorError
 
 from lad_jax.errors import InputError, first_few
+from lad_jax.paths import make_folder
 from lad_jax.weights.torch_files import check_torch, read_torch, write_torch
 
 Arrays = dict[str, np.ndarray]
@@ -27,28 +29,39 @@ def load_arrays(path: str | Path) -> Arrays:
       InputError: the file is of another kind, damaged, or has something else than numbers in it.
     """
     arrays = _format_of(path).read(Path(path))
-    strange = [name for name, array in arrays.items() if not jnp.issubdtype(array.dtype, np.number)]
-    if strange:
-        raise InputError(f"{path} is no file of weights: these entries are no numbers: {first_few(strange)}.")
+    _refuse(path, [name for name, array in arrays.items() if not jnp.issubdtype(array.dtype, np.number)])
+    if twice := [name for name in arrays if f"module.{name}" in arrays]:
+        raise InputError(f"{path} has these entries also with `module.` before them: {first_few(twice)}.")
     return {
         name.removeprefix("module."): array.astype(np.float32) if jnp.issubdtype(array.dtype, np.floating) else array
         for name, array in arrays.items()
     }
 
 
+def _refuse(path: str | Path, strange: list[str]) -> None:
+    """Raise InputError if a file has entries that are no numbers."""
+    if strange:
+        raise InputError(f"{path} is no file of weights: these entries are no numbers: {first_few(strange)}.")
+
+
 def save_arrays(path: str | Path, arrays: Mapping[str, np.ndarray], class_names: tuple[str, ...]) -> None:
-    """Write arrays by name into a new file, whose suffix gives the format.
+    """Write arrays by name into a new file, whose suffix gives the format; it is there once it is whole.
 
     `.pth` and `.pt` become mmdet's `{"state_dict": ..., "meta": {"CLASSES": class_names}}`.
 
     Raises:
-      InputError: unknown suffix, or the file exists.
+      InputError: unknown suffix, the file exists, or its folder cannot be made.
     """
     write = _format_of(path).write
     if Path(path).exists():
         raise InputError(f"{path} exists: nothing is overwritten. Take another name, or move the file away.")
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    write(Path(path), arrays, class_names)
+    make_folder(Path(path).parent, "the folder of the weights,")
+    unfinished = Path(path).with_name(f".{os.getpid()}.tmp{Path(path).suffix}")  # np.savez wants its suffix
+    try:
+        write(unfinished, arrays, class_names)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def is_file_of_weights(path: str | Path) -> bool:
@@ -67,9 +80,11 @@ def _read_npz(path: Path) -> Arrays:
         if not zipfile.is_zipfile(path):
             raise ValueError("it is no zip archive, or cut off")
         with np.load(path, allow_pickle=False) as file:
-            return dict(file)
+            arrays = dict(file)
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{path} is not a readable .npz file: {error}") from None
+    _refuse(path, [name for name, array in arrays.items() if not isinstance(array, np.ndarray)])  # but bytes
+    return arrays
 
 
 def _write_npz(path: Path, arrays: Mapping[str, np.ndarray], _: tuple[str, ...]) -> None:
@@ -79,7 +94,13 @@ def _write_npz(path: Path, arrays: Mapping[str, np.ndarray], _: tuple[str, ...])
 def _read_safetensors(path: Path) -> Arrays:
     try:
         return safetensors.numpy.load_file(path)
-    except (SafetensorError, OSError) as error:
+    except (
+        SafetensorError,
+        OSError,
+        AttributeError,
+        KeyError,
+        TypeError,
+    ) as error:  # the last: of types beyond numpy's
         raise InputError(f"{path} is not a readable .safetensors file: {error}") from None
 
 

@@ -57,6 +57,29 @@ def test_what_runs_have_reached(tmp_path: Path) -> None:
     ]
 
 
+def test_runs_of_other_arguments_are_collected_by_these(tmp_path: Path) -> None:
+    config = f"{PAPER}:lad_r101_r50_1x"
+    done(tmp_path / run_name(config), 24, student="0.4321")
+    with pytest.raises(InputError, match="24"):
+        collect([config], tmp_path)
+    extra = ["--config.train.epochs=24"]
+    assert "| student | 43.3 | 43.2 |" in collect([config], tmp_path, extra)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([f"{PAPER}:paa_r50_1x", "--collect"], "| paa_r50_1x | student | 40.4 |  |"),
+        ([f"{PAPER}:paa_r50_1x", "--table=2"], f"--table is of a whole file: give {PAPER} without :paa_r50_1x"),
+        ([PAPER, "--collect", "--run"], "give one of them"),
+    ],
+)
+def test_flags_that_go_together(words: list[str], said: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "lad_jax", "recipe", *words, f"--workdirs={tmp_path}"]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert said in ended.stdout + ended.stderr
+
+
 def test_a_run_on_its_way_has_reached_nothing(tmp_path: Path) -> None:
     config = f"{PAPER}:paa_r50_1x"
     done(tmp_path / run_name(config), 12, student="0.3")

@@ -273,4 +273,6 @@ def test_nothing_is_overwritten_and_no_run_is_an_error(workdir, file, tmp_path):
         export(tmp_path, tmp_path / "out" / "detector.zip")
     with pytest.raises(InputError, match="has no network 'teacher', but student"):
         export(workdir, tmp_path / "out" / "detector.zip", network="teacher")
+    with pytest.raises(InputError, match="has no network 'studnet', but student"):
+        export(workdir, tmp_path / "out" / "detector.zip", network="studnet")
     assert not (tmp_path / "out").exists()

@@ -15,7 +15,9 @@ import lad_jax
 from lad_jax.errors import InputError
 from lad_jax.run import checkpoint
 from lad_jax.run.hub import CARD, DESCRIPTION, WEIGHTS, fetch
-from lad_jax.run.push import push
+from lad_jax.run.meta import as_json
+from lad_jax.run.push import push, without_paths
+from tests.run.tiny import tiny
 from tests.weights.hub import Hub, serve
 
 NAME = "someone/a-detector"
@@ -82,6 +84,11 @@ def test_nothing_of_this_machine_is_written(
     monkeypatch.setattr(checkpoint, "read_meta", lambda _: meta)
     push(paa_workdir, NAME)
     assert not any(b"/home/me" in content for content in files.values())
+
+
+def test_nor_where_this_machine_has_its_teachers() -> None:
+    secret = tiny(method="colad", teacher__path="/home/me/teacher", teacher__config="/home/me/teacher.py")
+    assert "/home/me" not in json.dumps(as_json(without_paths(secret)))
 
 
 def test_what_the_hub_refuses(paa_workdir: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

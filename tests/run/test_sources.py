@@ -18,7 +18,7 @@ from lad_jax.data.categories import COCO
 from lad_jax.errors import InputError
 from lad_jax.models import Detector
 from lad_jax.options import TeacherOptions
-from lad_jax.run import checkpoint, sources, start
+from lad_jax.run import checkpoint, hub, sources, start
 from lad_jax.run.converted import save_converted
 from lad_jax.run.networks import make_networks
 from lad_jax.run.sources import check_source, local_checkpoint
@@ -140,6 +140,13 @@ def test_one_of_several_processes_does_not_fetch(web: Web, monkeypatch: pytest.M
     with pytest.raises(InputError, match=r"zoo:tiny is not in the cache of this host.* `python -m lad_jax zoo tiny`"):
         local_checkpoint("zoo:tiny", KEY)
     assert not web.requests
+
+
+def test_one_of_several_processes_does_not_convert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "resolve", lambda *_: SimpleNamespace(sha256="0" * 64, path=tmp_path / "absent"))
+    monkeypatch.setattr(hub, "jax", SimpleNamespace(process_count=lambda: 2))
+    with pytest.raises(InputError, match=r"hf://me/x is not in the cache of this host.*lad_jax\.load\('hf://me/x'\)"):
+        local_checkpoint("hf://me/x", KEY)
 
 
 def test_several_processes_read_the_cache(ready: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lad_jax import boxes, masked
-from lad_jax.assign import Assigner
+from lad_jax.assign import Assigner, AssignerOptions, make_assigner
 from lad_jax.errors import InputError
 from lad_jax.testing import LAWS, BrokenLaw, Subject, check_assigner
 from tests import documented
@@ -192,6 +192,15 @@ def test_every_law_has_one_that_breaks_it():
 def test_the_message_says_law_sight_and_remedy(sound):
     with pytest.raises(BrokenLaw, match=r"law 'by_boxes': which .* Seen: table.compared\[.* is False and .* Networks"):
         check_assigner(MUTANTS["candidates by predictions"][1](sound))
+
+
+def test_a_row_that_is_not_there():
+    def beyond(table, scene, _):
+        free = scene.priors.valid & (table.object < 0)
+        return table._replace(object=jnp.where(free, len(scene.truth.labels), table.object))
+
+    with pytest.raises(BrokenLaw, match=r"Seen: .*table.object\[.*\] is (\d+), but there are \1 rows"):
+        check_assigner(costs(beyond)(make_assigner(AssignerOptions())), laws=["entries"])
 
 
 def test_a_function_that_makes_no_assigner():

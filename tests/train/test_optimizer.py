@@ -178,7 +178,8 @@ def test_three_steps_without_decay_of_norms_equal_torchs(kind, torch):
 
 
 @pytest.mark.parametrize(
-    "change", [{"momentum": 1.5}, {"ema_decay": -0.1}, {"learning_rate": -1.0}, {"betas": (0.9, 1.0)}]
+    "change",
+    [{"momentum": 1.5}, {"ema_decay": -0.1}, {"learning_rate": -1.0}, {"decay_factor": 1.5}, {"betas": (0.9, 1.0)}],
 )
 def test_impossible_options(change):
     with pytest.raises(ValueError, match=next(iter(change))):

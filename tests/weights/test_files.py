@@ -1,8 +1,11 @@
 """Reading and writing files of weights, whatever their kind."""
 
 import fractions
+import json
 import os
+import struct
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +101,44 @@ class TestBadInput:
         os.truncate(file, file.stat().st_size // 2)
         with pytest.raises(InputError, match=rf"w\.{suffix} is not a readable"):
             load_arrays(file)
+
+    def test_what_is_no_array(self, tmp_path: Path) -> None:
+        with zipfile.ZipFile(tmp_path / "w.npz", "w") as file:
+            file.writestr("notes.txt", "text")
+        with pytest.raises(InputError, match=r"these entries are no numbers: notes\.txt"):
+            load_arrays(tmp_path / "w.npz")
+
+    def test_a_type_that_numpy_lacks(self, tmp_path: Path) -> None:
+        header = json.dumps({"a": {"dtype": "F8_E4M3", "shape": [2], "data_offsets": [0, 2]}}).encode()
+        (tmp_path / "w.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + b"\0\0")
+        with pytest.raises(InputError, match=r"w\.safetensors is not a readable .*float8"):
+            load_arrays(tmp_path / "w.safetensors")
+
+    def test_an_entry_with_and_without_module(self, tmp_path: Path) -> None:
+        np.savez(tmp_path / "w.npz", **{"a": np.zeros(2), "module.a": np.ones(2)})
+        with pytest.raises(InputError, match=r"also with `module\.` before them: a\."):
+            load_arrays(tmp_path / "w.npz")
+
+    def test_a_folder_that_cannot_be_made(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        with pytest.raises(InputError, match="cannot be made: there is a file of that name"):
+            save_arrays(tmp_path / "file/w.npz", ARRAYS, ("cat",))
+
+    @pytest.mark.parametrize("suffix", ["npz", "safetensors"])
+    def test_nothing_is_left_of_a_file_that_is_not_whole(
+        self, suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fill_the_disk(path: Any, *_: Any, **__: Any) -> None:
+            Path(path).write_bytes(b"half")
+            raise OSError(28, "No space left on device")
+
+        for module, function in ((np, "savez"), (safetensors.numpy, "save_file")):
+            monkeypatch.setattr(module, function, fill_the_disk)
+        if suffix == "safetensors":
+            monkeypatch.setattr(safetensors.numpy, "save_file", lambda _, path, **__: fill_the_disk(path))
+        with pytest.raises(OSError, match="No space left"):
+            save_arrays(tmp_path / f"w.{suffix}", ARRAYS, ("cat",))
+        assert not list(tmp_path.iterdir())
 
     def test_no_numbers(self, tmp_path: Path) -> None:
         np.savez(tmp_path / "w.npz", a=np.zeros(2), names=np.array(["cat", "dog"]))
