@@ -1,11 +1,10 @@
 """Files of named arrays, by suffix: `.npz`, `.safetensors`, and torch's `.pth` and `.pt`."""
 
-import os
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +12,7 @@ import safetensors.numpy
 from safetensors import SafetensorError
 
 from lad_jax.errors import InputError, first_few
+from lad_jax.files import replacing
 from lad_jax.paths import make_folder
 from lad_jax.weights.torch_files import check_torch, read_torch, write_torch
 
@@ -56,12 +56,8 @@ def save_arrays(path: str | Path, arrays: Mapping[str, np.ndarray], class_names:
     if Path(path).exists():
         raise InputError(f"{path} exists: nothing is overwritten. Take another name, or move the file away.")
     make_folder(Path(path).parent, "the folder of the weights,")
-    unfinished = Path(path).with_name(f".{os.getpid()}.tmp{Path(path).suffix}")  # np.savez wants its suffix
-    try:
-        write(unfinished, arrays, class_names)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with replacing(Path(path)) as file:
+        write(file, arrays, class_names)
 
 
 def is_file_of_weights(path: str | Path) -> bool:
@@ -87,30 +83,28 @@ def _read_npz(path: Path) -> Arrays:
     return arrays
 
 
-def _write_npz(path: Path, arrays: Mapping[str, np.ndarray], _: tuple[str, ...]) -> None:
-    np.savez(path, **dict[str, Any](arrays))  # Any: a type checker takes the names for options of savez
+def _write_npz(file: BinaryIO, arrays: Mapping[str, np.ndarray], _: tuple[str, ...]) -> None:
+    np.savez(file, **dict[str, Any](arrays))  # Any: a type checker takes the names for options of savez
+
+
+_OF_UNKNOWN_TYPES = (AttributeError, KeyError, TypeError)
+"""What safetensors raises of types that numpy lacks."""
 
 
 def _read_safetensors(path: Path) -> Arrays:
     try:
         return safetensors.numpy.load_file(path)
-    except (
-        SafetensorError,
-        OSError,
-        AttributeError,
-        KeyError,
-        TypeError,
-    ) as error:  # the last: of types beyond numpy's
+    except (SafetensorError, OSError, *_OF_UNKNOWN_TYPES) as error:
         raise InputError(f"{path} is not a readable .safetensors file: {error}") from None
 
 
-def _write_safetensors(path: Path, arrays: Mapping[str, np.ndarray], _: tuple[str, ...]) -> None:
-    safetensors.numpy.save_file(dict(arrays), path, metadata={"format": "pt"})
+def _write_safetensors(file: BinaryIO, arrays: Mapping[str, np.ndarray], _: tuple[str, ...]) -> None:
+    file.write(safetensors.numpy.save(dict(arrays), metadata={"format": "pt"}))
 
 
 class _Format(NamedTuple):
     read: Callable[[Path], Arrays]
-    write: Callable[[Path, Mapping[str, np.ndarray], tuple[str, ...]], None]
+    write: Callable[[BinaryIO, Mapping[str, np.ndarray], tuple[str, ...]], None]
 
 
 _FORMATS = {

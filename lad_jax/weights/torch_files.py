@@ -5,7 +5,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -41,7 +41,7 @@ def read_torch(path: Path) -> dict[str, np.ndarray]:
     }
 
 
-def write_torch(path: Path, arrays: Mapping[str, np.ndarray], class_names: tuple[str, ...]) -> None:
+def write_torch(file: BinaryIO, arrays: Mapping[str, np.ndarray], class_names: tuple[str, ...]) -> None:
     """Write a state dict as mmdet's programs load it.
 
     Raises:
@@ -49,7 +49,7 @@ def write_torch(path: Path, arrays: Mapping[str, np.ndarray], class_names: tuple
     """
     torch = _torch()
     tensors = OrderedDict((name, torch.from_numpy(array)) for name, array in arrays.items())
-    torch.save({"state_dict": tensors, "meta": {"CLASSES": class_names}}, path)
+    torch.save({"state_dict": tensors, "meta": {"CLASSES": class_names}}, file)
 
 
 def check_torch() -> None:

@@ -167,7 +167,7 @@ def test_a_split_without_a_file_is_named(tmp_path, contents):
         write_voc(tmp_path / name, tmp_path / name, content)
     for path in (tmp_path / "val").glob("*.xml"):
         path.unlink()
-    with pytest.raises(InputError, match=r"val has no XML file for the 4 pictures of .*val: add them, or leave split"):
+    with pytest.raises(InputError, match=r"val has no XML file for the 4 pictures of .*val: add them, rename the fol"):
         run(tmp_path)
     run(tmp_path, splits=("train",))
 

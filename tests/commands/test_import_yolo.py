@@ -178,7 +178,7 @@ def test_bad_folders_are_named(folder, one, tmp_path):
     with pytest.raises(InputError, match="names differ in the suffix alone: train 1"):
         run(folder)
     picture.with_suffix(".png").rename(folder / "images/loose.png")
-    with pytest.raises(InputError, match=r"splits \(train, val\) and 1 pictures beside them.*: loose\.png"):
+    with pytest.raises(InputError, match=r"not read: .*/images \(1\)\. Move them to .*/train, .*/val, or"):
         run(folder)
     (folder / "images/loose.png").unlink()
     (folder / "data.yaml").rename(folder / "other.yaml")
@@ -196,7 +196,9 @@ def test_bad_folders_are_named(folder, one, tmp_path):
 
 def test_a_split_without_annotations_is_not_taken_for_background(folder):
     (folder / "labels/val").rename(folder / "labels/valid")
-    with pytest.raises(InputError, match=r"labels/val has no text file for the 4 pictures of .*images/val: rename"):
+    with pytest.raises(
+        InputError, match=r"labels/val has no text file for the 4 pictures of .*images/val: add them, r"
+    ):
         run(folder)
     run(folder, splits=("train",))
     assert [path.name for path in folder.glob("*.json")] == ["train.json"]

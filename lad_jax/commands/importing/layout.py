@@ -10,12 +10,11 @@ Each folder of the second line may also hold pictures and annotations side by si
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from lad_jax.commands.importing.options import ImportOptions
-from lad_jax.data.folders import list_files
 from lad_jax.data.pictures import SUFFIXES
 from lad_jax.errors import InputError, first_few
 
@@ -47,41 +46,45 @@ def find_splits(folder: Path, pictures: Sequence[str], annotations: Sequence[str
 
     whole, splits = split_in(folder), {}
     for split, names in _SPLITS.items():
-        found = {folder / name: split_in(folder / name) for name in names if (folder / name).is_dir()}
+        places = {}
         for name in names:
-            if (whole.pictures / name).is_dir():
-                inside = SplitFolders(whole.pictures / name, whole.annotations / name)
-                found.setdefault(whole.pictures / name, inside)
+            places[whole.pictures / name] = SplitFolders(whole.pictures / name, whole.annotations / name)
+            places[folder / name] = split_in(folder / name)
+        found = {path: of for path, of in places.items() if path.is_dir()}
         if len(found) > 1:
             raise InputError(
                 f"{folder} has {len(found)} folders of the split {split}: {first_few(list(found))}. Leave one."
             )
         if found:
             [splits[split]] = found.values()
-    if splits and (loose := list_files(whole.pictures, SUFFIXES)):
-        raise InputError(
-            f"{whole.pictures} has folders for splits ({', '.join(splits)}) and {len(loose)} pictures beside them, "
-            f"which would be in none: {first_few([file.name for file in loose])}. Sort them in, or move them away."
-        )
     splits = splits or {"": whole}
-    _check_depth([of.pictures for of in splits.values()], [] if whole.pictures == folder else [whole.pictures])
+    read = [of.pictures for of in splits.values()]
+    beside = whole.pictures.iterdir() if whole.pictures == folder else whole.pictures.rglob("*")
+    _refuse_unread([*beside, *(file for pictures in read for file in pictures.rglob("*"))], read, folder)
     return splits
 
 
-def _check_depth(read: Sequence[Path], above: Sequence[Path]) -> None:
-    """Check that no other folder within those that are read, or `above`, has pictures; hidden ones may."""
-    aside = {
+def _refuse_unread(files: Iterable[Path], read: Sequence[Path], folder: Path) -> None:
+    """Raise InputError if some of the files are pictures in other folders than those that are read; hidden ones may."""
+    unread = {
         file
-        for around in (*read, *above)
-        for file in around.rglob("*")
-        if file.suffix.lower() in SUFFIXES and file.parent not in read
-        if not any(part.startswith(".") for part in file.relative_to(around).parts)
+        for file in files
+        if file.suffix.lower() in SUFFIXES and file.parent not in read and file.is_file()
+        if not any(part.startswith(".") for part in file.relative_to(folder).parts)
     }
-    if aside:
-        counts = [f"{path} ({count})" for path, count in sorted(Counter(file.parent for file in aside).items())]
+    if unread:
+        counts = [f"{path} ({count})" for path, count in sorted(Counter(file.parent for file in unread).items())]
         raise InputError(
             f"pictures in folders that are not read: {first_few(counts)}. Move them to {first_few(read)}, or away."
         )
+
+
+def no_annotations(of: SplitFolders, n_pictures: int, kind: str) -> InputError:
+    """The error of a split whose pictures have no file of annotations at all; they would be taken for background."""
+    return InputError(
+        f"{of.annotations} has no {kind} for the {n_pictures} pictures of {of.pictures}: add them, rename the folder "
+        "that has them, or leave the split out by --splits."
+    )
 
 
 def _child(folder: Path, names: Sequence[str]) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 from xml.etree import ElementTree
 
-from lad_jax.commands.importing.layout import SplitFolders, choose_splits, find_splits
+from lad_jax.commands.importing.layout import SplitFolders, choose_splits, find_splits, no_annotations
 from lad_jax.commands.importing.options import ImportOptions
 from lad_jax.commands.importing.write import Example, Object, decoded_size, read_splits, refuse_existing, write_splits
 from lad_jax.data.class_names import read_class_names
@@ -75,10 +75,7 @@ def _find_files(options: ImportOptions) -> tuple[dict[str, list[Path]], dict[str
         folders = dict.fromkeys(chosen, folders[""])
     for split in options.splits or found:
         if split in found and not found[split] and (pictures := list_files(folders[split].pictures, SUFFIXES)):
-            raise InputError(
-                f"{folders[split].annotations} has no XML file for the {len(pictures)} pictures of "
-                f"{folders[split].pictures}: add them, or leave split {split} out by --splits."
-            )
+            raise no_annotations(folders[split], len(pictures), "XML file")
     splits = choose_splits({split: files for split, files in found.items() if files}, options)
     return splits, {split: folders[split if split in folders else ""] for split in splits}, listed
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from lad_jax.commands.importing.layout import SplitFolders, choose_splits, find_splits
+from lad_jax.commands.importing.layout import SplitFolders, choose_splits, find_splits, no_annotations
 from lad_jax.commands.importing.options import ImportOptions
 from lad_jax.commands.importing.write import Example, Object, decoded_size, read_splits, refuse_existing, write_splits
 from lad_jax.data.class_names import read_class_names
@@ -65,10 +65,7 @@ def _labels(folders: SplitFolders, pictures: Sequence[Path]) -> dict[str, Path]:
         )
     labels = {path.stem: path for path in list_files(folders.annotations, (".txt",)) if path.name != "classes.txt"}
     if not labels:
-        raise InputError(
-            f"{folders.annotations} has no text file for the {len(pictures)} pictures of {folders.pictures}: rename "
-            "the folder that has them, or leave the split out by --splits."
-        )
+        raise no_annotations(folders, len(pictures), "text file")
     alone = sorted(labels.keys() - {picture.stem for picture in pictures})
     if alone:
         files = [f"{stem}.txt" for stem in alone]
