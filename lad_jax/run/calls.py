@@ -6,6 +6,7 @@ from typing import Any
 import jax
 
 from lad_jax.data.canvases import Canvas
+from lad_jax.errors import InputError
 from lad_jax.run.pictures import Picture, batches, is_sequence, pictures_of
 from lad_jax.run.result import Result, make_results
 from lad_jax.types import Detections, Pictures
@@ -16,19 +17,34 @@ Detected = Iterator[tuple[int, Image, Result]]
 
 
 def call(
-    detect: Callable[[Sequence[Picture]], Detected], pictures: Any, threshold: float | None, max_detections: int | None
+    detect: Callable[[Sequence[Picture], int], Detected],
+    pictures: Any,
+    threshold: float | None,
+    max_detections: int | None,
+    batch_size: int | None,
+    usual_batch: int,
 ) -> Any:
     """The `Result` of one picture, or a list of those of a sequence.
 
     Args:
-      detect: gives each picture of a sequence, numbered by its place, with its detections.
+      detect: gives each picture of a sequence, numbered by its place, with its detections; in batches of a size.
       pictures: one picture or a sequence.
       threshold, max_detections: see `Result.best`.
+      batch_size: number of pictures of a batch; None: `usual_batch`, or the number of pictures where that is smaller.
+
+    Raises:
+      InputError: a threshold or number that nothing can have.
     """
-    if not is_sequence(pictures):
-        return call(detect, [pictures], threshold, max_detections)[0]
-    found = {number: result for number, _, result in detect(pictures)}
-    return [found[number].best(threshold, max_detections) for number in range(len(found))]
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise InputError(f"threshold is {threshold}: give a score, 0 to 1, or leave it out.")
+    for name, number in (("max_detections", max_detections), ("batch_size", batch_size)):
+        if number is not None and number < 1:
+            raise InputError(f"{name} is {number}: give at least 1, or leave it out.")
+    given = pictures if is_sequence(pictures) else [pictures]
+    size = batch_size or max(1, min(usual_batch, len(given)))
+    found = {number: result for number, _, result in detect(given, size)}
+    results = [found[number].best(threshold, max_detections) for number in range(len(found))]
+    return results if is_sequence(pictures) else results[0]
 
 
 def detect(

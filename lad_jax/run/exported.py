@@ -91,18 +91,17 @@ class Exported:
 
         Raises:
           InputError: more is asked for than was exported; something is no such picture, or a file that cannot be
-            read; or a picture fits none of the canvases.
+            read; a picture fits none of the canvases; or a threshold or number that nothing can have.
         """
-        self._check(threshold, max_detections)
+        about = self.description
 
-        def run(given: Sequence[Picture]) -> Detected:
-            about = self.description
-            size = batch_size or max(1, min(about.batch_size, len(given)))
+        def run(given: Sequence[Picture], size: int) -> Detected:
+            self._check(threshold, max_detections)
             sides = {"short_side": about.short_side, "long_side": about.long_side}
             images = self._fitting(given)
             return detect(self._run, images, about.canvases, size, about.class_names, about.category_ids, **sides)
 
-        return call(run, pictures, threshold, max_detections)
+        return call(run, pictures, threshold, max_detections, batch_size, about.batch_size)
 
     def __repr__(self) -> str:
         canvases = [f"{height}x{width}" for height, width in self.description.canvases]

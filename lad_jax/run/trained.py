@@ -92,16 +92,16 @@ class Trained:
           The `Result` of one picture, or a list of those of a sequence.
 
         Raises:
-          InputError: something is no such picture, or a file that cannot be read; or pictures are too small for the
-            network.
+          InputError: something is no such picture, or a file that cannot be read; pictures are too small for the
+            network; or a threshold or number that nothing can have.
         """
-        options = widened(postprocess or self.options.evaluation.postprocess, threshold, max_detections)
+        evaluation = self.options.evaluation
 
-        def run(given: Sequence[Picture]) -> Detected:
-            size = batch_size or max(1, min(self.options.evaluation.batch_size, len(given)))
+        def run(given: Sequence[Picture], size: int) -> Detected:
+            options = widened(postprocess or evaluation.postprocess, threshold, max_detections)
             return self.detect(numbered(given), size, options)
 
-        return call(run, pictures, threshold, max_detections)
+        return call(run, pictures, threshold, max_detections, batch_size, evaluation.batch_size)
 
     def detect(self, images: Iterable[tuple[int, Image]], batch_size: int, postprocess: PostprocessOptions) -> Detected:
         """Numbered RGB pictures with their detections, as their batches are full: in another order than given.

@@ -105,6 +105,21 @@ def test_detections_are_those_of_the_run(exported, files, expected):
     assert exported([]) == []
 
 
+BAD_NUMBERS = {
+    "threshold": (-0.1, 1.5, float("nan")),
+    "max_detections": (0, -1),
+    "batch_size": (0, -4),
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in BAD_NUMBERS.items() for value in values])
+def test_numbers_that_nothing_can_have(workdir, exported, files, name, value):
+    """Least scores and sizes are refused before anything is computed, and by both kinds of detectors alike."""
+    for detector in (lad_jax.load(workdir), exported):
+        with pytest.raises(InputError, match=rf"^{name} is {value}: give .*, or leave it out"):
+            detector(files, **{name: value})
+
+
 RUN = """
 import sys
 
