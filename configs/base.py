@@ -1,4 +1,4 @@
-"""The paper's recipe: PAA with ResNet-50 on COCO, 12 epochs. Other configs change it.
+"""The paper's recipe: PAA with a ResNet-50 pretrained on ImageNet, on COCO, 12 epochs. Other configs change it.
 
 The learning rate falls at shares of the run, after 8 and 11 of 12 epochs: another number of epochs needs no more.
 """
@@ -10,4 +10,6 @@ from lad_jax.config import to_config
 
 
 def get_config() -> ConfigDict:
-    return to_config(RunOptions())
+    config = to_config(RunOptions())
+    config.model.backbone.pretrained = "hf://timm/resnet50.tv_in1k"
+    return config

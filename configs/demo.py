@@ -77,6 +77,7 @@ def _network(model: ConfigDict, *, depth: int) -> ConfigDict:
     model.backbone.norm = "group"
     model.backbone.norm_groups = 8
     model.backbone.frozen_stages = -1
+    model.backbone.pretrained = ""
     model.first_level = 2
     model.n_levels = 4
     model.anchor_scale = 4.0

@@ -85,8 +85,9 @@ def message_of(error: Exception) -> str | None:
         return f"nothing more can be written to the disk: {error}. Free some space, and start the same command again."
     if "RESOURCE_EXHAUSTED" in str(error):
         return (
-            "the device has not enough memory. In training raise config.train.accumulate, which changes nothing but "
-            "memory and time; so do config.model.remat_towers=True and then config.model.backbone.remat=True. In "
+            "the device has not enough memory. In training raise config.train.accumulate; then set "
+            "config.model.remat_towers=True and config.model.backbone.remat=True: these change memory and time only, "
+            "and what a Swin's drop path draws. In "
             "evaluation lower config.evaluation.batch_size. Else set config.dtype=bfloat16, or lower "
             "config.data.short_side. "
             f"Reason: {str(error)[:300]}"

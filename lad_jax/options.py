@@ -45,8 +45,9 @@ class TrainOptions:
     batch_size: int = 16
     """Pictures of a step, over all devices."""
     accumulate: int = option(1, may_change=True)
-    """Number of parts in which a step takes its pictures, one after the other: less memory, the same result. Meant for
-    accelerators: on a CPU convolutions in a loop are slow (docs/performance.md)."""
+    """Number of parts in which a step takes its pictures, one after the other: less memory, the same result but
+    for what Swin's drop path draws. Meant for accelerators: on a CPU convolutions in a loop are slow
+    (docs/performance.md)."""
     epochs: int = 12
     """Times that the run trains on each picture."""
     eval_every: int = option(1, may_change=True)

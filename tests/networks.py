@@ -32,6 +32,7 @@ TINY: Mapping[str, Any] = {
     "backbone.width": 8,
     "backbone.norm": "frozen_batch",
     "backbone.frozen_stages": -1,
+    "backbone.pretrained": "",
     "first_level": 4,
     "n_levels": 2,
     "anchor_scale": 2.0,

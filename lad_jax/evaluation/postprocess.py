@@ -52,7 +52,8 @@ def postprocess(
 
     S = sqrt(p·u), with p the class probability and u the predicted IoU, or p where the head predicts no IoU. Of each
     level the priors with the best S stay, whatever they score; their boxes are clipped to the image and taken to the
-    original picture; then threshold, NMS, the best `max_detections`, and voting over all that passed the threshold.
+    original picture; then threshold, NMS, the best `max_detections`, and voting over all that passed the threshold. A
+    score or box that is no number detects nothing.
 
     Args:
       predictions: with the boxes decoded, not clipped.
@@ -77,8 +78,10 @@ def postprocess(
     kept = _best_of_each_level(log_score.max(axis=1), level_sizes, options.pre_nms)
 
     boxes = clip(predictions.boxes[kept], image_hw.astype(jnp.float32)) / jnp.tile(scale, 2)[None]
+    finite = jnp.isfinite(boxes).all(axis=1, keepdims=True)
+    boxes = jnp.where(finite, boxes, 0.0)  # not a number times a weight of 0 would spoil all votes
     scores = jnp.exp(log_score[kept])
-    scores = jnp.where(scores > options.score_threshold, scores, -jnp.inf)
+    scores = jnp.where(finite & (scores > options.score_threshold), scores, -jnp.inf)
 
     picks = nms(boxes, scores, iou_threshold=options.nms_iou, max_detections=options.max_detections)
     detected = boxes[picks.priors]

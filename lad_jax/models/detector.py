@@ -70,6 +70,7 @@ class ModelOptions:
         check_range(self, "first_level", least=2, most=5)
         check_range(self, "channels", "norm_groups", least=1)
         check_range(self, "tower_convs", least=0)
+        check_range(self, "n_levels", least=1, most=10)
         check_range(self, "anchor_scale", least=0.1, most=1000)
         check_range(self, "pixel_mean", least=0, most=255)
         check_range(self, "pixel_std", least=0.001, most=255)

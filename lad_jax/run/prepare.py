@@ -32,9 +32,9 @@ from lad_jax.run.meta import Meta, as_json
 from lad_jax.run.networks import make_networks
 from lad_jax.run.recorder import Recorder
 from lad_jax.run.recover import resume
-from lad_jax.run.starting_weights import check_starts_elsewhere
+from lad_jax.run.starting_weights import check_frozen, check_starts_elsewhere
 from lad_jax.train.debug import debugged
-from lad_jax.train.optimizer import peak_learning_rate
+from lad_jax.train.optimizer import OptimizerOptions, peak_learning_rate
 from lad_jax.train.state import TrainState, Variables, evaluated_variables, init_state
 from lad_jax.train.step import StepFunction
 from lad_jax.types import Network
@@ -132,11 +132,12 @@ def check_options(options: RunOptions, workdir: Path) -> None:
     """Check what a run needs of its options, but an evaluation does not; no data are read.
 
     Raises:
-      InputError: the learning rate decays after the last epoch, a network starts from the run's own workdir, or the
-        assigner is not there or does not fit.
+      InputError: the learning rate decays after the last epoch, a network starts from the run's own workdir, what is
+        frozen starts at random, or the assigner is not there or does not fit.
     """
     _check_schedule(options)
     check_starts_elsewhere(options, workdir)
+    check_frozen(options)
     assigner = make_assigner(options.assigner)  # one from outside is imported here first
     try:
         options.check_assigner(assigner)
@@ -200,13 +201,23 @@ def _announce(run: Run, start: int) -> None:
     factors = dataclasses.asdict(options.optimizer.lr_factors)
     if changed := [f"{part} {f:g}" if f else f"{part} 0 (frozen)" for part, f in factors.items() if f != 1]:
         _log.info("of that for parts of the networks: %s", ", ".join(changed))
-    if options.optimizer.warmup_steps >= run.total:
-        # No error: a trial of a few steps is legitimate, and equals the first steps of a longer run.
+    _warn_of_few_steps(options.optimizer, run.total)
+    if start:
+        _log.info("going on from step %d, epoch %.2f", start, start / plan.steps_per_epoch)
+
+
+def _warn_of_few_steps(options: OptimizerOptions, total: int) -> None:
+    """Warn of what takes more steps than the run has. No error: a trial of a few steps is legitimate."""
+    if options.warmup_steps >= total:
         _log.warning(
             "config.optimizer.warmup_steps is %d, but the run has %d steps: the learning rate does not reach its peak. "
             "If this is no trial, raise config.train.epochs, or lower warmup_steps to a tenth of the steps",
-            options.optimizer.warmup_steps,
-            run.total,
+            *(options.warmup_steps, total),
         )
-    if start:
-        _log.info("going on from step %d, epoch %.2f", start, start / plan.steps_per_epoch)
+    of_start = options.ema_decay**total
+    if options.ema_decay and of_start > 0.01:
+        _log.warning(
+            "config.optimizer.ema_decay is %g: after the run's %d steps %.0f %% of the averaged weights, which are "
+            "evaluated and saved, are still those of the start. If this is no trial, lower it to %.2g or less",
+            *(options.ema_decay, total, 100 * of_start, 0.01 ** (1 / total)),
+        )

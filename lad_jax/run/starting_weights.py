@@ -86,6 +86,29 @@ def check_starts_elsewhere(options: RunOptions, workdir: Path) -> None:
             )
 
 
+def check_frozen(options: RunOptions) -> None:
+    """Check that whatever is frozen has weights to stay at: random ones would be kept to the end.
+
+    Raises:
+      InputError: a part of a network that is trained is frozen, or some stages of its backbone, and starts at random.
+    """
+    factors = options.optimizer.lr_factors
+    settings = [(part, f"config.optimizer.lr_factors.{part}", 0.0, 1.0) for part in sorted(factors.frozen)]
+    for name in options.roles.trained:
+        model, key = options.model_of(name), options.key_of(name)
+        if model.pretrained or (name in options.others and options.others[name].path):
+            continue
+        stages = getattr(model.backbone, "frozen_stages", -1)
+        ours = [*settings, *([("backbone", f"{key}.backbone.frozen_stages", stages, -1)] if stages >= 0 else [])]
+        for part, setting, value, trained in ours:
+            if part != "backbone" or not model.backbone.pretrained:
+                sources = f"{key}.pretrained" + (f" or {key}.backbone.pretrained" if part == "backbone" else "")
+                raise InputError(
+                    f"{setting} is {value:g}, but the {part} of {key} starts at random, and would stay so: name "
+                    f"weights by {sources}, or train it: {setting}={trained:g}."
+                )
+
+
 def _read_source(model: Detector, key: str) -> Source:
     """The detector that a network starts from; `key` is that of its options."""
     name = model.options.pretrained

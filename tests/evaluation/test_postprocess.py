@@ -70,6 +70,17 @@ def test_priors_that_are_not_valid_do_not_detect():
     np.testing.assert_allclose(found.scores, np.sqrt([0.6, 0.3, 0]), rtol=1e-5)
 
 
+@pytest.mark.parametrize("voting", [False, True])
+@pytest.mark.parametrize("coordinate", [0, 2])
+def test_a_box_that_is_no_number_detects_nothing_and_has_no_vote(voting, coordinate):
+    predictions = far_apart([0.3, 0.9, 0.6])
+    broken = predictions._replace(boxes=predictions.boxes.at[1, coordinate].set(jnp.nan))
+    options = PostprocessOptions(max_detections=3, voting=voting)
+    found = run(broken, jnp.array([99, 99]), ONE, level_sizes=(3,), options=options)
+    np.testing.assert_allclose(found.scores, np.sqrt([0.6, 0.3, 0]), rtol=1e-5)
+    np.testing.assert_allclose(found.boxes, [[40, 0, 50, 10], [0, 0, 10, 10], [0, 0, 0, 0]], atol=1e-4)
+
+
 def far_apart(scores, quality=1.0):
     """One prior per score, of one class, on boxes that do not touch."""
     p = jnp.asarray(scores, jnp.float32)

@@ -149,6 +149,7 @@ def test_products_are_in_bfloat16_and_all_else_that_rounds_in_float32(family):
     [
         ({"first_level": 6}, "first_level"),
         ({"first_level": 2, "n_levels": 3}, "n_levels"),
+        ({"n_levels": 35}, "n_levels is 35; it must be between 1 and 10"),
         ({"channels": 30}, "norm_groups"),
         ({"tower_convs": 0, "deformable_towers": True}, "set tower_convs"),
     ],

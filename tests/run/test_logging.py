@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import re
 import sys
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from lad_jax.evaluation.coco import Metrics, names_of
 from lad_jax.evaluation.evaluator import Evaluated
 from lad_jax.run import environment
 from lad_jax.run.logging import RunLog
+from lad_jax.run.prepare import _warn_of_few_steps
 from lad_jax.run.states import training_state
+from lad_jax.train.optimizer import OptimizerOptions
 
 
 @pytest.fixture
@@ -90,3 +93,11 @@ def test_a_run_whose_config_is_damaged_is_to_be_resumed(damage: bytes, tmp_path:
     config.write_text('{"train": {"epochs": 2}}')
     metrics.write_bytes(damage)
     assert training_state(tmp_path, 2) == "to be resumed"
+
+
+@pytest.mark.parametrize(("decay", "total", "says"), [(0.9998, 300, True), (0.98, 300, False), (0.0, 300, False)])
+def test_an_average_that_is_mostly_its_start_is_announced(decay: float, total: int, says: bool, caplog) -> None:
+    """Of decay 0.9998 the weight of the start is 0.9998^300 = 94 % after 300 steps; of 0.98 0.2 %."""
+    _warn_of_few_steps(OptimizerOptions(ema_decay=decay, warmup_steps=0), total)
+    found = re.findall(r"ema_decay is 0\.9998: after the run's 300 steps 94 % .* lower it to 0\.98 or less", caplog.text)
+    assert bool(found) == bool(caplog.text) == says

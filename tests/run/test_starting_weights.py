@@ -20,7 +20,7 @@ from lad_jax.models import Detector
 from lad_jax.run import checkpoint, saving
 from lad_jax.run.meta import Meta, as_json
 from lad_jax.run.networks import make_networks
-from lad_jax.run.starting_weights import starting_weights
+from lad_jax.run.starting_weights import check_frozen, starting_weights
 from lad_jax.run.train import train
 from lad_jax.train.state import Variables, init_variables
 from lad_jax.types import Predictions
@@ -227,6 +227,31 @@ def test_the_workdir_of_the_run_itself(source: Path) -> None:
     for path in (source, checkpoint.find(source), source / ".." / source.name):
         with pytest.raises(InputError, match=r"config\.model\.pretrained is .*, the workdir of this run itself"):
             train(tiny(model__pretrained=str(path)), source)
+
+
+FROZEN = {
+    "stages": ({"model__backbone__frozen_stages": 0}, r"model\.backbone\.frozen_stages is 0, but the backbone of config"),
+    "teacher": (
+        {"method": "colad", "teacher__model__backbone__frozen_stages": 2},
+        r"teacher\.model\.backbone\.frozen_stages is 2, .*by config\.teacher\.model\.pretrained or .*frozen_stages=-1",
+    ),
+    "backbone": ({"optimizer__lr_factors__backbone": 0.0}, r"lr_factors\.backbone is 0, .*lr_factors\.backbone=1"),
+    "neck": (
+        {"optimizer__lr_factors__neck": 0.0, "model__backbone__pretrained": "some.npz"},
+        r"lr_factors\.neck is 0, but the neck of config\.model .* by config\.model\.pretrained, or train it",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FROZEN)
+def test_nothing_random_is_frozen(name: str) -> None:
+    """Unless its weights are from somewhere."""
+    changes, message = FROZEN[name]
+    with pytest.raises(InputError, match=message):
+        check_frozen(tiny(**changes))
+    check_frozen(tiny(**changes, model__pretrained="runs/cells", teacher__model__pretrained="runs/cells"))
+    if name not in ("neck", "teacher"):
+        check_frozen(tiny(**changes, model__backbone__pretrained="some.npz"))
 
 
 def test_options_that_contradict_each_other() -> None:

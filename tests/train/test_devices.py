@@ -144,6 +144,8 @@ def test_gradients_are_summed_in_float32_or_bfloat16():
     size = np.abs(shards).sum(axis=0)
     assert (error["float32"] <= 1e-6 * size).all()
     assert (error["bfloat16"] <= 2**-7 * size).all() and (error["bfloat16"] > 1e-4 * size).mean() > 0.5
+    alone = sum_shards(shards[:1], make_mesh(MeshOptions(1), {}), "bfloat16")
+    np.testing.assert_array_equal(alone, shards[0], err_msg="one device sends nothing")
 
 
 def test_a_step_sums_its_gradients_as_its_option_says():
