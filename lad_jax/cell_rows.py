@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from lad_jax.rounding import ceil_div
+
 ROW = 32
 """Length of a row; longer ones would leave more places empty."""
 
@@ -16,8 +18,9 @@ def in_rows(
     n_rows = n // ROW + n_cells
     cell, values = jax.lax.sort((cell, values), num_keys=1)
     count = jax.ops.segment_sum(jnp.ones_like(cell), cell, n_cells)
-    end = jnp.cumsum(-(-count // ROW))
-    place = ROW * (end - -(-count // ROW)) - (jnp.cumsum(count) - count)  # of a cell's first value, less its index
+    rows_of_cell = ceil_div(count, ROW)
+    end = jnp.cumsum(rows_of_cell)
+    place = ROW * (end - rows_of_cell) - (jnp.cumsum(count) - count)  # of a cell's first value, less its index
     place = jnp.where(cell < n_cells, place[jnp.minimum(cell, n_cells - 1)] + jnp.arange(n), n_rows * ROW)
     rows = jnp.zeros(n_rows * ROW, values.dtype).at[place].set(values, mode="drop")
     mask = jnp.zeros(n_rows * ROW, bool).at[place].set(True, mode="drop")

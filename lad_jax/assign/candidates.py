@@ -69,5 +69,9 @@ def max_iou_candidates(priors: Priors, truth: GroundTruth, *, min_iou: float) ->
 
     A prior is a candidate of its claimant, else of the object it overlaps most, if that IoU is at least `min_iou`.
     """
-    found = overlaps(priors, truth)
+    return responsible(overlaps(priors, truth), min_iou)
+
+
+def responsible(found: Overlaps, min_iou: float) -> Int[Array, " A"]:
+    """See `max_iou_candidates`."""
     return jnp.where(found.claimant >= 0, found.claimant, jnp.where(found.iou >= min_iou, found.nearest, -1))

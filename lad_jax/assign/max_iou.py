@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from lad_jax import boxes
 from lad_jax.assign.base import Assigner
-from lad_jax.assign.candidates import overlaps
+from lad_jax.assign.candidates import overlaps, responsible
 from lad_jax.assign.pairs import make_assignment
 from lad_jax.fields import check_range
 from lad_jax.types import Assignment, CostTable, Predictions, Scene
@@ -40,13 +40,12 @@ def cost(scene: Scene, predictions: Predictions, *, options: MaxIoUOptions) -> C
     prior since no other overlaps it more.
     """
     found = overlaps(scene.priors, scene.truth)
-    claimed = found.claimant >= 0
-    candidate = jnp.where(claimed, found.claimant, jnp.where(found.iou >= options.negative_iou, found.nearest, -1))
+    candidate = responsible(found, options.negative_iou)
     return CostTable(
         cost=1 - boxes.iou(scene.priors.boxes, scene.truth.boxes[jnp.maximum(candidate, 0)]),
         object=candidate,
         compared=candidate >= 0,
-        besides={"iou": found.iou, "claimed": claimed.astype(jnp.float32)},
+        besides={"iou": found.iou, "claimed": (found.claimant >= 0).astype(jnp.float32)},
     )
 
 

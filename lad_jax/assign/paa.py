@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 from lad_jax import boxes, losses, masked, mixture
 from lad_jax.assign.base import Assigner, Explanation
 from lad_jax.assign.candidates import max_iou_candidates
+from lad_jax.assign.pairs import make_assignment
 from lad_jax.fields import check_range
 from lad_jax.types import Assignment, CostTable, Predictions, Scene
 
@@ -87,12 +88,8 @@ def partition(table: CostTable, scene: Scene, *, options: PAAOptions) -> Assignm
 
     n_priors = len(table.cost)
     positive = jnp.zeros(n_priors, bool).at[jnp.where(chosen, index, n_priors)].set(True, mode="drop")
-    return Assignment(
-        object=jnp.where(positive, table.object, -1),
-        weight=scene.priors.valid.astype(jnp.float32),
-        target=positive.astype(jnp.float32),
-        iterations=jnp.max(jnp.where(several, fitted.iterations, 0)),
-    )
+    iterations = jnp.max(jnp.where(several, fitted.iterations, 0))
+    return make_assignment(scene, jnp.where(positive, table.object, -1), iterations=iterations)
 
 
 def explain(table: CostTable, scene: Scene, *, options: PAAOptions) -> Explanation:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from lad_jax import boxes, masked
+from lad_jax.rounding import ceil_div
 from lad_jax.types import Assignment, CostTable, Predictions, Priors, Scene
 
 BLOCK = 128
@@ -117,7 +118,7 @@ def largest(values: Float[Array, "G A"], k: int) -> tuple[Float[Array, "G K"], I
     if n_priors <= k * BLOCK:
         best, index = jax.lax.top_k(values, k)
         return best, index
-    n_blocks = -(-n_priors // BLOCK)
+    n_blocks = ceil_div(n_priors, BLOCK)
     padded = jnp.pad(values, ((0, 0), (0, n_blocks * BLOCK - n_priors)), constant_values=-jnp.inf)
     blocks = padded.reshape(n_objects, n_blocks, BLOCK)
     best_blocks = jnp.sort(jax.lax.top_k(jnp.max(blocks, axis=2), k)[1], axis=1)
@@ -173,7 +174,10 @@ def of_owner(values: Float[Array, "G A"], owner: Int[Array, " A"]) -> Float[Arra
 
 
 def make_assignment(
-    scene: Scene, owner: Int[Array, " A"], target: Float[Array, " A"] | None = None, iterations: int = 0
+    scene: Scene,
+    owner: Int[Array, " A"],
+    target: Float[Array, " A"] | None = None,
+    iterations: int | Int[Array, ""] = 0,
 ) -> Assignment:
     """An assignment in which every valid prior counts: positive for its object, or background.
 

@@ -99,5 +99,7 @@ def test_a_run_whose_config_is_damaged_is_to_be_resumed(damage: bytes, tmp_path:
 def test_an_average_that_is_mostly_its_start_is_announced(decay: float, total: int, says: bool, caplog) -> None:
     """Of decay 0.9998 the weight of the start is 0.9998^300 = 94 % after 300 steps; of 0.98 0.2 %."""
     _warn_of_few_steps(OptimizerOptions(ema_decay=decay, warmup_steps=0), total)
-    found = re.findall(r"ema_decay is 0\.9998: after the run's 300 steps 94 % .* lower it to 0\.98 or less", caplog.text)
+    found = re.findall(
+        r"ema_decay is 0\.9998: after the run's 300 steps 94 % .* lower it to 0\.98 or less", caplog.text
+    )
     assert bool(found) == bool(caplog.text) == says

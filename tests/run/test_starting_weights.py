@@ -230,7 +230,10 @@ def test_the_workdir_of_the_run_itself(source: Path) -> None:
 
 
 FROZEN = {
-    "stages": ({"model__backbone__frozen_stages": 0}, r"model\.backbone\.frozen_stages is 0, but the backbone of config"),
+    "stages": (
+        {"model__backbone__frozen_stages": 0},
+        r"model\.backbone\.frozen_stages is 0, but the backbone of config",
+    ),
     "teacher": (
         {"method": "colad", "teacher__model__backbone__frozen_stages": 2},
         r"teacher\.model\.backbone\.frozen_stages is 2, .*by config\.teacher\.model\.pretrained or .*frozen_stages=-1",
