@@ -55,21 +55,17 @@ def assigner_from(make: Callable[..., Any], options: Mapping[str, Any] | None = 
       options: values for that dataclass; what is absent keeps its default.
 
     Raises:
-      InputError: the parameter has no such annotation, a field of the dataclass has no default, options do not fit, or
-        the function returns no assigner.
+      InputError: `make` is no function or needs further arguments, the parameter has no such annotation, a field of the
+        dataclass has no default, options do not fit, or the function returns no assigner.
     """
+    if not (inspect.isfunction(make) or inspect.ismethod(make)):
+        raise InputError(
+            f"an object of type {type(make).__name__} is neither a function that makes an assigner nor an assigner: "
+            "wrap what is called in a function, as in `lambda: make(near=40)`, or hand over the Assigner itself."
+        )
     called = f"{make.__module__}:{make.__qualname__}"
-    hints, parameters = typing.get_type_hints(make), list(inspect.signature(make).parameters)
-    if parameters:
-        kind = hints.get(parameters[0])
-        if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
-            raise InputError(
-                f"{called} needs a dataclass of its options to annotate its parameter {parameters[0]!r}, as in "
-                f"`def {make.__name__}({parameters[0]}: MyOptions) -> Assigner`; or no parameter."
-            )
-        if bare := [field.name for field in dataclasses.fields(kind) if _has_no_default(field)]:
-            raise InputError(f"{called}: {kind.__name__}.{bare[0]} has no default: give every field a default.")
-        made = make(from_config(kind, options or {}, key=f"{KEY}.options"))
+    if inspect.signature(make).parameters:
+        made = make(from_config(_kind_of_options(make, called), options or {}, key=f"{KEY}.options"))
     elif options:
         raise InputError(f"{KEY}.options has {', '.join(options)}, but {called} takes no options.")
     else:
@@ -80,6 +76,41 @@ def assigner_from(make: Callable[..., Any], options: Mapping[str, Any] | None = 
             "lad_jax.assign.Assigner(cost, partition)."
         )
     return made
+
+
+def _kind_of_options(make: Callable[..., Any], called: str) -> Any:
+    """The dataclass that annotates the only parameter that a function needs."""
+    signature = inspect.signature(make)
+    name = next(iter(signature.parameters))
+    kind = _hints(make, called).get(name)
+    form = f"`def {make.__name__}({name}: MyOptions) -> Assigner`"
+    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+        raise InputError(
+            f"{called} needs a dataclass of its options to annotate its parameter {name!r}, as in {form}; or no "
+            "parameter."
+        )
+    try:
+        signature.bind(kind)
+    except TypeError as error:
+        raise InputError(
+            f"{called} is called with its options alone, which its parameters do not allow ({error}): write it as "
+            f"{form}, with defaults for whatever follows."
+        ) from None
+    if bare := [field.name for field in dataclasses.fields(kind) if _has_no_default(field)]:
+        raise InputError(f"{called}: {kind.__name__}.{bare[0]} has no default: give every field a default.")
+    _hints(kind, f"{called}: {kind.__name__}")
+    return kind
+
+
+def _hints(annotated: Any, called: str) -> dict[str, Any]:
+    """The annotations of a function or class, whose names are looked up."""
+    try:
+        return typing.get_type_hints(annotated)
+    except Exception as error:  # annotations may be any expressions
+        raise InputError(
+            f"{called} has an annotation that means nothing when it is read ({reason_of(error)}): define or import "
+            "what it names at the top of its module, and not under `if TYPE_CHECKING`."
+        ) from None
 
 
 def _has_no_default(field: dataclasses.Field[Any]) -> bool:

@@ -12,14 +12,14 @@ from lad_jax.options import RunOptions
 from lad_jax.testing import BrokenLaw, Subject, check_laws
 from lad_jax.train.step import TrainStep
 
-LAWS_OF_RUNS = ("shapes", "by_boxes", "finite", "weights", "targets")
+LAWS_OF_RUNS = ("shapes", "by_boxes", "quality", "finite", "weights", "targets")
 N_PICTURES = 4
 """Largest number of pictures that are tried."""
 
 
 def check_first_batch(options: RunOptions, train_set: DataSet, plan: Plan, train_step: TrainStep) -> None:
-    """Check on the first pictures of a run that its assigner's answers have the right shapes and sound values, and
-    that all networks get the same candidates.
+    """Check on the first pictures of a run that its assigner's answers have the right shapes and sound values, that all
+    networks get the same candidates, and that its costs need a predicted IoU only where it says so.
 
     Raises:
       InputError: the assigner breaks a law, or a picture cannot be read.

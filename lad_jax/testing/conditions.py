@@ -5,12 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from lad_jax.errors import reason_of
 from lad_jax.testing.subject import OTHER_PROGRAM, Answer, Subject, difference, fields
-from lad_jax.types import Assignment, CostTable
 
 
 def of_all_answers(fault: Callable[[Subject, Answer], str]) -> Callable[[Subject], str]:
@@ -24,43 +22,16 @@ def of_all_answers(fault: Callable[[Subject, Answer], str]) -> Callable[[Subject
     return seen
 
 
-def shapes(subject: Subject) -> str:
-    """Compare names, shapes and dtypes of table and assignment of one picture with those that they must have."""
-    table, assignment = subject.eager
-    for value, kind in ((table, CostTable), (assignment, Assignment)):
-        if not isinstance(value, kind):
-            return f"a {type(value).__name__} in place of a {kind.__name__}"
-    if not isinstance(table.besides, dict):
-        return f"table.besides is a {type(table.besides).__name__} in place of a dict, which may be empty"
-    n_rows, n_priors = subject.scene.truth.labels.shape[1], subject.scene.priors.valid.shape[1]
-    pair = np.shape(table.object)
-    if pair not in ((n_priors,), (n_rows, n_priors)):
-        return f"table.object has shape {list(pair)}, where A is {n_priors} and G is {n_rows}"
-    expected: dict[str, tuple[Any, tuple[int, ...], type]] = {
-        "table.cost": (table.cost, pair, np.float32),
-        "table.object": (table.object, pair, np.int32),
-        "table.compared": (table.compared, pair, np.bool_),
-        **{f"table.besides[{name!r}]": (value, pair, np.float32) for name, value in table.besides.items()},
-        "assignment.object": (assignment.object, (n_priors,), np.int32),
-        "assignment.weight": (assignment.weight, (n_priors,), np.float32),
-        "assignment.target": (assignment.target, (n_priors,), np.float32),
-        "assignment.iterations": (assignment.iterations, (), np.int32),
-    }
-    for name, (value, shape, scalar) in expected.items():
-        array, dtype = jnp.asarray(value), np.dtype(scalar)
-        if (array.shape, array.dtype) != (shape, dtype):
-            return f"{name} is {array.dtype}{list(array.shape)} in place of {dtype}{list(shape)}"
-    return ""
-
-
 def jit(subject: Subject) -> str:
     """Compare the answer for a picture alone, not compiled, with the compiled one for a batch."""
     try:
         compiled = subject.answer(subject.predictions(0))
+        if explain := subject.assigner.explain:
+            jax.eval_shape(explain, subject.table, subject.picture[0])
     except jax.errors.JAXTypeError as error:
         return f"compiling it raised {reason_of(error)}"
     one = jax.tree.map(lambda x: x[0], compiled)
-    table, assignment = jax.device_get(subject.eager)
+    table, assignment = jax.device_get((subject.table, subject.assignment))
     return difference(fields(table, assignment), fields(one.table, one.assignment), OTHER_PROGRAM)
 
 

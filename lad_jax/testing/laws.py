@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from lad_jax.testing import comparisons, conditions
+from lad_jax.testing import comparisons, conditions, forms
 from lad_jax.testing.subject import Subject
 
 
@@ -18,9 +18,11 @@ class Law(NamedTuple):
 
 LAWS = {
     "shapes": Law(
-        "table and assignment are a CostTable and an Assignment of one picture: entries [A] or [G, A]",
-        conditions.shapes,
-        "Give each field the shape and dtype that lad_jax/types.py says: floats float32, indices int32, flags bool.",
+        "`cost`, `partition` and `explain` return a CostTable, an Assignment and an Explanation of one picture, with "
+        "entries [A] or [G, A]",
+        forms.shapes,
+        "Give each field the shape and dtype that lad_jax/types.py and lad_jax/assign/base.py say: floats float32, "
+        "indices int32, flags bool.",
     ),
     "jit": Law(
         "compiled in batches, the assigner answers as for a picture alone",
@@ -43,6 +45,11 @@ LAWS = {
         "Assigner.static says whether the answer is by boxes alone",
         comparisons.static,
         "Set the flag as it is: it says whether another network's costs can change anything.",
+    ),
+    "quality": Law(
+        "`cost` does without predicted IoUs, which a network may lack, unless Assigner.needs_quality says otherwise",
+        forms.quality,
+        "Set needs_quality=True, or leave predictions.quality_logit alone where it is None.",
     ),
     "finite": Law(
         "costs are finite and at least 0; for predictions of NaN they are masked.WORST, and no other picture changes",

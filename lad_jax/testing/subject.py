@@ -75,11 +75,19 @@ class Subject:
         return self.networks() | ends
 
     @functools.cached_property
-    def eager(self) -> tuple[CostTable, Assignment]:
-        """Answer for the first picture, alone and not compiled, by the predictions of seed 0."""
-        scene, predictions = jax.tree.map(lambda x: x[0], (self.scene, self.predictions(0)))
-        table = self.assigner.cost(scene, predictions)
-        return table, self.assigner.partition(table, scene)
+    def picture(self) -> tuple[Scene, Predictions]:
+        """The first picture alone, and its predictions of seed 0."""
+        return jax.tree.map(lambda x: x[0], (self.scene, self.predictions(0)))
+
+    @functools.cached_property
+    def table(self) -> Any:
+        """What `cost` returns for `picture`, not compiled: a CostTable, if the law of shapes is obeyed."""
+        return self.assigner.cost(*self.picture)
+
+    @functools.cached_property
+    def assignment(self) -> Any:
+        """What `partition` returns for `table`: an Assignment, likewise."""
+        return self.assigner.partition(self.table, self.picture[0])
 
     def _scene_at(self, progress: float) -> Scene:
         return self.scene._replace(progress=jnp.full_like(self.scene.progress, progress))

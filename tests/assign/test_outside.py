@@ -1,12 +1,14 @@
 """An assigner from outside: how it is named, found and given its options, and what is said where it is not there."""
 
+import functools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from lad_jax.assign import AssignerOptions, make_assigner
+from lad_jax.assign import Assigner, AssignerOptions, make_assigner
+from lad_jax.assign.outside import assigner_from
 from lad_jax.config import FreeGroup, from_config, to_config
 from lad_jax.errors import InputError
 from lad_jax.options import RunOptions
@@ -14,6 +16,7 @@ from lad_jax.run.meta import as_json, differences
 from tests import documented
 
 HEAD = "from dataclasses import dataclass\nfrom lad_jax.assign import Assigner\n"
+OPTIONS = f"{HEAD}@dataclass(frozen=True)\nclass Options:\n    k: int = 3\n"
 
 
 @pytest.fixture
@@ -61,6 +64,30 @@ def test_its_options_reach_it(folder):
             {"k": 3},
             r"outside:make: Options\.k has no default: give every field a default",
         ),
+        (
+            f"{OPTIONS}def make(*, options: Options): pass",
+            "outside:make",
+            {},
+            r"outside:make is called with .*\(too many",
+        ),
+        (
+            f"{OPTIONS}def make(options: Options, n: int): pass",
+            "outside:make",
+            {},
+            r"\(missing a required argument: 'n'\): write it as `def make\(options: MyOptions\) -> Assigner`",
+        ),
+        (
+            "def make(options: 'Absent'): pass",
+            "outside:make",
+            {},
+            r"outside:make has an annot.*'Absent' is not defined\)",
+        ),
+        (
+            f"{OPTIONS}    side: 'Absent' = 1\ndef make(options: Options): pass",
+            "outside:make",
+            {},
+            r"outside:make: Options has an annotation .* not defined\): define or import .* top of its module",
+        ),
         ("def make(): pass", "outside.py:make", {}, r"leave out \.py, as in 'outside:make'"),
         ("def make(): pass", "outside:make", {"k": 3}, r"options has k, but outside:make takes no options"),
         (
@@ -77,6 +104,19 @@ def test_what_is_not_there_is_said(source, name, options, words, folder):
         (folder / "outside.py").write_text(source)
     with pytest.raises(InputError, match=words):
         make_assigner(options_of(name, **options))
+
+
+@pytest.mark.parametrize("make", [functools.partial(int, 3), Assigner])
+def test_what_is_no_function_makes_no_assigner(make):
+    with pytest.raises(InputError, match=rf"type {type(make).__name__} is neither a function .* as in `lambda: make\("):
+        assigner_from(make)
+
+
+def test_further_parameters_have_defaults(folder):
+    (folder / "outside.py").write_text(
+        f"{OPTIONS}def make(options: Options, n: int = 2):\n    return Assigner((options.k, n), None)"
+    )
+    assert make_assigner(options_of(k=5)).cost == (5, 2)
 
 
 def test_an_error_of_the_module_keeps_its_traceback(folder):

@@ -93,6 +93,12 @@ def test_a_module_that_is_not_there_ends_the_run_before_any_data_is_read(folder)
             "compared=near[0]",
             r"on the run's first batch .* law 'shapes': .*table\.compared is bool\[\d+\] in place of bool\[\d+, ",
         ),
+        ("return CostTable", "CostTable", r"on the run's first batch .* law 'shapes': .*`cost` returned .* NoneType"),
+        (
+            "1 - overlap",
+            "predictions.quality_logit[None] - overlap",
+            r"on the run's first batch .* law 'quality': .*TypeError",
+        ),
         ("scene.priors.valid.astype", "-scene.priors.valid.astype", r"on the run's first batch .* law 'weights': "),
     ],
 )

@@ -9,6 +9,7 @@ import pytest
 
 from lad_jax import boxes, masked
 from lad_jax.assign import Assigner, AssignerOptions, make_assigner
+from lad_jax.assign.base import Explanation
 from lad_jax.errors import InputError
 from lad_jax.testing import LAWS, BrokenLaw, Subject, check_assigner
 from tests import documented
@@ -85,7 +86,7 @@ def nearly_right(table, scene, predictions):
 
 
 def only_confident(table, scene, predictions):
-    kept = ~(predictions.quality_logit > 0)[None]
+    kept = ~(predictions.class_log_p[:, 0] > -3)[None]
     return table._replace(object=jnp.where(kept, table.object, -1), compared=table.compared & kept)
 
 
@@ -103,8 +104,26 @@ def lacking_in_the_batch(table, scene, predictions):
     return jax.pure_callback(lacking, jax.ShapeDtypeStruct((), jnp.float32), n, vmap_method="broadcast_all")
 
 
+def explaining(explain: Callable) -> Callable[[Assigner], Assigner]:
+    """An assigner with such reasons; `explain(table, scene)`."""
+    return lambda assigner: assigner._replace(explain=explain)
+
+
+def by_quality(table, scene, predictions):
+    return jax.nn.softplus(-predictions.quality_logit)[None]
+
+
+def one_figure(table, scene):
+    return Explanation({}, {"best": jnp.min(table.cost, axis=0)})
+
+
+def reasons_by_value(table, scene):
+    return Explanation({}, {"cost": table.cost if table.cost.sum() > 0 else -table.cost})
+
+
 MUTANTS = {
     "a list of iterations": ("shapes", answers(lambda a, s: a._replace(iterations=a.iterations[None]))),
+    "a figure for each prior": ("shapes", explaining(one_figure)),
     "nothing besides": ("shapes", costs(lambda t, s, p: t._replace(besides=None))),
     "other costs where traced": ("jit", offset(lambda t, s, p: float(isinstance(t.cost, jax.core.Tracer)))),
     "`if` on a value": ("jit", offset(lambda t, s, p: 1.0 if t.cost.sum() < 0 else 0.0)),
@@ -137,7 +156,7 @@ MUTANTS = {
         "finite",
         costs(lambda t, s, p: t._replace(cost=jnp.where(t.cost == masked.WORST, jnp.nan, t.cost))),
     ),
-    "all priors": ("invalid_priors", offset(lambda t, s, p: jnp.isnan(p.quality_logit).any().astype(jnp.float32))),
+    "all priors": ("invalid_priors", offset(lambda t, s, p: jnp.isnan(p.class_log_p).any().astype(jnp.float32))),
     "all rows": ("padding", offset(lambda t, s, p: float(len(t.cost)))),
     "objects by number": ("permuted_objects", offset(lambda t, s, p: 0.3 * jnp.arange(float(len(t.cost)))[:, None])),
     "priors by number": ("permuted_priors", offset(by_number)),
@@ -152,10 +171,16 @@ MUTANTS = {
         "by_boxes",
         costs(lambda t, s, p: t._replace(compared=t.compared & (t.cost < masked.WORST))),
     ),
+    "predicted IoUs without a word": (
+        "quality",
+        costs(lambda t, s, p: t._replace(cost=masked.finite(t.cost + by_quality(t, s, p)))),
+    ),
+    "reasons by `if`": ("jit", explaining(reasons_by_value)),
     "called static": ("static", lambda assigner: assigner._replace(static=True)),
 }
 """The law that each breaks, and how a sound assigner is changed."""
 ALSO = {
+    "nothing besides": {"quality"},  # nor is anything where a network predicts no IoU
     "positives beyond the table": {"permuted_objects"},  # far from its objects costs are equal
 }
 """What a mutant cannot but break as well."""
@@ -185,12 +210,90 @@ def test_a_gradient_that_is_not_stopped(sound, monkeypatch):
     assert "by predictions.class_log_p is not 0" in LAWS["no_gradient"].seen(Subject(soft))
 
 
+FAULTS = {
+    "no return": (costs(lambda t, s, p: None), "`cost` returned an object of type NoneType in place of .* CostTable"),
+    "a tuple": (costs(lambda t, s, p: tuple(t)), "`cost` returned an object of type tuple in place of .* CostTable"),
+    "an array": (costs(lambda t, s, p: t.cost), r"`cost` returned float32\[8, 428\] in place of .* CostTable"),
+    "no cost": (
+        costs(lambda t, s, p: t._replace(cost=None)),
+        r"table.cost is an object of type NoneType in .* float32\[8",
+    ),
+    "[A, G]": (
+        costs(lambda t, s, p: jax.tree.map(jnp.transpose, t)),
+        r"table.object is int32\[428, 8\] in place of int32\[428\] or int32\[8, 428\]: A is 428 and G is 8",
+    ),
+    "costs [A, G]": (
+        costs(lambda t, s, p: t._replace(cost=t.cost.T)),
+        r"table.cost is float32\[428, 8\] in place of float32\[8, 428\]",
+    ),
+    "sums besides": (
+        costs(lambda t, s, p: t._replace(besides={"iou": t.cost.sum(1)})),
+        r"table.besides\['iou'\] is float32\[8\] in place of float32\[8, 428\]",
+    ),
+    "no partition": (answers(lambda a, s: None), "`partition` returned an object of type NoneType in .* Assignment"),
+    "no target": (
+        answers(lambda a, s: a._replace(target=None)),
+        r"assignment.target is an object of type NoneType in place of float32\[428\]",
+    ),
+    "a list of targets": (
+        answers(lambda a, s: a._replace(target=[0.0])),
+        "assignment.target is an object of type list",
+    ),
+    "no reasons": (explaining(lambda t, s: None), "`explain` returned an object of type NoneType in .* Explanation"),
+    "a list of reasons": (
+        explaining(lambda t, s: Explanation({}, [t.cost])),
+        "explanation.entries is an object of type list in place of a dict",
+    ),
+    "a figure for all objects": (
+        explaining(lambda t, s: Explanation({"k": jnp.zeros(())}, {})),
+        r"explanation.objects\['k'\] is float32\[\] in place of \[8, …\]: G is 8",
+    ),
+    "reasons for each prior": (
+        explaining(one_figure),
+        r"explanation.entries\['best'\] is float32\[428\] in place of \[8, 428\]",
+    ),
+}
+"""What functions may return that is no table, assignment or explanation, and what is said of it."""
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_what_has_another_form_is_said_before_anything_is_computed_with_it(name):
+    mutate, seen = FAULTS[name]
+    with pytest.raises(BrokenLaw, match=f"law 'shapes': .* Seen: {seen}"):
+        check_assigner(mutate(make_assigner(AssignerOptions(name="simota"))))
+
+
+def test_reasons_of_any_dtype_obey(sound):
+    """And figures of an object may be several; numbers of Python are arrays without axes."""
+
+    def explain(table, scene):
+        return Explanation({"k": jnp.zeros((8, 2), jnp.int32)}, {"there": table.object >= 0})
+
+    counted = answers(lambda a, s: a._replace(iterations=0))(sound)
+    check_assigner(counted._replace(explain=explain), laws=["shapes", "jit"])
+
+
+def test_costs_that_need_predicted_ious_say_so(sound):
+    _, mutate = MUTANTS["predicted IoUs without a word"]
+    needy = mutate(sound)
+    with pytest.raises(
+        BrokenLaw, match=r"law 'quality': .*raised TypeError.*quality_logit is None\. Set needs_quality="
+    ):
+        check_assigner(needy)
+    check_assigner(needy._replace(needs_quality=True))
+
+
+def test_costs_without_predicted_ious_have_the_form_of_others(sound):
+    forgetful = costs(lambda t, s, p: None if p.quality_logit is None else t)(sound)
+    assert LAWS["quality"].seen(Subject(forgetful)).startswith("`cost` returned an object of type NoneType")
+
+
 def test_every_law_has_one_that_breaks_it():
     assert {law for law, _ in MUTANTS.values()} | {"no_gradient"} == set(LAWS)
 
 
 def test_the_message_says_law_sight_and_remedy(sound):
-    with pytest.raises(BrokenLaw, match=r"law 'by_boxes': which .* Seen: table.compared\[.* is False and .* Networks"):
+    with pytest.raises(BrokenLaw, match=r"law 'by_boxes': which .* Seen: table.compared\[.* is True and .* Networks"):
         check_assigner(MUTANTS["candidates by predictions"][1](sound))
 
 
