@@ -23,9 +23,6 @@ import difflib
 import importlib
 import sys
 from pathlib import Path
-from types import ModuleType
-
-from absl import flags
 
 from lad_jax import cli
 from lad_jax.cli import Takes
@@ -64,22 +61,13 @@ def main(arguments: list[str]) -> None:
     program = "lad-jax" if Path(sys.argv[0]).stem == "lad-jax" else "python -m lad_jax"
     sys.argv = [f"{program} {name}", *arguments[1:]]
     command.define_flags()
-    _set_help(command)
+    sys.modules["__main__"].__doc__ = command.__doc__  # absl's --help prints that of the main module
     cli.start(command.main, COMMANDS[name])
 
 
 def console() -> None:
     """The program `lad-jax`."""
     main(sys.argv[1:])
-
-
-def _set_help(command: ModuleType) -> None:
-    """Let `--help` print a command's docstring and flags, as absl does for a program's main module, named by argv."""
-    sys.modules["__main__"].__doc__ = command.__doc__
-    for module, defined in flags.FLAGS.flags_by_module_dict().items():
-        if module.startswith("lad_jax."):
-            for flag in defined:
-                flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
 
 
 if __name__ == "__main__":

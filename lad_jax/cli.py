@@ -44,7 +44,16 @@ def start(program: Callable[[list[str]], None], takes: Takes) -> None:
     sys.stdout, sys.stderr = LenientStream(sys.stdout), LenientStream(sys.stderr)
     signal.signal(signal.SIGTERM, interrupt)
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache_folder("jax")))  # compiled programs, for the next run
+    _show_flags()
     app.run(partial(_run, program), flags_parser=partial(_parse_flags, takes))
+
+
+def _show_flags() -> None:
+    """Let `--help` list the package's flags, as absl does those of a program's main module, named by argv."""
+    for module, defined in flags.FLAGS.flags_by_module_dict().items():
+        if module.startswith("lad_jax."):
+            for flag in defined:
+                flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
 
 
 def define_config(values: flags.FlagValues = flags.FLAGS, words: Sequence[str] | None = None) -> None:

@@ -29,7 +29,8 @@ def local_path(text: str, name: str) -> str:
         raise InputError(f"{name} is empty: give a path, or leave it out.")
     if text.startswith(ZOO_PREFIX):
         raise InputError(
-            f"{name} is {text!r}, a published network, but must be a path here. A folder of that name is ./{text}."
+            f"{name} is {text!r}, a published network, but must be a path here: `lad-jax convert` makes it a "
+            f"workdir. A folder of that name is ./{text}."
         )
     if SCHEME.match(text):
         raise InputError(

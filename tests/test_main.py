@@ -121,6 +121,13 @@ def test_help_of_the_console_script() -> None:
         assert shown in (result.stdout if "--help" in words else result.stderr)
 
 
+def test_help_of_the_main_program_lists_its_flags() -> None:
+    result = subprocess.run([sys.executable, "main.py", "--help"], cwd=ROOT, capture_output=True, text=True)
+    listed = set(re.findall(r"^  --(\w+):", result.stdout, re.MULTILINE))
+    expected = {"mode", "config", "workdir", "images", "output", "threshold", "canvas", "network", "max_detections"}
+    assert listed == expected
+
+
 ENDING = """
 import os, signal, sys
 from lad_jax import cli

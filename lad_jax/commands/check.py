@@ -3,8 +3,8 @@
     python -m lad_jax check --config=configs/your_data.py:data/cells
     python -m lad_jax check --config=configs/your_data.py:data/cells --config.model.anchor_scale=4 --all
 
-Lines that begin with `!` deserve attention. What would stop a training run is an error. Sizes are those that
-`data.short_side` gives, also where training draws from several.
+Lines that begin with `!` deserve attention. What in the data would stop a training run is an error. Sizes are
+those that `data.short_side` gives, also where training draws from several.
 """
 
 from absl import flags

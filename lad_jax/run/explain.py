@@ -1,7 +1,7 @@
 """One picture's assignment with all that led to it, for use from Python."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
 from lad_jax.assign import Assigner
+from lad_jax.assign.outside import assigner_from
 from lad_jax.data.canvases import canvases_of_any
 from lad_jax.data.transforms import clip_boxes, has_area
 from lad_jax.distill import Decision, decide, known_costs, without_padding
@@ -66,7 +67,7 @@ def explain(
     labels: Any,
     *,
     teacher: Trained | None = None,
-    assigner: Assigner | None = None,
+    assigner: Assigner | Callable[..., Assigner] | None = None,
     progress: float = 1.0,
 ) -> Explained:
     """Which priors answer for the objects of a picture in the training of a detector, and why.
@@ -77,12 +78,13 @@ def explain(
       boxes: `x1 y1 x2 y2` of each object [pixels of the picture].
       labels: index of each object's class in `detector.class_names`.
       teacher: the frozen teacher of its run; default: what lies at the run's `config.teacher.path`.
-      assigner: what assigns; default: the run's, unless that is from outside of the package, which only training
-        imports.
+      assigner: what assigns, or the function that makes it, which then gets the run's `assigner.options`; default: the
+        run's, unless that is from outside of the package, which only training imports.
       progress: share of the training that is over, 0…1; few assigners depend on it.
 
     Raises:
-      InputError: no such picture, boxes or labels; or networks of the run that cannot be read.
+      InputError: no such picture, boxes or labels; networks of the run that cannot be read; or a function that makes
+        no assigner.
     """
     if not isinstance(detector, Trained):
         raise InputError("an exported file has its detections alone: load the run that it was exported from.")
@@ -96,9 +98,14 @@ def explain(
 class _Explainer:
     """The networks and the program that explain a detector's training."""
 
-    def __init__(self, detector: Trained, teacher: Trained | None, assigner: Assigner | None) -> None:
+    def __init__(
+        self, detector: Trained, teacher: Trained | None, assigner: Assigner | Callable[..., Assigner] | None
+    ) -> None:
         options = detector.options
-        assigner = assigner or assigner_of(options)
+        if assigner is None:
+            assigner = assigner_of(options)
+        elif not isinstance(assigner, Assigner):
+            assigner = assigner_from(assigner, options.assigner.options)
         given = {detector.network: detector, **({"teacher": _checked(teacher, detector)} if teacher else {})}
         names = networks_of(options, assigner)
         lacking = [name for name in names if name not in given]

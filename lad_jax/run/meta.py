@@ -67,7 +67,10 @@ def check_same_run(saved: Meta, now: Meta, workdir: Path) -> None:
     before, after = (from_config(RunOptions, meta.config) for meta in (saved, now))
     if changes := list(differences(before, after, lambda field: not may_change(field))):
         lines = "\n  ".join(f"config.{name}: there {old!r}, now {new!r}" for name, old, new in changes)
-        raise InputError(f"{workdir} holds a run with another config; take another workdir, or go back to:\n  {lines}")
+        longer = f" (to train on from its weights: --config.model.pretrained={workdir})"
+        raise InputError(
+            f"{workdir} holds a run with another config; take another workdir{longer}, or go back to:\n  {lines}"
+        )
     if (saved.class_names, saved.category_ids, saved.data) != (now.class_names, now.category_ids, now.data):
         raise InputError(
             f"the run in {workdir} was started on other training data (classes there {first_few(saved.class_names)}, "

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import lad_jax
-from lad_jax.assign import AssignerOptions, make_assigner
+from lad_jax.assign import Assigner, AssignerOptions, make_assigner
+from lad_jax.assign.max_iou import MaxIoUOptions
 from lad_jax.data import eval_batches, make_eval_plan, open_dataset
 from lad_jax.distill import METHODS, SwitchOptions, assign_batch
 from lad_jax.errors import InputError
@@ -129,6 +130,23 @@ def test_an_assigner_from_outside_is_not_imported(student, batch):
         lad_jax.explain(outside, *of_the_picture(batch))
     given = lad_jax.explain(outside, *of_the_picture(batch), assigner=make_assigner(AssignerOptions(name="max_iou")))
     assert given.objects == {} and (given.assignment.object >= 0).any()
+
+
+def test_the_function_that_makes_an_assigner_gets_the_options_of_the_run(student, batch):
+    """Of `max_iou`, so that an object has the more positives the less an IoU has to be."""
+
+    def make(options: MaxIoUOptions) -> Assigner:
+        return make_assigner(AssignerOptions(name="max_iou", max_iou=options))
+
+    n_positives = []
+    for least in (0.2, 0.9):
+        chosen = AssignerOptions(name="elsewhere:make", options={"positive_iou": least, "negative_iou": 0.1})
+        outside = replace(student, options=replace(student.options, assigner=chosen))
+        found = lad_jax.explain(outside, *of_the_picture(batch), assigner=make)
+        n_positives.append((found.assignment.object >= 0).sum())
+    assert n_positives[0] > n_positives[1] > 0
+    with pytest.raises(InputError, match="neither a function that makes an assigner nor an assigner"):
+        lad_jax.explain(student, *of_the_picture(batch), assigner="max_iou")
 
 
 def test_an_exported_detector_has_no_costs(batch):

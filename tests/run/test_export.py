@@ -162,7 +162,7 @@ def assert_printed(printed, expected, *, resized=False):
 
 
 def test_it_runs_without_this_package(file, files, expected, tmp_path):
-    """By the lines of the docs as they stand there, in batches of 1 and 4."""
+    """By the lines of the docs as they stand there; the pictures lie on different canvases."""
     batches = [f"{file} {files[0]}", " ".join(map(str, [file, *files]))]
     required_by_jax = ("jaxlib", "ml_dtypes", "numpy", "opt_einsum", "scipy")
     environment = os.environ | {
