@@ -11,5 +11,6 @@ from lad_jax.config import to_config
 
 def get_config() -> ConfigDict:
     config = to_config(RunOptions())
-    config.model.backbone.pretrained = "hf://timm/resnet50.tv_in1k"
+    for model in (config.model, config.teacher.model):  # the teacher's is for methods that train it
+        model.backbone.pretrained = "hf://timm/resnet50.tv_in1k"
     return config
