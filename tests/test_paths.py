@@ -36,7 +36,7 @@ def test_home_is_expanded_and_nothing_else(text: str, path: str, monkeypatch: py
         ("gs:/bucket", "only paths of the file system"),
         ("https://example.org/a.png", "fetch what is there"),
         ("file:///tmp/a", "only paths of the file system"),
-        ("zoo:paa_r50_1x", r"a published network, but must be a path here\. A folder of that name is \./zoo:paa"),
+        ("zoo:paa_r50_1x", r"published network, .* path here: `lad-jax convert` makes .* folder of .* is \./zoo:paa"),
         ("~nobody.here/runs", r"no home folder of ~nobody\.here: write \./~nobody\.here"),
         ("runs/" + "é" * 128, "at most 255 bytes"),
         ("runs/a\0b", "no zero byte"),
