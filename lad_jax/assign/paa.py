@@ -88,8 +88,12 @@ def partition(table: CostTable, scene: Scene, *, options: PAAOptions) -> Assignm
 
     n_priors = len(table.cost)
     positive = jnp.zeros(n_priors, bool).at[jnp.where(chosen, index, n_priors)].set(True, mode="drop")
-    iterations = jnp.max(jnp.where(several, fitted.iterations, 0))
-    return make_assignment(scene, jnp.where(positive, table.object, -1), iterations=iterations)
+    return make_assignment(
+        scene,
+        owner=jnp.where(positive, table.object, -1),
+        target=positive.astype(jnp.float32),
+        iterations=jnp.max(jnp.where(several, fitted.iterations, 0)),
+    )
 
 
 def explain(table: CostTable, scene: Scene, *, options: PAAOptions) -> Explanation:
