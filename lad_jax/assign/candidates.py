@@ -65,13 +65,11 @@ def _by_turn(x: Shaped[Array, "G ..."]) -> Shaped[Array, "_ R ..."]:
 
 
 def max_iou_candidates(priors: Priors, truth: GroundTruth, *, min_iou: float) -> Int[Array, " A"]:
-    """The one object that each prior may be made responsible for, -1 for none.
-
-    A prior is a candidate of its claimant, else of the object it overlaps most, if that IoU is at least `min_iou`.
-    """
+    """`responsible` by the overlaps of priors and objects."""
     return responsible(overlaps(priors, truth), min_iou)
 
 
 def responsible(found: Overlaps, min_iou: float) -> Int[Array, " A"]:
-    """See `max_iou_candidates`."""
+    """The one object that each prior may be made responsible for, -1 for none: its claimant, else the one it overlaps
+    most, if that IoU is at least `min_iou`."""
     return jnp.where(found.claimant >= 0, found.claimant, jnp.where(found.iou >= min_iou, found.nearest, -1))

@@ -65,7 +65,7 @@ def _table_fault(table: Any, scene: Scene) -> str:
 def _assignment_fault(assignment: Any, scene: Scene) -> str:
     if seen := _type_fault("partition", assignment, Assignment):
         return seen
-    of_priors = list(_sizes(scene)[1:])
+    of_priors = [_sizes(scene)[1]]
     return _first_fault(
         [
             ("assignment.object", assignment.object, ("int32", of_priors)),
@@ -103,8 +103,10 @@ def _type_fault(function: str, value: Any, kind: type) -> str:
 
 def _first_fault(fields: Iterable[tuple[str, Any, Form]]) -> str:
     """The first field that has not the form that it must have."""
-    wrong = ((name, _form(value), form) for name, value, form in fields if _form(value) != form)
-    return next((f"{name} is {_words(seen)} in place of {_words(form)}" for name, seen, form in wrong), "")
+    for name, value, form in fields:
+        if (seen := _form(value)) != form:
+            return f"{name} is {_words(seen)} in place of {_words(form)}"
+    return ""
 
 
 def _sizes(scene: Scene) -> tuple[int, int]:

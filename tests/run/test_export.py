@@ -1,6 +1,7 @@
 """An exported detector: equal to the run that it is from, without this package too; files that are not run."""
 
 import importlib.util
+import json
 import os
 import re
 import subprocess
@@ -56,7 +57,7 @@ def workdir(tmp_path_factory) -> Path:
 def file(workdir, tmp_path_factory) -> Path:
     """A detector that the main program has exported; tests/test_readme.py has the command."""
     path = tmp_path_factory.mktemp("exported") / "new" / "detector.zip"
-    asked = [f"--output={path}", "--canvas=96x96,64x96", f"--threshold={THRESHOLD}", f"--max_detections={MOST}"]
+    asked = [f"--output={path}", "--canvas=96x96,64x96,96x64", f"--threshold={THRESHOLD}", f"--max_detections={MOST}"]
     command = [sys.executable, "main.py", "--mode=export", f"--workdir={workdir}", *asked]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     return path
@@ -161,9 +162,23 @@ def assert_printed(printed, expected, *, resized=False):
     np.testing.assert_allclose(np.stack(boxes, axis=1), expected.boxes, atol=1e-4)
 
 
-def test_it_runs_without_this_package(file, files, expected, tmp_path):
-    """By the lines of the docs as they stand there; the pictures lie on different canvases."""
-    batches = [f"{file} {files[0]}", " ".join(map(str, [file, *files]))]
+def with_canvases(canvases, file, path):
+    """The file with some of its canvases alone."""
+    with zipfile.ZipFile(file) as old, zipfile.ZipFile(path, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name == "detector.json":
+                content = json.dumps(json.loads(content) | {"canvases": canvases}).encode()
+            new.writestr(name, content)
+    return path
+
+
+def test_it_runs_without_this_package(file, exported, files, expected, tmp_path):
+    """By the lines of the docs as they stand there; also where no canvas holds all pictures."""
+    wide, tall = files[1], tmp_path / "tall.png"
+    Image.open(wide).transpose(Image.Transpose.TRANSPOSE).save(tall)
+    narrow = with_canvases([(64, 96), (96, 64)], file, tmp_path / "narrow.zip")
+    batches = [f"{file} {files[0]}", " ".join(map(str, [file, *files])), f"{narrow} {wide} {tall}"]
     required_by_jax = ("jaxlib", "ml_dtypes", "numpy", "opt_einsum", "scipy")
     environment = os.environ | {
         "PYTHONPATH": str(only(("jax", *required_by_jax, "flatbuffers", "PIL"), tmp_path / "p"))
@@ -171,11 +186,13 @@ def test_it_runs_without_this_package(file, files, expected, tmp_path):
     command = [sys.executable, "-S", "-c", RUN, DETECT, *batches]
     result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    one, four, _ = result.stdout.split("end\n")
+    one, four, both, _ = result.stdout.split("end\n")
     assert_printed(lines(one)[str(files[0])], expected[0])
     printed = lines(four)
     for number, (name, theirs) in enumerate(zip(files, expected, strict=True)):
         assert_printed(printed[str(name)], theirs, resized=number == 3)
+    for name, theirs in ((wide, expected[1]), (tall, exported(tall))):
+        assert_printed(lines(both)[str(name)], theirs)
 
 
 @pytest.mark.slow
